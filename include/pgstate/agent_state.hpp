@@ -1,0 +1,69 @@
+#ifndef PGSTATE_AGENT_STATE_HPP
+#define PGSTATE_AGENT_STATE_HPP
+
+#include "pgstate/detail/export.hpp"
+
+#include <boost/json/object.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgstate {
+
+/// A point in time with PostgreSQL's own resolution (timestamptz counts microseconds).
+using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
+
+/// One turn of a conversation.
+struct agent_message {
+    std::string role;              ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
+    std::string content;           ///< UTF-8 without NUL
+    pgstate::timestamp timestamp{}; ///< stored as RFC 3339 in UTC; finer than a microsecond is cut off on load
+    boost::json::object metadata;  ///< left out of the document when empty
+    boost::json::object extra;     ///< members that pgstate does not know, kept over a round trip
+
+    agent_message() = default;
+    agent_message(std::string role_, std::string content_, pgstate::timestamp when = {})
+        : role(std::move(role_)), content(std::move(content_)), timestamp(when) {}
+
+    friend bool operator==(const agent_message&, const agent_message&) = default;
+};
+
+/// The state of one agent in one session: what is saved and loaded.
+///
+/// Keys: `agent_id` and `session_id` are UTF-8 without NUL, not empty, together at most `max_key_bytes` long.
+/// Text anywhere in the state is UTF-8 without NUL (jsonb holds neither NUL nor lone surrogates).
+/// Numbers: 64-bit integers and finite doubles survive a round trip bit for bit, except that jsonb turns -0.0 into 0.0.
+struct agent_state {
+    std::string agent_id;
+    std::string session_id;
+
+    /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save and
+    /// never repeats for a key, also when the state is erased and made again; the steps are not ones.
+    std::int64_t version = 0;
+
+    boost::json::object data;
+    std::vector<agent_message> history;
+    boost::json::object context;
+
+    timestamp created_at{}; ///< set by the server on the first save
+    timestamp updated_at{}; ///< set by the server on every save
+
+    boost::json::object extra; ///< top-level members that pgstate does not know, kept over a round trip
+
+    agent_state() = default;
+    agent_state(std::string agent, std::string session)
+        : agent_id(std::move(agent)), session_id(std::move(session)) {}
+
+    friend bool operator==(const agent_state&, const agent_state&) = default;
+};
+
+/// The longest `agent_id` plus `session_id`, in bytes: both must fit one entry of the primary key's B-tree
+/// (PostgreSQL manual, "B-Tree Indexes": about a third of an 8 kB page).
+inline constexpr std::size_t max_key_bytes = 2600;
+
+} // namespace pgstate
+
+#endif

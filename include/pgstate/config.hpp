@@ -1,0 +1,112 @@
+#ifndef PGSTATE_CONFIG_HPP
+#define PGSTATE_CONFIG_HPP
+
+#include "pgstate/detail/export.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace pqxx {
+class connection;
+}
+
+namespace pgstate {
+
+/// The connection pool's limits and life times, in pgxpool's terms. Each can also stand in the connection string as
+/// `pool_<name>` (durations as `1h30m`, `500ms`, ...), where it wins over the value here.
+struct pool_config {
+    /// The most connections at once, 1 to 10,000. 0: the greater of 4 and the number of processors.
+    std::size_t max_conns = 0;
+    /// The fewest connections kept open, 0 to max_conns; made in the background.
+    std::size_t min_conns = 0;
+    /// The fewest idle connections kept ready, 0 to max_conns.
+    std::size_t min_idle_conns = 0;
+    /// A connection older than this is retired when it is next idle; positive.
+    std::chrono::milliseconds max_conn_lifetime = std::chrono::hours(1);
+    /// Up to this much is added to each connection's lifetime at random, so that they do not all end at once. 0: none.
+    std::chrono::milliseconds max_conn_lifetime_jitter{0};
+    /// A connection idle for longer than this is closed; positive.
+    std::chrono::milliseconds max_conn_idle_time = std::chrono::minutes(30);
+    /// How often life times and minimums are looked after; positive.
+    std::chrono::milliseconds health_check_period = std::chrono::minutes(1);
+
+    /// The time for one connection to one host, when the connection string has no `connect_timeout`; positive.
+    std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
+    /// A connection idle for longer than this is pinged before it is handed out. 0: before every hand-out.
+    std::chrono::milliseconds validate_after_idle = std::chrono::seconds(30);
+
+    /// Called on a worker thread of the pool with every new connection, before its first use; may block. A connection
+    /// whose hook throws is closed, and the attempt counts as failed. Settings made here last as long as the
+    /// connection: behind a pooler in transaction mode they are not reliable.
+    std::function<void(pqxx::connection&)> after_connect;
+    /// Called on a worker thread each time before a connection is handed out; may block. False or a throw: the
+    /// connection is closed and another is tried. Costs every operation a change of thread.
+    std::function<bool(pqxx::connection&)> before_acquire;
+};
+
+/// How many operations share a statement.
+struct batch_config {
+    /// False: one statement for each operation.
+    bool enabled = true;
+    /// The most operations in one statement, 1 to 10,000.
+    std::size_t max_operations = 256;
+    /// The most bytes of keys and documents in one statement; a larger operation travels alone. At least 1 KiB.
+    std::size_t max_bytes = std::size_t{4} << 20;
+    /// Statements under way on one connection at once, 1 to 16.
+    std::size_t max_in_flight = 2;
+};
+
+enum class migrate_mode {
+    apply,  ///< create or upgrade the table when it is not current
+    verify, ///< change nothing; fail with schema_mismatch when it is not current
+    off,    ///< do not look
+};
+
+enum class index_mode {
+    standard, ///< the Go SDK's two secondary indexes
+    lean,     ///< none, and a fill factor: updates stay heap-only, which makes saves much cheaper
+};
+
+struct schema_config {
+    migrate_mode migrate = migrate_mode::apply;
+    index_mode indexes = index_mode::standard;
+    /// Also a GIN index over the document, for searches by containment.
+    bool jsonb_index = false;
+};
+
+enum class statement_mode {
+    prepared, ///< single-row statements are prepared once for each connection
+    unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
+};
+
+/// Everything a store is told. A plain aggregate: name it as a variable of its own before it goes into an expression
+/// with `co_await` (g++ 12 destroys such temporaries twice).
+struct config {
+    /// What libpq takes, as a URI or as keyword/value, plus `pool_*` settings. Not empty.
+    std::string connection_string;
+
+    /// The table, schema-qualified or not: "agent_states", "app.agent_states". Taken to the letter, upper case
+    /// included, and quoted; each part 1 to 63 bytes. A name that itself holds a dot or other characters may be given
+    /// in double quotes, a quote inside doubled.
+    std::string table_name = "agent_states";
+
+    /// The time an operation may take from its call to its completion, the wait for a connection included. 0: no limit.
+    std::chrono::milliseconds operation_timeout = std::chrono::seconds(30);
+
+    statement_mode statements = statement_mode::prepared;
+
+    pool_config pool{};
+    batch_config batch{};
+    schema_config schema{};
+
+    /// The defaults with `connection_string` taken from the environment variable DATABASE_URL.
+    /// \throws error invalid_argument - DATABASE_URL is not set or empty
+    PGSTATE_API static config from_environment();
+};
+
+} // namespace pgstate
+
+#endif

@@ -1,0 +1,28 @@
+#ifndef PGSTATE_DETAIL_ENCODED_STATE_HPP
+#define PGSTATE_DETAIL_ENCODED_STATE_HPP
+
+#include "pgstate/agent_state.hpp"
+#include "pgstate/detail/export.hpp"
+
+#include <cstdint>
+#include <exception>
+#include <string>
+
+namespace pgstate::detail {
+
+/// A state as a store takes it: validated, and its document as JSON text. A state that is refused becomes `failure`,
+/// so that the operation can complete with it like with any other error.
+class PGSTATE_API encoded_state {
+public:
+    explicit encoded_state(const agent_state& state);
+
+    std::string agent_id;
+    std::string session_id;
+    std::int64_t version = 0; ///< agent_state::version: what `if_unchanged` compares with
+    std::string document;     ///< what the column `state` gets
+    std::exception_ptr failure;
+};
+
+} // namespace pgstate::detail
+
+#endif

@@ -1,0 +1,47 @@
+#ifndef PGSTATE_MEMORY_STORE_HPP
+#define PGSTATE_MEMORY_STORE_HPP
+
+#include "pgstate/state_store.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace pgstate {
+
+namespace store {
+class memory_impl;
+}
+
+/// A state store in memory, with the semantics of `postgres_store`, for the unit tests of programs that keep state.
+/// Its contents end with it. `transaction::sql()` is refused; everything else behaves as on PostgreSQL, refusals of
+/// arguments included.
+class PGSTATE_API memory_store final : public state_store {
+public:
+    /// \param now  where versions and times come from; by default the system's clock. Called from any thread.
+    explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {});
+    memory_store(memory_store&&) noexcept;
+    memory_store& operator=(memory_store&&) noexcept;
+    ~memory_store() override;
+
+private:
+    void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
+    void do_load(std::string, std::string, load_options,
+                 completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
+    void do_erase(std::string, std::string, erase_options, completion<void(std::exception_ptr, bool)>) override;
+    void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
+    void do_count(std::optional<std::string>, count_options,
+                  completion<void(std::exception_ptr, std::int64_t)>) override;
+    void do_health_check(completion<void(std::exception_ptr, health_report)>) override;
+    void do_transaction(std::function<void(class transaction&)>, transaction_options,
+                        completion<void(std::exception_ptr)>) override;
+    void do_close(completion<void(std::exception_ptr)>) override;
+
+    std::shared_ptr<store::memory_impl> impl_;
+};
+
+} // namespace pgstate
+
+#endif

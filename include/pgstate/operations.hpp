@@ -1,0 +1,105 @@
+#ifndef PGSTATE_OPERATIONS_HPP
+#define PGSTATE_OPERATIONS_HPP
+
+#include "pgstate/agent_state.hpp"
+#include "pgstate/connection_pool.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgstate {
+
+// Options are trivially destructible or have constructors: g++ 12 destroys a temporary aggregate with other members
+// twice when it stands in a full expression with co_await.
+
+/// In all of them, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a negative one
+/// is refused with invalid_argument.
+struct save_options {
+    /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
+    /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
+    bool if_unchanged = false;
+    std::chrono::milliseconds timeout{0};
+};
+
+struct load_options {
+    std::chrono::milliseconds timeout{0};
+};
+
+struct erase_options {
+    std::chrono::milliseconds timeout{0};
+};
+
+struct count_options {
+    std::chrono::milliseconds timeout{0};
+};
+
+struct list_options {
+    /// Sessions on a page, 1 to max_limit.
+    std::size_t limit = 100;
+    /// `session_page::next` of the page before; empty for the first.
+    std::string after;
+    std::chrono::milliseconds timeout{0};
+
+    static constexpr std::size_t max_limit = 10'000;
+
+    list_options() = default;
+    explicit list_options(std::size_t limit_, std::string after_ = {}, std::chrono::milliseconds timeout_ = {})
+        : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
+};
+
+enum class isolation_level { read_committed, repeatable_read, serializable };
+
+struct transaction_options {
+    isolation_level isolation = isolation_level::read_committed;
+    /// How often the function is called again after a serialization failure or a deadlock (40001, 40P01).
+    int max_retries = 10;
+    std::chrono::milliseconds timeout{0};
+};
+
+/// A finished save.
+struct saved {
+    std::int64_t version = 0;
+    timestamp created_at{};
+    timestamp updated_at{};
+
+    friend bool operator==(const saved&, const saved&) = default;
+};
+
+/// A session as `list` shows it: everything but the state itself.
+struct session_info {
+    std::string session_id;
+    std::int64_t version = 0;
+    timestamp created_at{};
+    timestamp updated_at{};
+
+    friend bool operator==(const session_info&, const session_info&) = default;
+};
+
+/// A page of sessions, most recently updated first, ties in descending order of `session_id` (by bytes).
+struct session_page {
+    std::vector<session_info> sessions;
+    /// Give it to `list_options::after` for the page that follows; empty at the end. Opaque, and good only for the same
+    /// agent; valid for as long as the table lives.
+    std::string next;
+
+    auto begin() const noexcept { return sessions.begin(); }
+    auto end() const noexcept { return sessions.end(); }
+    std::size_t size() const noexcept { return sessions.size(); }
+    bool empty() const noexcept { return sessions.empty(); }
+};
+
+/// What `health_check` found.
+struct health_report {
+    std::chrono::microseconds round_trip{0}; ///< one statement there and back, the wait for a connection included
+    int server_version = 0;                  ///< as PostgreSQL numbers it: 150018 is 15.18; 0 for a memory_store
+    bool read_only = false;                  ///< the server is in recovery or refuses writes by default
+    pool_stats pool{};
+};
+
+} // namespace pgstate
+
+#endif

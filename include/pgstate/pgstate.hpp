@@ -1,0 +1,17 @@
+#ifndef PGSTATE_PGSTATE_HPP
+#define PGSTATE_PGSTATE_HPP
+
+// Everything but embedded_server.hpp and the adapters.
+
+#include "pgstate/agent_state.hpp"
+#include "pgstate/config.hpp"
+#include "pgstate/connection_pool.hpp"
+#include "pgstate/error.hpp"
+#include "pgstate/memory_store.hpp"
+#include "pgstate/operations.hpp"
+#include "pgstate/postgres_store.hpp"
+#include "pgstate/result.hpp"
+#include "pgstate/state_store.hpp"
+#include "pgstate/transaction.hpp"
+
+#endif

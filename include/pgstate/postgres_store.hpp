@@ -1,0 +1,82 @@
+#ifndef PGSTATE_POSTGRES_STORE_HPP
+#define PGSTATE_POSTGRES_STORE_HPP
+
+#include "pgstate/config.hpp"
+#include "pgstate/connection_pool.hpp"
+#include "pgstate/state_store.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <memory>
+#include <string>
+
+namespace pgstate {
+
+namespace store {
+class postgres_impl;
+}
+
+/// The state store on PostgreSQL.
+///
+/// A movable handle; default-constructed or moved from, every operation completes with errc::closed (but `pool()` must
+/// not be called).
+/// Destructor: does not block and does not wait. Operations still queued complete with errc::closed; those sent are
+///             abandoned and complete likewise. Call `close()` first to let them finish.
+class PGSTATE_API postgres_store final : public state_store {
+public:
+    /// Connects, pings and brings the schema up to date as `settings.schema.migrate` says.
+    ///
+    /// Completion: void(std::exception_ptr, postgres_store)
+    /// Errors:     invalid_argument - a setting is refused; names it
+    ///             unavailable - the first connection could not be made; carries the cause (and the SQLSTATE, if any)
+    ///             schema_mismatch - the table exists in another shape; names what differs, and nothing was changed
+    ///             SQLSTATE 42501 - the role may not create or alter the table
+    /// Cancellation: given up; nothing is left half migrated
+    template <boost::asio::completion_token_for<void(std::exception_ptr, postgres_store)> Token =
+                  boost::asio::use_awaitable_t<>>
+    static auto open(boost::asio::any_io_executor executor, const config& settings, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, postgres_store)>(
+            [](auto handler, boost::asio::any_io_executor ex, std::shared_ptr<const config> c) {
+                start_open(std::move(ex), *c, std::move(handler));
+            },
+            // Behind a pointer: Asio keeps the arguments of an awaited initiation in a coroutine's frame.
+            token, std::move(executor), std::make_shared<const config>(settings));
+    }
+
+    postgres_store() noexcept;
+    postgres_store(postgres_store&&) noexcept;
+    postgres_store& operator=(postgres_store&&) noexcept;
+    ~postgres_store() override;
+
+    /// The pool that the store runs on. Valid while this handle, or one moved from it, lives.
+    connection_pool& pool() noexcept;
+
+    /// The statements that bring an empty database to the schema that `settings` asks for, one per line group, for
+    /// those who apply it themselves. They may be run more than once.
+    /// \throws error invalid_argument - `settings.table_name` is refused
+    static std::string schema_sql(const config& settings);
+
+private:
+    static void start_open(boost::asio::any_io_executor executor, const config& settings,
+                           completion<void(std::exception_ptr, postgres_store)> handler);
+
+    explicit postgres_store(std::shared_ptr<store::postgres_impl> impl) noexcept;
+
+    void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
+    void do_load(std::string, std::string, load_options,
+                 completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
+    void do_erase(std::string, std::string, erase_options, completion<void(std::exception_ptr, bool)>) override;
+    void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
+    void do_count(std::optional<std::string>, count_options,
+                  completion<void(std::exception_ptr, std::int64_t)>) override;
+    void do_health_check(completion<void(std::exception_ptr, health_report)>) override;
+    void do_transaction(std::function<void(class transaction&)>, transaction_options,
+                        completion<void(std::exception_ptr)>) override;
+    void do_close(completion<void(std::exception_ptr)>) override;
+
+    std::shared_ptr<store::postgres_impl> impl_;
+};
+
+} // namespace pgstate
+
+#endif

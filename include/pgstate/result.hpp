@@ -1,0 +1,109 @@
+#ifndef PGSTATE_RESULT_HPP
+#define PGSTATE_RESULT_HPP
+
+#include "pgstate/error.hpp"
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/result.hpp>
+
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace pgstate {
+
+/// What an operation started with `as_result` gives: a value or an `error`, never an exception.
+template <class T>
+using result = boost::system::result<T, error>;
+
+/// The token behind `as_result`.
+template <class Inner>
+struct as_result_t {
+    Inner inner;
+
+    /// `as_result(token)`: any other token, with its completion signature turned into `void(result<T>)`.
+    template <class Token>
+    constexpr as_result_t<std::decay_t<Token>> operator()(Token&& token) const {
+        return {std::forward<Token>(token)};
+    }
+};
+
+/// A completion token for programs that dislike exceptions:
+/// \code
+///     auto loaded = co_await store.load("agent-1", "session-1", pgstate::as_result);
+///     if (!loaded && loaded.error() == pgstate::errc::timed_out) ...
+/// \endcode
+/// `as_result` alone is awaited; `as_result(token)` adapts any other token.
+inline constexpr as_result_t<boost::asio::use_awaitable_t<>> as_result{};
+
+namespace detail {
+
+template <class Handler>
+struct as_result_handler {
+    Handler handler;
+
+    void operator()(std::exception_ptr failure) {
+        if (failure)
+            std::move(handler)(result<void>(to_error(std::move(failure))));
+        else
+            std::move(handler)(result<void>());
+    }
+    template <class T>
+    void operator()(std::exception_ptr failure, T value) {
+        if (failure)
+            std::move(handler)(result<T>(to_error(std::move(failure))));
+        else
+            std::move(handler)(result<T>(std::move(value)));
+    }
+};
+
+template <class Signature>
+struct result_signature;
+template <>
+struct result_signature<void(std::exception_ptr)> {
+    using type = void(result<void>);
+};
+template <class T>
+struct result_signature<void(std::exception_ptr, T)> {
+    using type = void(result<T>);
+};
+
+} // namespace detail
+} // namespace pgstate
+
+namespace boost::asio {
+
+template <class Inner, class Signature>
+class async_result<pgstate::as_result_t<Inner>, Signature> {
+    using result_signature = typename pgstate::detail::result_signature<Signature>::type;
+
+public:
+    template <class Initiation, class Token, class... Args>
+    static auto initiate(Initiation&& initiation, Token&& token, Args&&... args) {
+        return async_initiate<const Inner&, result_signature>(
+            [initiation = std::forward<Initiation>(initiation)](auto handler, auto&&... rest) mutable {
+                using adapted = pgstate::detail::as_result_handler<decltype(handler)>;
+                std::move(initiation)(adapted{std::move(handler)}, std::forward<decltype(rest)>(rest)...);
+            },
+            token.inner, std::forward<Args>(args)...);
+    }
+};
+
+template <template <class, class> class Associator, class Handler, class Default>
+struct associator<Associator, pgstate::detail::as_result_handler<Handler>, Default> : Associator<Handler, Default> {
+    static auto get(const pgstate::detail::as_result_handler<Handler>& h) noexcept {
+        return Associator<Handler, Default>::get(h.handler);
+    }
+    static auto get(const pgstate::detail::as_result_handler<Handler>& h, const Default& fallback) noexcept {
+        return Associator<Handler, Default>::get(h.handler, fallback);
+    }
+};
+
+} // namespace boost::asio
+
+#endif

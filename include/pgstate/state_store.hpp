@@ -1,0 +1,240 @@
+#ifndef PGSTATE_STATE_STORE_HPP
+#define PGSTATE_STATE_STORE_HPP
+
+#include "pgstate/agent_state.hpp"
+#include "pgstate/detail/callback.hpp"
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/detail/export.hpp"
+#include "pgstate/error.hpp"
+#include "pgstate/operations.hpp"
+#include "pgstate/result.hpp"
+#include "pgstate/transaction.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace pgstate {
+
+/// The handler of an operation with completion signature `Signature`, whatever token it was started with.
+template <class Signature>
+using completion = boost::asio::any_completion_handler<Signature>;
+
+/// Keeps the state of agents. `postgres_store` and `memory_store` implement it; a program depends on this.
+///
+/// Every operation takes a completion token as its last argument (default `use_awaitable`; `pgstate::as_result` for
+/// `result<T>` instead of exceptions).
+///
+/// Executor:      a completion runs on the handler's associated executor, by default the store's own, and never inside
+///                the call that started it.
+/// Thread safety: every operation may be started from any thread. A token that is awaited starts when it is awaited.
+/// Order:         operations for one (agent, session) take effect in the order in which one store object accepted them;
+///                different keys are unordered.
+/// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
+///                operation.
+///
+/// Every operation can fail with
+///   invalid_argument   an argument is refused (what() names it); nothing was sent
+///   timed_out          its time ran out; for a write what() says whether it had been sent
+///   pool_exhausted     no connection became free in time
+///   unavailable        no connection could be made in time; what() has the last cause
+///   closed             the store has been closed
+///   operation_aborted  it was cancelled: queued: removed; sent: abandoned, the shared statement goes on
+/// and with whatever the server refused, as its SQLSTATE. Writes can also fail with
+///   outcome_unknown    the connection broke after sending; the write may have been applied
+class PGSTATE_API state_store {
+public:
+    virtual ~state_store();
+
+    /// Saves `state`, creating the row or replacing it.
+    ///
+    /// Completion: void(std::exception_ptr, saved)
+    /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
+    ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token = boost::asio::use_awaitable_t<>>
+    auto save(const agent_state& state, save_options options, Token&& token = Token()) {
+        // Encoded here: on the caller's thread, and before an awaited operation can outlive `state`.
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
+            [](auto handler, state_store* self, detail::encoded_state encoded, save_options o) {
+                self->do_save(std::move(encoded), o, std::move(handler));
+            },
+            token, this, detail::encoded_state(state), options);
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token = boost::asio::use_awaitable_t<>>
+    auto save(const agent_state& state, Token&& token = Token()) {
+        return save(state, save_options{}, std::forward<Token>(token));
+    }
+
+    /// Loads a state; a missing one is no error.
+    ///
+    /// Completion: void(std::exception_ptr, std::optional<agent_state>)
+    /// Errors:     corrupt_state - the row is not an agent state, or holds a number that neither a 64-bit integer nor a
+    ///             double can hold
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto load(std::string_view agent_id, std::string_view session_id, load_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::optional<agent_state>)>(
+            [](auto handler, state_store* self, std::string agent, std::string session, load_options o) {
+                self->do_load(std::move(agent), std::move(session), o, std::move(handler));
+            },
+            token, this, std::string(agent_id), std::string(session_id), options);
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto load(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
+        return load(agent_id, session_id, load_options{}, std::forward<Token>(token));
+    }
+
+    /// Erases a state; true if there was one.
+    ///
+    /// Completion: void(std::exception_ptr, bool)
+    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token = boost::asio::use_awaitable_t<>>
+    auto erase(std::string_view agent_id, std::string_view session_id, erase_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, bool)>(
+            [](auto handler, state_store* self, std::string agent, std::string session, erase_options o) {
+                self->do_erase(std::move(agent), std::move(session), o, std::move(handler));
+            },
+            token, this, std::string(agent_id), std::string(session_id), options);
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token = boost::asio::use_awaitable_t<>>
+    auto erase(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
+        return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
+    }
+
+    /// Lists the sessions of an agent, a page at a time, most recently updated first.
+    ///
+    /// Completion: void(std::exception_ptr, session_page)
+    /// Errors:     invalid_argument - also for a limit out of range and a cursor from another agent or altered
+    template <boost::asio::completion_token_for<void(std::exception_ptr, session_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto list(std::string_view agent_id, list_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, session_page)>(
+            [](auto handler, state_store* self, std::string agent, list_options o) {
+                self->do_list(std::move(agent), std::move(o), std::move(handler));
+            },
+            token, this, std::string(agent_id), std::move(options));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, session_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto list(std::string_view agent_id, Token&& token = Token()) {
+        return list(agent_id, list_options{}, std::forward<Token>(token));
+    }
+
+    /// Counts all states exactly, which reads the whole index.
+    ///
+    /// Completion: void(std::exception_ptr, std::int64_t)
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto count(Token&& token = Token()) {
+        return start_count(std::nullopt, {}, std::forward<Token>(token));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto count(count_options options, Token&& token = Token()) {
+        return start_count(std::nullopt, options, std::forward<Token>(token));
+    }
+
+    /// Counts the sessions of one agent exactly.
+    ///
+    /// Completion: void(std::exception_ptr, std::int64_t)
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto count(std::string_view agent_id, count_options options, Token&& token = Token()) {
+        return start_count(std::string(agent_id), options, std::forward<Token>(token));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto count(std::string_view agent_id, Token&& token = Token()) {
+        return start_count(std::string(agent_id), {}, std::forward<Token>(token));
+    }
+
+    /// One round trip to the server, and the state of the pool. Succeeds on a read-only server; look at `read_only`.
+    ///
+    /// Completion: void(std::exception_ptr, health_report)
+    template <boost::asio::completion_token_for<void(std::exception_ptr, health_report)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto health_check(Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, health_report)>(
+            [](auto handler, state_store* self) { self->do_health_check(std::move(handler)); }, token, this);
+    }
+
+    /// Calls `function(transaction&)` on a worker thread and commits what it did; its result is the operation's value.
+    /// After a serialization failure or a deadlock everything is rolled back and `function` is called again: it must
+    /// have no side effects outside the transaction.
+    ///
+    /// Completion:   void(std::exception_ptr, T), or void(std::exception_ptr) where `function` returns void
+    /// Errors:       callback_failed - `function` threw something that is no pgstate or SQL error; rolled back
+    ///               outcome_unknown - the connection broke during the commit
+    /// Cancellation: waiting: removed; running: abandoned and rolled back, unless its commit was already sent
+    /// Lifetime:     `function` is moved into the store
+    template <std::invocable<transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
+    auto transaction(Function function, transaction_options options, Token&& token = Token()) {
+        using value = std::invoke_result_t<Function, class transaction&>;
+        return boost::asio::async_initiate<Token, detail::signature_of<value>>(
+            [](auto handler, state_store* self, Function f, transaction_options o) {
+                auto [callback, relay] = detail::bind_callback<class transaction&>(std::move(f), std::move(handler));
+                self->do_transaction(std::move(callback), o, std::move(relay));
+            },
+            token, this, std::move(function), options);
+    }
+    template <std::invocable<class transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
+        requires(!std::is_same_v<std::decay_t<Token>, transaction_options>)
+    auto transaction(Function function, Token&& token = Token()) {
+        return transaction(std::move(function), transaction_options{}, std::forward<Token>(token));
+    }
+
+    /// Refuses new operations, lets those accepted finish (each within its own time-out), and closes every connection.
+    /// Closing twice is no error.
+    ///
+    /// Completion:   void(std::exception_ptr)
+    /// Cancellation: the wait is given up; the store stays closed
+    template <boost::asio::completion_token_for<void(std::exception_ptr)> Token = boost::asio::use_awaitable_t<>>
+    auto close(Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr)>(
+            [](auto handler, state_store* self) { self->do_close(std::move(handler)); }, token, this);
+    }
+
+protected:
+    state_store() = default;
+    state_store(state_store&&) = default;
+    state_store& operator=(state_store&&) = default;
+
+private:
+    template <class Token>
+    auto start_count(std::optional<std::string> agent_id, count_options options, Token&& token) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::int64_t)>(
+            [](auto handler, state_store* self, std::optional<std::string> agent, count_options o) {
+                self->do_count(std::move(agent), o, std::move(handler));
+            },
+            token, this, std::move(agent_id), options);
+    }
+
+    virtual void do_save(detail::encoded_state state, save_options options,
+                         completion<void(std::exception_ptr, saved)> handler) = 0;
+    virtual void do_load(std::string agent_id, std::string session_id, load_options options,
+                         completion<void(std::exception_ptr, std::optional<agent_state>)> handler) = 0;
+    virtual void do_erase(std::string agent_id, std::string session_id, erase_options options,
+                          completion<void(std::exception_ptr, bool)> handler) = 0;
+    virtual void do_list(std::string agent_id, list_options options,
+                         completion<void(std::exception_ptr, session_page)> handler) = 0;
+    virtual void do_count(std::optional<std::string> agent_id, count_options options,
+                          completion<void(std::exception_ptr, std::int64_t)> handler) = 0;
+    virtual void do_health_check(completion<void(std::exception_ptr, health_report)> handler) = 0;
+    virtual void do_transaction(std::function<void(class transaction&)> function, transaction_options options,
+                                completion<void(std::exception_ptr)> handler) = 0;
+    virtual void do_close(completion<void(std::exception_ptr)> handler) = 0;
+};
+
+} // namespace pgstate
+
+#endif
