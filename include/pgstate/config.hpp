@@ -41,10 +41,10 @@ struct pool_config {
     /// Called on a worker thread of the pool with every new connection, before its first use; may block. A connection
     /// whose hook throws is closed, and the attempt counts as failed. Settings made here last as long as the
     /// connection: behind a pooler in transaction mode they are not reliable.
-    std::function<void(pqxx::connection&)> after_connect;
+    std::function<void(pqxx::connection&)> after_connect{};
     /// Called on a worker thread each time before a connection is handed out; may block. False or a throw: the
     /// connection is closed and another is tried. Costs every operation a change of thread.
-    std::function<bool(pqxx::connection&)> before_acquire;
+    std::function<bool(pqxx::connection&)> before_acquire{};
 };
 
 /// How many operations share a statement.

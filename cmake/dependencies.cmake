@@ -1,0 +1,61 @@
+# Every dependency: what this machine has, if it is new enough, else the upstream release, pinned by its hash.
+# libpq, OpenSSL and the compiler's own libraries are never built here.
+include(FetchContent)
+
+if(DEFINED ENV{PGSTATE_PREFIX}) # where docker/install-dependencies.sh was told to install
+    list(PREPEND CMAKE_PREFIX_PATH "$ENV{PGSTATE_PREFIX}")
+endif()
+
+# The minimum versions, for here and for the projects that find the installed pgstate.
+set(PGSTATE_BOOST_MINIMUM 1.81)
+set(PGSTATE_LIBPQXX_MINIMUM 7.8)
+set(PGSTATE_LIBPQ_MINIMUM 14)
+
+find_package(Threads REQUIRED)
+find_package(PostgreSQL ${PGSTATE_LIBPQ_MINIMUM} REQUIRED) # libpq
+find_package(OpenSSL REQUIRED) # what libpq encrypts with: the wire asks it for decrypted bytes
+
+set(pgstate_boost_components headers json)
+if(PGSTATE_BUILD_EMBEDDED)
+    list(APPEND pgstate_boost_components filesystem)
+endif()
+FetchContent_Declare(Boost
+    URL https://github.com/boostorg/boost/releases/download/boost-1.83.0/boost-1.83.0.tar.xz
+    URL_HASH SHA256=c5a0688e1f0c05f354bbd0b32244d36085d9ffc9f932e8a18983a9908096f614
+    DOWNLOAD_EXTRACT_TIMESTAMP OFF
+    SYSTEM
+    FIND_PACKAGE_ARGS ${PGSTATE_BOOST_MINIMUM} CONFIG COMPONENTS ${pgstate_boost_components})
+FetchContent_Declare(libpqxx
+    URL https://github.com/jtv/libpqxx/archive/refs/tags/7.10.0.tar.gz
+    URL_HASH SHA256=d588bca36357eda8bcafd5bc1f95df1afe613fdc70c80e426fc89eecb828fc3e
+    DOWNLOAD_EXTRACT_TIMESTAMP OFF
+    SYSTEM
+    FIND_PACKAGE_ARGS ${PGSTATE_LIBPQXX_MINIMUM} MODULE)
+FetchContent_Declare(Catch2
+    URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
+    URL_HASH SHA256=c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c
+    DOWNLOAD_EXTRACT_TIMESTAMP OFF
+    SYSTEM
+    FIND_PACKAGE_ARGS 3)
+
+block(SCOPE_FOR VARIABLES)
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    set(BOOST_INCLUDE_LIBRARIES asio container endian filesystem intrusive json process program_options system)
+    set(BUILD_TESTING OFF)
+    set(SKIP_BUILD_TEST ON)
+    FetchContent_MakeAvailable(Boost libpqxx)
+endblock()
+
+# Boost's own CMake build has one target for every library, an installed Boost has one for all headers.
+if(TARGET Boost::asio)
+    set(PGSTATE_BOOST_TARGETS Boost::asio Boost::container Boost::endian Boost::intrusive Boost::json Boost::system)
+    set(PGSTATE_BOOST_PROCESS_TARGETS Boost::process Boost::filesystem)
+else()
+    set(PGSTATE_BOOST_TARGETS Boost::headers Boost::json)
+    set(PGSTATE_BOOST_PROCESS_TARGETS Boost::filesystem)
+endif()
+
+if(PGSTATE_INSTALL AND (TARGET Boost::asio OR TARGET pqxx))
+    message(STATUS "pgstate: no install rules, because Boost or libpqxx is built along with it")
+    set(PGSTATE_INSTALL OFF)
+endif()

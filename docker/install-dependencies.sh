@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Installs everything that building and testing pgstate needs, on Debian 12, Debian 13 and Ubuntu 24.04.
+# Run it again at will: when nothing is missing it returns at once and changes nothing.
+#
+# Debian 12 lacks two things. Catch2 3 comes from its backports, and libpqxx is built from the source package
+# of the next Debian release into a prefix: PGSTATE_PREFIX, or /usr/local. Both come from the mirror that this
+# machine's apt already uses, through an apt configuration that is thrown away afterwards.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+prefix=${PGSTATE_PREFIX:-/usr/local}
+libpqxx_minimum=7.8
+
+say() { printf 'install-dependencies: %s\n' "$*"; }
+fail() { say "$*" >&2; exit 1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; fi; }
+apt() { as_root apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Acquire::Retries=3 "$@"; }
+
+[ -r /etc/os-release ] || fail "no /etc/os-release: install the packages listed in this script by hand"
+# shellcheck disable=SC1091
+. /etc/os-release
+
+packages=(g++ cmake ninja-build ccache pkg-config python3 libpq-dev libssl-dev libspdlog-dev postgresql catch2)
+build_libpqxx=no
+backports=none
+case ${ID:-}:${VERSION_ID:-} in
+    debian:12)
+        # Boost's unversioned packages are 1.74 here.
+        packages+=(libboost1.81-dev libboost-json1.81-dev libboost-filesystem1.81-dev libboost-system1.81-dev
+                   libboost-program-options1.81-dev clang-format-14)
+        build_libpqxx=yes
+        backports=bookworm-backports
+        ;;
+    debian:13)
+        packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev libboost-system-dev
+                   libboost-program-options-dev libpqxx-dev)
+        ;;
+    ubuntu:24.04)
+        packages+=(libboost1.83-dev libboost-json1.83-dev libboost-filesystem1.83-dev libboost-system1.83-dev
+                   libboost-program-options1.83-dev libpqxx-dev clang-format-14)
+        ;;
+    *) fail "${PRETTY_NAME:-this system} is not known here; on others, install: ${packages[*]}, Boost 1.81, libpqxx 7.8" ;;
+esac
+
+is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Whether the development files of package $1 are there in version $2 or newer.
+has_version() { dpkg --compare-versions "$(dpkg-query -W -f='${Version}' "$1" 2>/dev/null || echo 0)" ge "$2"; }
+
+has_libpqxx() {
+    local header
+    for header in "$prefix" /usr/local /usr; do
+        header=$header/include/pqxx/version.hxx
+        [ -r "$header" ] || continue
+        dpkg --compare-versions "$(sed -n 's/.*PQXX_VERSION "\(.*\)".*/\1/p' "$header")" ge "$libpqxx_minimum"
+        return
+    done
+    return 1
+}
+
+missing=()
+for package in "${packages[@]}"; do
+    is_installed "$package" || missing+=("$package")
+done
+has_version catch2 3 || missing+=(catch2)
+if [ $build_libpqxx = no ] || has_libpqxx; then build_libpqxx=no; fi
+if [ ${#missing[@]} = 0 ] && [ $build_libpqxx = no ]; then
+    say "nothing to do"
+    exit 0
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+chmod 755 "$scratch" # apt drops its privileges to download
+
+say "reading the package lists"
+apt update
+
+# use_suite TYPE SUITE: prepares private_apt to see SUITE of the machine's own mirror, and nothing else.
+use_suite() {
+    local type=$1 suite=$2 mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    # apt itself says where the release comes from, however its sources are written.
+    mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v codename="$VERSION_CODENAME" '$1 == codename && $2 == "main" && $3 == "Debian" { print $4; exit }')
+    [ -n "$mirror" ] || fail "apt has no source for '$VERSION_CODENAME main': add one, or install libpqxx and Catch2 3 by hand"
+    mkdir -p "$scratch/$suite/lists/partial" "$scratch/$suite/cache/archives/partial"
+    printf '%s [signed-by=%s] %s %s main\n' "$type" "$keyring" "$mirror" "$suite" > "$scratch/$suite/sources.list"
+    private=(-o "Dir::Etc::sourcelist=$scratch/$suite/sources.list" -o Dir::Etc::sourceparts=-
+             -o "Dir::State::lists=$scratch/$suite/lists" -o "Dir::Cache=$scratch/$suite/cache"
+             -o APT::Sandbox::User=root)
+    apt "${private[@]}" update
+}
+
+wanted=()
+catch2_from_backports=no
+for package in "${missing[@]}"; do
+    if [ "$package" = catch2 ] && [ $backports != none ]; then catch2_from_backports=yes; else wanted+=("$package"); fi
+done
+
+# A server that this machine did not have before must not bring a running cluster along: pgstate starts its own.
+if printf '%s\n' "${wanted[@]}" | grep -qx postgresql && ! is_installed postgresql-common; then
+    say "installing postgresql-common"
+    apt install --no-install-recommends postgresql-common
+    as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+fi
+if [ ${#wanted[@]} != 0 ]; then
+    say "installing ${wanted[*]}"
+    apt install --no-install-recommends "${wanted[@]}"
+fi
+if [ $catch2_from_backports = yes ]; then
+    say "installing catch2 from $backports"
+    use_suite deb "$backports"
+    apt "${private[@]}" install --no-install-recommends -t "$backports" catch2
+fi
+if [ $build_libpqxx = yes ]; then
+    say "building libpqxx into $prefix"
+    use_suite deb-src trixie
+    mkdir "$scratch/libpqxx"
+    (
+        cd "$scratch/libpqxx"
+        apt "${private[@]}" source --download-only libpqxx
+        tar -xf libpqxx_*.orig.tar.* --strip-components=1
+        cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" \
+            -DCMAKE_POSITION_INDEPENDENT_CODE=ON -DBUILD_SHARED_LIBS=ON -DSKIP_BUILD_TEST=ON > cmake.log 2>&1 ||
+            { cat cmake.log >&2; exit 1; }
+        cmake --build build > build.log 2>&1 || { cat build.log >&2; exit 1; }
+        as_root cmake --install build > install.log 2>&1 || { cat install.log >&2; exit 1; }
+    )
+    as_root ldconfig
+    has_libpqxx || fail "libpqxx was installed into $prefix, yet no libpqxx $libpqxx_minimum is found there"
+fi
+say "done"

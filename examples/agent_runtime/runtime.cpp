@@ -1,0 +1,127 @@
+#include "runtime.hpp"
+
+#include "verify.hpp"
+#include "workers.hpp"
+#include <pgstate/error.hpp>
+#include <pgstate/result.hpp>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+
+namespace demo {
+namespace {
+
+/// Everything that a turn changes in a state.
+void take_turn(pgstate::agent_state& state, const transcript& script) {
+    const turn& next = script.turns[state.history.size()];
+    const auto now =
+        std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+    pgstate::agent_message& message = state.history.emplace_back(next.role, next.content, now);
+    message.metadata = next.metadata;
+
+    const std::size_t turns = state.history.size();
+    state.data["turn"] = turns;
+    state.data["transcript"] = script.index;
+    state.data["checksum"] = script.checksums[turns];
+    state.context["title"] = script.title;
+    state.context["language"] = script.language;
+    state.context["waiting_for"] = next.role == "assistant" ? "user" : "assistant";
+}
+
+void check_history(session_id id, const pgstate::agent_state& state, const transcript& script) {
+    const std::size_t turns = state.history.size();
+    bool same = turns <= script.turns.size();
+    for (std::size_t i = 0; same && i < turns; ++i)
+        same = is_turn(state.history[i], script.turns[i]);
+    if (!same)
+        throw std::runtime_error(id.agent_key() + "/" + id.session_key() +
+                                 " holds something other than its transcript; begin anew with --reset");
+}
+
+/// The save may have been applied, or something else was: the state in the store decides how to go on.
+bool is_settled_by_loading(const pgstate::error& e) {
+    return e == pgstate::errc::conflict || e == pgstate::errc::outcome_unknown ||
+           e == pgstate::errc::timed_out;
+}
+
+} // namespace
+
+boost::asio::awaitable<void> runtime::run(const std::vector<session_id>& sessions) {
+    auto session = [&](std::size_t i) -> boost::asio::awaitable<void> {
+        try {
+            co_await play(sessions[i]);
+        } catch (...) {
+            stop(); // nothing to be gained by going on with the others
+            throw;
+        }
+    };
+    co_await run_all(sessions.size(), session);
+}
+
+boost::asio::awaitable<void> runtime::play(session_id id) {
+    while (!stopping_) {
+        const auto begin = latencies::clock::now();
+        auto found = co_await store_.load(id.agent_key(), id.session_key());
+        meter_.loads.add(begin);
+
+        pgstate::agent_state state(id.agent_key(), id.session_key());
+        if (found) state = std::move(*found);
+        check_history(id, state, scripts_.of(id));
+        // Turns that were saved, but whose acknowledgement a crash cut off: they are there, and not taken again.
+        acks_.acknowledge(id, scripts_.of(id), state.history.size());
+
+        if (co_await take_turns(id, state)) co_return;
+        ++meter_.reloads;
+    }
+}
+
+/// \returns false if the state must be loaded again: its save was refused or its outcome is not known
+boost::asio::awaitable<bool> runtime::take_turns(session_id id, pgstate::agent_state& state) {
+    const transcript& script = scripts_.of(id);
+    std::minstd_rand random(id.agent * 1009 + id.session + 1);
+    while (state.history.size() < script.turns.size()) {
+        co_await think(random);
+        if (stopping_) break;
+        take_turn(state, script);
+
+        ++meter_.in_flight;
+        const auto begin = latencies::clock::now();
+        // if_unchanged: a save that a killed process left on its way must not overwrite what this one saved.
+        const auto done = co_await store_.save(state, {.if_unchanged = true}, pgstate::as_result);
+        meter_.saves.add(begin);
+        --meter_.in_flight;
+
+        if (!done && is_settled_by_loading(done.error())) co_return false;
+        state.version = done.value().version; // throws any other error
+        acknowledge(id, state.history.size());
+    }
+    co_return true;
+}
+
+/// Stands in for the model, whose answer takes its time.
+boost::asio::awaitable<void> runtime::think(std::minstd_rand& random) const {
+    if (settings_.pace.count() == 0) co_return;
+    const auto average = std::chrono::duration<double, std::milli>(settings_.pace);
+    const auto time = average * std::uniform_real_distribution(0.5, 1.5)(random);
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    timer.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(time));
+    co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+void runtime::acknowledge(session_id id, std::size_t turns) {
+    acks_.acknowledge(id, scripts_.of(id), turns);
+    if (++meter_.acknowledged != settings_.kill_after) return;
+    char text[128];
+    const int length =
+        std::snprintf(text, sizeof text, "\nSIGKILL: %zu turns acknowledged, %zu saves in flight\n",
+                      meter_.acknowledged.load(), meter_.in_flight.load());
+    if (::write(STDERR_FILENO, text, static_cast<std::size_t>(length)) >= 0) ::kill(::getpid(), SIGKILL);
+}
+
+} // namespace demo

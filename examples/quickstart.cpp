@@ -1,0 +1,56 @@
+// The first program of the README, against the server that DATABASE_URL names, or a private one.
+#include <pgstate/embedded_server.hpp>
+
+#include <boost/asio.hpp>
+
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+
+// [quickstart]
+#include <pgstate/pgstate.hpp>
+namespace asio = boost::asio;
+
+asio::awaitable<void> run_agent(std::string database_url) {
+    pgstate::config config{.connection_string =
+                               database_url}; // postgres://user:pass@host:5432/db?pool_max_conns=8
+    auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
+
+    pgstate::agent_state state{"agent-1", "session-1"};
+    state.context["user"] = "john";
+    co_await store.save(state); // create or replace
+
+    if (auto loaded = co_await store.load("agent-1", "session-1")) { // optional: a missing state is no error
+        loaded->context["step"] = 2;
+        loaded->history.emplace_back("user", "Hello!");
+        co_await store.save(*loaded,
+                            {.if_unchanged = true}); // fails with errc::conflict if another was first
+    }
+    for (auto& session : co_await store.list("agent-1")) // most recently updated first
+        std::cout << session.session_id << '\n';
+    co_await store.close(); // drains what is in flight
+}
+// [quickstart]
+
+int main() {
+    try {
+        std::unique_ptr<pgstate::embedded_server> server;
+        const char* given = std::getenv("DATABASE_URL");
+        std::string database_url = given ? given : "";
+        if (database_url.empty()) {
+            server = std::make_unique<pgstate::embedded_server>();
+            database_url = server->connection_string();
+        }
+        asio::io_context io;
+        std::exception_ptr failure;
+        asio::co_spawn(io, run_agent(database_url), [&](std::exception_ptr e) { failure = e; });
+        io.run();
+        if (failure) std::rethrow_exception(failure);
+        return 0;
+    } catch (const std::exception& e) {
+        std::cerr << "quickstart: " << e.what() << '\n';
+        return 1;
+    }
+}

@@ -1,0 +1,450 @@
+#include "batch/engine.hpp"
+
+#include "batch/retry.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace pgstate::batch {
+
+/// A leased connection and the statements under way on it, oldest first.
+struct engine::lane {
+    pool::lease lease;
+    std::vector<std::shared_ptr<flight>> flights;
+    bool retiring = false; ///< takes nothing new and is closed when it is empty
+};
+
+/// A statement under way.
+struct engine::flight {
+    std::vector<operation_ptr> operations;
+    std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
+};
+
+class engine::lane_request final : public pool::waiter, public std::enable_shared_from_this<lane_request> {
+public:
+    explicit lane_request(std::weak_ptr<engine> whose) : engine_(std::move(whose)) {}
+
+    void acquired(pool::lease got) override {
+        if (const auto to = engine_.lock())
+            boost::asio::post(to->strand_, [to, self = shared_from_this(), got = std::move(got)]() mutable {
+                to->add_lane(*self, std::move(got));
+            });
+    }
+    void failed(const error& why) override {
+        if (const auto to = engine_.lock())
+            boost::asio::post(to->strand_, [to, self = shared_from_this(), why] { to->lane_refused(*self, why); });
+    }
+
+private:
+    const std::weak_ptr<engine> engine_;
+};
+
+engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql)
+    : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
+      planner_(pool_->config().batch), timer_(strand_) {}
+
+engine::~engine() {
+    // Something is left only when the event loop was destroyed with operations in it: nobody is there to be told.
+    deadlines_.clear();
+    open_.clear_and_dispose([this](operation* what) {
+        planner_.withdraw(*what);
+        intrusive_ptr_release(what);
+    });
+}
+
+// --- from any thread ---------------------------------------------------------------------------------------------
+
+void engine::submit(operation_ptr what) {
+    {
+        const std::lock_guard guard(intake_mutex_);
+        if (!refusing_) {
+            incoming_.push_back(std::move(what));
+            if (intake_posted_) return;
+            intake_posted_ = true;
+        }
+    }
+    if (what) return what->fail(error(errc::closed, what->name));
+    boost::asio::post(strand_, [self = shared_from_this()] { self->take_in(); });
+}
+
+void engine::cancel(operation_ptr what) {
+    boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what)] {
+        if (what->completed) return;
+        self->complete_failed(*what, error(boost::asio::error::operation_aborted, what->name));
+        if (self->planner_.withdraw(*what)) self->finish(*what);
+        self->after_change();
+    });
+}
+
+void engine::close(std::function<void()> done) {
+    {
+        const std::lock_guard guard(intake_mutex_);
+        refusing_ = true;
+    }
+    boost::asio::post(strand_, [self = shared_from_this(), done = std::move(done)]() mutable {
+        self->take_in();
+        self->close_handlers_.push_back(std::move(done));
+        self->after_change();
+    });
+}
+
+void engine::shut_down() {
+    {
+        const std::lock_guard guard(intake_mutex_);
+        refusing_ = true;
+    }
+    boost::asio::post(strand_, [self = shared_from_this()] {
+        self->take_in();
+        self->shut_ = true;
+        for (auto& each : self->open_) self->complete_failed(each, error(errc::closed, each.name));
+        for (auto& each : self->lanes_)
+            if (!each->flights.empty()) each->lease->abandon("the store was destroyed");
+        self->dispatch();
+    });
+}
+
+// --- in the strand -----------------------------------------------------------------------------------------------
+
+void engine::take_in() {
+    std::vector<operation_ptr> arrived;
+    {
+        const std::lock_guard guard(intake_mutex_);
+        arrived.swap(incoming_);
+        intake_posted_ = false;
+    }
+    for (auto& each : arrived) {
+        intrusive_ptr_add_ref(each.get()); // until finish()
+        open_.push_back(*each);
+        if (each->deadline != clock::time_point::max()) deadlines_.insert(deadlines_.end(), *each);
+        planner_.submit(*each);
+    }
+    if (!arrived.empty()) watch_deadlines();
+    dispatch();
+}
+
+bool engine::others_wait() const {
+    return pool_->waiting() > requests_.size();
+}
+
+std::size_t engine::idle_lanes() const noexcept {
+    return static_cast<std::size_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const auto& each) {
+        return each->flights.empty() && !each->retiring && !each->lease->broken();
+    }));
+}
+
+void engine::dispatch() {
+    if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name); });
+    if (planner_.ready() > 0 && others_wait()) give_back_idle_lanes(); // and ask again, behind those who wait
+    while (planner_.ready() > 0) {
+        request_lanes();
+        auto* on = choose_lane();
+        if (!on) break;
+        send(*on, planner_.next(idle_lanes() + requests_.size()));
+    }
+    after_change();
+}
+
+/// An idle connection, or one where a second statement may follow the first. The second place is for full batches: an
+/// odd operation gains more by gathering company until a connection is free.
+engine::lane* engine::choose_lane() {
+    const auto& limits = pool_->config().batch;
+    const bool fill_up = planner_.ready() >= std::min(planner::smallest_share, limits.max_operations) && !others_wait();
+    lane* best = nullptr;
+    for (const auto& each : lanes_) {
+        if (each->retiring || each->lease->broken()) continue;
+        if (each->flights.empty()) return each.get();
+        if (!fill_up || each->flights.size() >= limits.max_in_flight) continue;
+        if (!best || each->flights.size() < best->flights.size()) best = each.get();
+    }
+    return best;
+}
+
+void engine::request_lanes() {
+    const auto ready = planner_.ready();
+    const auto wanted = pool_->config().batch.enabled
+                            ? (ready + planner::smallest_share - 1) / planner::smallest_share
+                            : ready;
+    while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < pool_->config().pool.max_conns) {
+        if (auto got = pool_->try_acquire()) {
+            keep_lane(std::move(got));
+        } else {
+            requests_.push_back(std::make_shared<lane_request>(weak_from_this()));
+            pool_->acquire(requests_.back());
+        }
+    }
+}
+
+void engine::keep_lane(pool::lease got) {
+    got->use_executor(strand_);
+    auto added = std::make_shared<lane>();
+    added->lease = std::move(got);
+    lanes_.push_back(std::move(added));
+}
+
+void engine::forget(const lane_request& request) {
+    std::erase_if(requests_, [&](const auto& each) { return each.get() == &request; });
+}
+
+void engine::add_lane(const lane_request& request, pool::lease got) {
+    forget(request);
+    keep_lane(std::move(got));
+    dispatch();
+}
+
+void engine::lane_refused(const lane_request& request, const error& why) {
+    forget(request);
+    if (lanes_.empty() && requests_.empty())
+        fail_everything([&](const operation& what) {
+            if (why == errc::closed) return error(errc::closed, what.name);
+            error failure(why.code(), what.name, why.what());
+            return failure.with_sqlstate(why.sqlstate()).with_cause(why.cause());
+        });
+    dispatch();
+}
+
+void engine::give_back_idle_lanes() {
+    std::erase_if(lanes_, [](const auto& each) {
+        if (!each->flights.empty()) return false;
+        if (each->retiring) each->lease->abandon("it is no longer wanted");
+        return true; // the lease's end is what gives it back
+    });
+}
+
+void engine::withdraw_requests() {
+    std::erase_if(requests_, [this](const auto& each) { return pool_->withdraw(*each); });
+}
+
+void engine::send(lane& on, std::vector<item*> batch) {
+    auto what = std::make_shared<flight>();
+    for (auto* each : batch) what->operations.emplace_back(static_cast<operation*>(each));
+    what->on = *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& each) { return each.get() == &on; });
+    for (auto& each : what->operations) ++each->attempts;
+    try {
+        const auto command = sql_->build(what->operations);
+        on.flights.push_back(what);
+        on.lease->send(*command.what, command.values, pool_->config().statements,
+                       [weak = weak_from_this(), what](wire::reply answer) {
+                           if (const auto self = weak.lock()) self->answered(what, std::move(answer));
+                       });
+    } catch (const std::bad_alloc&) {
+        std::erase(on.flights, what);
+        for (auto& each : what->operations) {
+            complete_failed(*each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
+                                         each->name, "no memory for the statement"));
+            planner_.finished(*each);
+            finish(*each);
+        }
+    }
+}
+
+void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
+    const auto on = of->on.lock();
+    if (on) std::erase(on->flights, of);
+    if (answer.outcome == wire::reply::status::ok)
+        succeed(*of, answer.data);
+    else
+        failed(of, answer);
+    dispatch();
+}
+
+void engine::succeed(flight& of, const wire::rows& rows) {
+    std::vector<int> row_of;
+    try {
+        row_of = sql_->pair(of.operations, rows);
+    } catch (const error& nonsense) {
+        for (auto& each : of.operations) {
+            complete_failed(*each, error(nonsense.code(), each->name, nonsense.what()));
+            planner_.finished(*each);
+            finish(*each);
+        }
+        return;
+    }
+    for (std::size_t i = 0; i < of.operations.size(); ++i) {
+        auto& each = *of.operations[i];
+        const bool conflict = row_of[i] < 0 && (each.what == kind::create || each.what == kind::replace);
+        if (conflict && !each.completed) {
+            // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
+            // waited for the other writer.
+            each.what = kind::probe;
+            each.alone = false;
+            planner_.again(each);
+            continue;
+        }
+        if (!each.completed) {
+            each.completed = true;
+            forget_deadline(each);
+            each.succeed(rows, row_of[i]);
+        }
+        planner_.finished(each);
+        finish(each);
+    }
+}
+
+void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
+    auto& operations = of->operations;
+    incident what;
+    what.write = is_write(operations.front()->what);
+    what.operations = operations.size();
+    what.broken = answer.outcome == wire::reply::status::broken;
+    what.failure = answer.failure;
+    for (const auto& each : operations) what.attempts = std::max(what.attempts, each->attempts);
+
+    switch (const auto verdict = decide(what)) {
+    case verdict::retry: return pause_then_send_again(of);
+    case verdict::retry_another:
+        if (const auto on = of->on.lock()) on->retiring = true;
+        return pause_then_send_again(of);
+    case verdict::retry_alone:
+        for (auto& each : operations) {
+            each->alone = true;
+            each->attempts = 0;
+        }
+        return send_again(*of);
+    case verdict::retry_now: return send_again(*of);
+    case verdict::fail:
+    case verdict::unknown:
+        for (auto& each : operations) {
+            complete_failed(*each, error_of(*each, answer, verdict == verdict::unknown));
+            planner_.finished(*each);
+            finish(*each);
+        }
+    }
+}
+
+error engine::error_of(const operation& what, const wire::reply& answer, bool unknown) const {
+    const auto& failure = answer.failure;
+    if (unknown) {
+        error result(errc::outcome_unknown, what.name,
+                     "the connection was lost after the write was sent (" + failure.message +
+                         "): it may have been applied; load the state to find out");
+        return result.with_sqlstate(failure.sqlstate);
+    }
+    if (answer.outcome == wire::reply::status::broken && (failure.sqlstate.empty() || failure.sqlstate[0] != '2')) {
+        error result(errc::unavailable, what.name, "the connection was lost again and again: " + failure.message);
+        return result.with_sqlstate(failure.sqlstate);
+    }
+    return error::from_server(failure.sqlstate, what.name, failure.message);
+}
+
+void engine::send_again(flight& of) {
+    for (auto& each : of.operations) {
+        if (each->completed) { // nobody waits for it any more
+            planner_.finished(*each);
+            finish(*each);
+        } else {
+            planner_.again(*each);
+        }
+    }
+}
+
+void engine::pause_then_send_again(const std::shared_ptr<flight>& of) {
+    std::size_t attempts = 1;
+    for (const auto& each : of->operations) attempts = std::max(attempts, each->attempts);
+    const auto pause = pool::backoff(attempts, std::uniform_real_distribution<>(0, 1)(random_)) / 8;
+    auto timer = std::make_shared<boost::asio::steady_timer>(strand_, pause);
+    timer->async_wait([self = shared_from_this(), timer, of](auto) {
+        self->send_again(*of);
+        self->dispatch();
+    });
+}
+
+void engine::complete_failed(operation& what, error why) {
+    if (what.completed) return;
+    what.completed = true;
+    forget_deadline(what);
+    what.fail(std::move(why));
+}
+
+/// It has left the planner.
+void engine::finish(operation& what) {
+    forget_deadline(what);
+    open_.erase(open_.iterator_to(what));
+    intrusive_ptr_release(&what);
+}
+
+void engine::forget_deadline(operation& what) {
+    if (what.by_deadline.is_linked()) deadlines_.erase(deadlines_.iterator_to(what));
+}
+
+void engine::watch_deadlines() {
+    const auto next = deadlines_.empty() ? clock::time_point::max() : deadlines_.begin()->deadline;
+    if (next == clock::time_point::max()) {
+        // Nobody waits: a timer left running would keep the event loop alive.
+        if (timer_at_ != next) timer_.cancel();
+        timer_at_ = next;
+        return;
+    }
+    if (next >= timer_at_) return; // it fires early and looks again
+    timer_at_ = next;
+    timer_.expires_at(next);
+    timer_.async_wait([self = shared_from_this()](auto stopped) {
+        if (stopped) return;
+        self->timer_at_ = clock::time_point::max();
+        self->expire();
+        self->dispatch();
+    });
+}
+
+void engine::expire() {
+    const auto now = clock::now();
+    while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
+        auto& what = *deadlines_.begin();
+        what.expired = true;
+        if (what.state == item::status::sent) {
+            complete_failed(what, error(errc::timed_out, what.name,
+                                        is_write(what.what)
+                                            ? "its time ran out after it was sent: the write may have been applied"
+                                            : "its time ran out while the server was at work on it"));
+            continue;
+        }
+        const bool no_connection = lanes_.empty() && !requests_.empty();
+        complete_failed(what, no_connection ? pool_->exhausted(what.name)
+                                            : error(errc::timed_out, what.name,
+                                                    "its time ran out while it was queued; it was not sent"));
+        planner_.withdraw(what);
+        finish(what);
+    }
+    abandon_silent_lanes();
+}
+
+/// A connection whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
+void engine::abandon_silent_lanes() {
+    for (auto& each : lanes_) {
+        if (each->flights.empty()) continue;
+        const auto& oldest = each->flights.front()->operations;
+        const bool silent =
+            std::all_of(oldest.begin(), oldest.end(), [](const auto& what) { return what->expired; });
+        if (silent) each->lease->abandon("the server did not answer in time");
+    }
+}
+
+void engine::fail_everything(const std::function<error(const operation&)>& why) {
+    for (auto batch = planner_.next(1); !batch.empty(); batch = planner_.next(1))
+        for (auto* each : batch) {
+            auto& what = static_cast<operation&>(*each);
+            complete_failed(what, why(what));
+            planner_.finished(what);
+            finish(what);
+        }
+}
+
+void engine::after_change() {
+    if (planner_.ready() == 0) {
+        give_back_idle_lanes();
+        if (!requests_.empty()) withdraw_requests();
+    } else {
+        std::erase_if(lanes_, [](const auto& each) { return each->flights.empty() && each->lease->broken(); });
+    }
+    watch_deadlines();
+    if (!open_.empty() || close_handlers_.empty()) return;
+    const auto done = std::exchange(close_handlers_, {});
+    for (const auto& each : done) each();
+}
+
+} // namespace pgstate::batch

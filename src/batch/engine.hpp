@@ -1,0 +1,111 @@
+#ifndef PGSTATE_BATCH_ENGINE_HPP
+#define PGSTATE_BATCH_ENGINE_HPP
+
+#include "batch/dialect.hpp"
+#include "batch/operation.hpp"
+#include "batch/planner.hpp"
+#include "pool/core.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <vector>
+
+namespace pgstate::batch {
+
+/// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
+///
+/// submit, cancel, close and shut_down may be called from any thread; all the rest runs in the engine's strand. A burst
+/// of submissions costs one post. Connections are leased only while there is work for them, and given back early when
+/// others wait for one.
+class engine : public std::enable_shared_from_this<engine> {
+public:
+    /// \param sql  outlives the engine
+    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql);
+    ~engine();
+
+    void submit(operation_ptr what);
+    /// Completes `what` with operation_aborted if it is not over: out of the queue, or abandoned where it was sent.
+    void cancel(operation_ptr what);
+    /// Refuses new operations; `done` is called in the strand when those accepted are over.
+    void close(std::function<void()> done);
+    /// Refuses new operations and fails all others with errc::closed.
+    void shut_down();
+
+private:
+    struct lane;
+    struct flight;
+    class lane_request;
+    using lane_list = std::list<std::shared_ptr<lane>>;
+    using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
+
+    struct earlier {
+        bool operator()(const operation& a, const operation& b) const noexcept { return a.deadline < b.deadline; }
+    };
+    using operation_list = boost::intrusive::list<
+        operation,
+        boost::intrusive::member_hook<operation, boost::intrusive::list_member_hook<>, &operation::accepted>>;
+    using deadline_index = boost::intrusive::multiset<
+        operation,
+        boost::intrusive::member_hook<operation, boost::intrusive::set_member_hook<>, &operation::by_deadline>,
+        boost::intrusive::compare<earlier>>;
+
+    void take_in();
+    void dispatch();
+    lane* choose_lane();
+    void request_lanes();
+    void add_lane(const lane_request& request, pool::lease got);
+    void keep_lane(pool::lease got);
+    void forget(const lane_request& request);
+    void lane_refused(const lane_request& request, const error& why);
+    void give_back_idle_lanes();
+    void withdraw_requests();
+    bool others_wait() const;
+    std::size_t idle_lanes() const noexcept;
+    void send(lane& on, std::vector<item*> batch);
+    void answered(const std::shared_ptr<flight>& of, wire::reply answer);
+    void succeed(flight& of, const wire::rows& rows);
+    void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
+    void send_again(flight& of);
+    void pause_then_send_again(const std::shared_ptr<flight>& of);
+    error error_of(const operation& what, const wire::reply& answer, bool unknown) const;
+    void finish(operation& what);
+    void complete_failed(operation& what, error why);
+    void forget_deadline(operation& what);
+    void watch_deadlines();
+    void expire();
+    void abandon_silent_lanes();
+    void fail_everything(const std::function<error(const operation&)>& why);
+    void after_change();
+
+    const std::shared_ptr<pool::core> pool_;
+    const std::shared_ptr<const dialect> sql_;
+    const strand_type strand_;
+
+    std::mutex intake_mutex_; // the next three
+    std::vector<operation_ptr> incoming_;
+    bool intake_posted_ = false;
+    bool refusing_ = false;
+
+    planner planner_;
+    lane_list lanes_;
+    std::vector<std::shared_ptr<lane_request>> requests_; // lanes asked of the pool
+    operation_list open_; // all that were accepted and are not out of the planner; holds a reference to each
+    bool shut_ = false;
+    deadline_index deadlines_;
+    boost::asio::steady_timer timer_;
+    clock::time_point timer_at_ = clock::time_point::max();
+    std::vector<std::function<void()>> close_handlers_;
+    std::minstd_rand random_{std::random_device{}()};
+};
+
+} // namespace pgstate::batch
+
+#endif

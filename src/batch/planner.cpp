@@ -1,0 +1,172 @@
+#include "batch/planner.hpp"
+
+#include <boost/assert.hpp>
+
+#include <algorithm>
+#include <tuple>
+
+namespace pgstate::batch {
+namespace {
+
+// Empty queues kept for the next keys: more than are ever in one statement, little enough to forget about.
+constexpr std::size_t most_spares = 1024;
+
+} // namespace
+
+bool planner::is_heavy(const item& what) const noexcept {
+    return what.bytes > limits_.max_bytes / 8;
+}
+
+planner::list& planner::ready_list(const item& what) noexcept {
+    return ready_lists_[static_cast<std::size_t>(what.what)][is_heavy(what) ? 1 : 0];
+}
+
+void planner::make_ready(item& what, bool in_front) {
+    what.state = item::status::ready;
+    auto& to = ready_list(what);
+    // Sorted by age; nearly always the youngest goes to the back or the oldest to the front.
+    auto at = in_front ? to.begin() : to.end();
+    if (in_front)
+        while (at != to.end() && at->order < what.order) ++at;
+    else
+        while (at != to.begin() && std::prev(at)->order > what.order) --at;
+    to.insert(at, what);
+    ++ready_;
+}
+
+planner::key_map::iterator planner::find_or_add(const item& what) {
+    if (const auto at = keys_.find(key{what.agent_id, what.session_id}); at != keys_.end()) return at;
+    std::unique_ptr<key_queue> queue;
+    if (spare_.empty()) {
+        queue = std::make_unique<key_queue>();
+    } else {
+        queue = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    queue->agent_id = what.agent_id;
+    queue->session_id = what.session_id;
+    const key name{queue->agent_id, queue->session_id};
+    return keys_.emplace(name, std::move(queue)).first;
+}
+
+void planner::submit(item& what) {
+    BOOST_ASSERT(what.state == item::status::outside);
+    what.order = ++submitted_;
+    if (!has_key(what.what)) return make_ready(what, false);
+
+    auto& queue = *find_or_add(what)->second;
+    const bool write = is_write(what.what);
+    const bool free = queue.waiting.empty() && !queue.writer && (!write || queue.readers == 0);
+    if (!free) {
+        what.state = item::status::blocked;
+        queue.waiting.push_back(what);
+        ++blocked_;
+        return;
+    }
+    (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
+    make_ready(what, false);
+}
+
+bool planner::withdraw(item& what) {
+    switch (what.state) {
+    case item::status::outside:
+    case item::status::sent: return false;
+    case item::status::ready:
+        ready_list(what).erase(list::s_iterator_to(what));
+        --ready_;
+        leave(what);
+        return true;
+    case item::status::blocked: {
+        const auto at = keys_.find(key{what.agent_id, what.session_id});
+        at->second->waiting.erase(list::s_iterator_to(what));
+        --blocked_;
+        what.state = item::status::outside;
+        settle(at); // readers behind a withdrawn writer may go
+        return true;
+    }
+    }
+    return false;
+}
+
+void planner::finished(item& what) {
+    BOOST_ASSERT(what.state == item::status::sent);
+    leave(what);
+}
+
+/// An operation at work on its key is gone.
+void planner::leave(item& what) {
+    what.state = item::status::outside;
+    if (!has_key(what.what)) return;
+    const auto at = keys_.find(key{what.agent_id, what.session_id});
+    auto& queue = *at->second;
+    // A probe took over from the write that met a conflict.
+    if (queue.writer)
+        queue.writer = false;
+    else
+        --queue.readers;
+    settle(at);
+}
+
+/// Lets those go who waited for what is over, and forgets a key that nobody uses.
+void planner::settle(key_map::iterator at) {
+    auto& queue = *at->second;
+    while (!queue.waiting.empty() && !queue.writer) {
+        auto& first = queue.waiting.front();
+        const bool write = is_write(first.what);
+        if (write && queue.readers > 0) return;
+        queue.waiting.pop_front();
+        --blocked_;
+        (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
+        make_ready(first, false);
+    }
+    if (queue.writer || queue.readers > 0) return;
+    auto unused = std::move(at->second);
+    keys_.erase(at);
+    if (spare_.size() < most_spares) spare_.push_back(std::move(unused));
+}
+
+void planner::again(item& what) {
+    BOOST_ASSERT(what.state == item::status::sent);
+    make_ready(what, true);
+}
+
+std::vector<item*> planner::next(std::size_t idle_connections) {
+    list* oldest = nullptr;
+    bool heavy = false;
+    for (auto& of_kind : ready_lists_)
+        for (std::size_t weight = 0; weight < of_kind.size(); ++weight) {
+            auto& candidates = of_kind[weight];
+            if (candidates.empty()) continue;
+            if (oldest && oldest->front().order < candidates.front().order) continue;
+            oldest = &candidates;
+            heavy = weight == 1;
+        }
+    if (!oldest) return {};
+
+    const bool shares = limits_.enabled && !heavy && has_key(oldest->front().what) && !oldest->front().alone;
+    std::size_t most = 1;
+    if (shares) {
+        const std::size_t connections = std::max<std::size_t>(idle_connections, 1);
+        const std::size_t share = (oldest->size() + connections - 1) / connections;
+        most = std::clamp(share, std::min(smallest_share, limits_.max_operations), limits_.max_operations);
+    }
+
+    std::vector<item*> batch;
+    batch.reserve(std::min(most, oldest->size()));
+    std::size_t bytes = 0;
+    while (batch.size() < most && !oldest->empty()) {
+        auto& first = oldest->front();
+        if (!batch.empty() && (first.alone || bytes + first.bytes > limits_.max_bytes)) break;
+        bytes += first.bytes;
+        oldest->pop_front();
+        --ready_;
+        first.state = item::status::sent;
+        batch.push_back(&first);
+    }
+    std::sort(batch.begin(), batch.end(), [](const item* a, const item* b) {
+        return std::tie(a->agent_id, a->session_id) < std::tie(b->agent_id, b->session_id);
+    });
+    return batch;
+}
+
+} // namespace pgstate::batch

@@ -1,0 +1,136 @@
+#ifndef PGSTATE_BATCH_PLANNER_HPP
+#define PGSTATE_BATCH_PLANNER_HPP
+
+#include "pgstate/config.hpp"
+
+#include <boost/container_hash/hash.hpp>
+#include <boost/intrusive/list.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgstate::batch {
+
+/// What operations have in common that may share a statement.
+enum class kind : std::uint8_t {
+    save,    ///< create or replace
+    create,  ///< only if there is none
+    replace, ///< only over a version
+    probe,   ///< the version a conflicting save met
+    load,
+    erase,
+    list,
+    count_agent,
+    count_all,
+    health,
+};
+inline constexpr std::size_t kinds = 10;
+
+constexpr bool is_write(kind what) noexcept {
+    return what == kind::save || what == kind::create || what == kind::replace || what == kind::erase;
+}
+/// Kinds with a key are ordered by it and share statements; the others travel alone.
+constexpr bool has_key(kind what) noexcept {
+    return what <= kind::erase;
+}
+
+/// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
+/// finished or withdraw.
+struct item : boost::intrusive::list_base_hook<> {
+    enum class status : std::uint8_t {
+        outside, ///< not submitted, or over
+        blocked, ///< behind an operation for the same key
+        ready,   ///< may be sent
+        sent,    ///< in a batch
+    };
+
+    kind what = kind::load;
+    std::string_view agent_id;
+    std::string_view session_id;
+    std::size_t bytes = 0; ///< what it adds to a statement
+    bool alone = false;    ///< must not share a statement
+
+    status state = status::outside;
+    std::uint64_t order = 0; ///< when it was submitted
+};
+
+/// Decides which waiting operations make up the next statement. Pure: no I/O, no clock, no lock.
+///
+/// - Operations for one key take effect in the order of their submission: a write runs alone, reads that follow each
+///   other run together, and nobody overtakes. So the keys of the writes in a statement are distinct.
+/// - Nothing joins a batch once next() has returned it.
+/// - A batch holds one kind, at most max_operations and max_bytes, sorted by key (so that writers of two processes lock
+///   rows in one order). An operation too heavy to share travels alone, and holds no others back.
+/// - The kind of the oldest ready operation goes next: no kind starves.
+class planner {
+public:
+    explicit planner(const batch_config& limits) noexcept : limits_(limits) {}
+
+    /// \pre what.state is outside
+    void submit(item& what);
+
+    /// Takes an operation out that was not sent. False: it was, or is not here.
+    bool withdraw(item& what);
+
+    /// The next batch; empty if nothing is ready. Its items are `sent` until finished() or again().
+    /// \param idle_connections  how many connections could take work now: a burst is split over them
+    std::vector<item*> next(std::size_t idle_connections);
+
+    /// A sent operation is over: whoever waits for its key may go.
+    void finished(item& what);
+
+    /// A sent operation is to be sent again, before everything younger; it may have become another kind.
+    void again(item& what);
+
+    std::size_t ready() const noexcept { return ready_; }
+    std::size_t blocked() const noexcept { return blocked_; }
+
+    /// Batches are not made smaller than this for the sake of an idle connection.
+    static constexpr std::size_t smallest_share = 8;
+
+private:
+    using list = boost::intrusive::list<item>;
+    using key = std::pair<std::string_view, std::string_view>;
+    struct key_hash {
+        std::size_t operator()(const key& k) const noexcept {
+            std::size_t seed = std::hash<std::string_view>{}(k.first);
+            boost::hash_combine(seed, std::hash<std::string_view>{}(k.second));
+            return seed;
+        }
+    };
+    /// Who is at work on a key (ready or sent) and who waits. Holds the key's text, which the map only refers to.
+    struct key_queue {
+        std::string agent_id;
+        std::string session_id;
+        std::size_t readers = 0;
+        bool writer = false;
+        list waiting;
+    };
+    using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, key_hash>;
+
+    bool is_heavy(const item& what) const noexcept;
+    list& ready_list(const item& what) noexcept;
+    void make_ready(item& what, bool in_front);
+    void leave(item& what);
+    void settle(key_map::iterator at);
+    key_map::iterator find_or_add(const item& what);
+
+    batch_config limits_;
+    std::array<std::array<list, 2>, kinds> ready_lists_; // light and heavy of each kind
+    key_map keys_;
+    std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
+    std::size_t ready_ = 0;
+    std::size_t blocked_ = 0;
+    std::uint64_t submitted_ = 0;
+};
+
+} // namespace pgstate::batch
+
+#endif

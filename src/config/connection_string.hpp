@@ -1,0 +1,33 @@
+#ifndef PGSTATE_CONFIG_CONNECTION_STRING_HPP
+#define PGSTATE_CONFIG_CONNECTION_STRING_HPP
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgstate::settings {
+
+/// One `pool_*` setting of a connection string.
+struct pool_setting {
+    std::string name;  ///< with `pool_`
+    std::string value; ///< percent escapes, quotes and backslashes undone
+
+    friend bool operator==(const pool_setting&, const pool_setting&) = default;
+};
+
+/// A connection string, divided between the pool and libpq.
+struct split_connection_string {
+    std::string libpq_conninfo; ///< what is left: byte for byte as it was, the password included
+    std::vector<pool_setting>
+        pool_settings; ///< in order of appearance, repeated ones included: the last one counts
+    bool connect_timeout_given = false;
+};
+
+/// Takes the `pool_*` settings out of a connection string, a URI or keyword/value pairs. Reads both as libpq does, and
+/// refuses what libpq would refuse as malformed, because libpq's message quotes the string with its password.
+/// \throws error invalid_argument - empty or malformed; the message never quotes the string
+split_connection_string split(std::string_view connection_string);
+
+} // namespace pgstate::settings
+
+#endif

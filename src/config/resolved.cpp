@@ -1,0 +1,117 @@
+#include "config/resolved.hpp"
+
+#include "config/connection_string.hpp"
+#include "config/pool_settings.hpp"
+#include "config/refuse.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+namespace pgstate::settings {
+namespace {
+
+constexpr std::size_t most_connections = 10'000;
+
+// What a message calls a setting that can be given in two places.
+constexpr std::string_view max_conns = "pool_max_conns (config.pool.max_conns)";
+constexpr std::string_view min_conns = "pool_min_conns (config.pool.min_conns)";
+constexpr std::string_view min_idle_conns = "pool_min_idle_conns (config.pool.min_idle_conns)";
+constexpr std::string_view lifetime = "pool_max_conn_lifetime (config.pool.max_conn_lifetime)";
+constexpr std::string_view jitter = "pool_max_conn_lifetime_jitter (config.pool.max_conn_lifetime_jitter)";
+constexpr std::string_view idle_time = "pool_max_conn_idle_time (config.pool.max_conn_idle_time)";
+constexpr std::string_view check_period = "pool_health_check_period (config.pool.health_check_period)";
+
+[[noreturn]] void refuse_setting(std::string_view name, std::string_view rule, const std::string& value) {
+    refuse(std::string(name).append(" must be ").append(rule).append("; it is ").append(value));
+}
+
+void check_range(std::string_view name, std::size_t value, std::size_t least, std::size_t most) {
+    if (value >= least && value <= most) return;
+    refuse_setting(name, std::to_string(least) + " to " + std::to_string(most), std::to_string(value));
+}
+
+void check_positive(std::string_view name, std::chrono::milliseconds& value) {
+    if (value <= std::chrono::milliseconds(0)) {
+        refuse_setting(name, "positive (a long duration for no limit)",
+                       std::to_string(value.count()) + " ms");
+    }
+    value = std::min(value, longest_duration);
+}
+
+void check_not_negative(std::string_view name, std::chrono::milliseconds& value) {
+    if (value < std::chrono::milliseconds(0)) {
+        refuse_setting(name, "0 or more", std::to_string(value.count()) + " ms");
+    }
+    value = std::min(value, longest_duration);
+}
+
+template <typename Enum>
+void check_enumerator(std::string_view name, Enum value, Enum last) {
+    const auto number = static_cast<int>(value);
+    if (number >= 0 && number <= static_cast<int>(last)) return;
+    refuse_setting(name, "one of its enumerators", std::to_string(number));
+}
+
+void check(pool_config& pool) {
+    if (pool.max_conns == 0) {
+        pool.max_conns = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 4, most_connections);
+    }
+    check_range(max_conns, pool.max_conns, 1, most_connections);
+    for (const auto& [name, value] :
+         {std::pair(min_conns, pool.min_conns), std::pair(min_idle_conns, pool.min_idle_conns)}) {
+        if (value > pool.max_conns) {
+            refuse_setting(name, "at most max_conns, " + std::to_string(pool.max_conns),
+                           std::to_string(value));
+        }
+    }
+
+    check_positive(lifetime, pool.max_conn_lifetime);
+    check_not_negative(jitter, pool.max_conn_lifetime_jitter);
+    check_positive(idle_time, pool.max_conn_idle_time);
+    check_positive(check_period, pool.health_check_period);
+    check_positive("config.pool.connect_timeout", pool.connect_timeout);
+    check_not_negative("config.pool.validate_after_idle", pool.validate_after_idle);
+}
+
+void check(const batch_config& batch) {
+    check_range("config.batch.max_operations", batch.max_operations, 1, 10'000);
+    if (batch.max_bytes < 1024) {
+        refuse_setting("config.batch.max_bytes", "at least 1024", std::to_string(batch.max_bytes));
+    }
+    check_range("config.batch.max_in_flight", batch.max_in_flight, 1, 16);
+}
+
+} // namespace
+
+resolved_config resolve(const config& input) {
+    auto connection = split(input.connection_string);
+
+    resolved_config resolved;
+    resolved.libpq_conninfo = std::move(connection.libpq_conninfo);
+    resolved.connect_timeout_given = connection.connect_timeout_given;
+    resolved.pool = input.pool;
+    for (const auto& setting : connection.pool_settings)
+        apply(setting, resolved.pool);
+    check(resolved.pool);
+
+    resolved.batch = input.batch;
+    check(resolved.batch);
+
+    resolved.schema = input.schema;
+    check_enumerator("config.schema.migrate", input.schema.migrate, migrate_mode::off);
+    check_enumerator("config.schema.indexes", input.schema.indexes, index_mode::lean);
+
+    resolved.table = parse_table_name(input.table_name);
+    resolved.operation_timeout = input.operation_timeout;
+    check_not_negative("config.operation_timeout", resolved.operation_timeout);
+    resolved.statements = input.statements;
+    check_enumerator("config.statements", input.statements, statement_mode::unnamed);
+    return resolved;
+}
+
+} // namespace pgstate::settings

@@ -1,0 +1,38 @@
+#ifndef PGSTATE_CONFIG_RESOLVED_HPP
+#define PGSTATE_CONFIG_RESOLVED_HPP
+
+#include "config/table_identifier.hpp"
+#include "pgstate/config.hpp"
+
+#include <chrono>
+#include <string>
+
+namespace pgstate::settings {
+
+/// The longest duration in a resolved_config; longer ones mean "never" and are cut to this, so that a few of them
+/// added to a time point do not overflow.
+inline constexpr std::chrono::milliseconds longest_duration = std::chrono::hours(24 * 36'525);
+
+/// A `config` that has been read once and found valid. The layers below the store take this and check nothing again.
+struct resolved_config {
+    /// The connection string without its pool_* settings, otherwise as the user wrote it. May be empty: libpq's
+    /// defaults. Holds the password.
+    std::string libpq_conninfo;
+    /// The connection string has a `connect_timeout`: it takes the place of `pool.connect_timeout`.
+    bool connect_timeout_given = false;
+    /// max_conns is never 0; the connection string's pool_* settings are in.
+    pool_config pool;
+    batch_config batch;
+    schema_config schema;
+    table_identifier table;
+    std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit
+    statement_mode statements = statement_mode::prepared;
+};
+
+/// Checks every setting, and merges the connection string's over `input.pool`.
+/// \throws error invalid_argument - names the setting and its range, never the rest of the connection string
+resolved_config resolve(const config& input);
+
+} // namespace pgstate::settings
+
+#endif

@@ -1,0 +1,36 @@
+#ifndef PGSTATE_POOL_CALL_HPP
+#define PGSTATE_POOL_CALL_HPP
+
+#include "pool/core.hpp"
+
+#include <boost/asio/any_completion_handler.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace pgstate::pool {
+
+/// Told to the function that runs on the worker: its caller no longer waits, so it should not commit.
+using abandoned_flag = std::shared_ptr<const std::atomic<bool>>;
+
+struct call_options {
+    std::string operation;                  ///< for errors
+    std::chrono::milliseconds timeout{0};   ///< 0: no limit
+    bool bounds_function = false;           ///< the time-out covers the function too, not only the wait
+    bool fail_fast = false;                 ///< as waiter::fail_fast
+};
+
+/// Acquires a connection and runs `function` with it on a worker thread.
+/// Completes with what `function` threw, as it is; with unavailable, pool_exhausted, timed_out or closed; or with
+/// operation_aborted.
+void call_with_connection(const std::shared_ptr<core>& pool,
+                          std::function<void(pqxx::connection&, const abandoned_flag&)> function, call_options options,
+                          boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
+
+} // namespace pgstate::pool
+
+#endif

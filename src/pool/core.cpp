@@ -1,0 +1,524 @@
+#include "pool/core.hpp"
+
+#include "wire/connect_message.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <algorithm>
+#include <string>
+
+namespace pgstate::pool {
+namespace {
+
+// How long a connection that has been idle may take to answer before it counts as lost.
+constexpr auto ping_timeout = std::chrono::seconds(5);
+
+void run(std::vector<std::function<void()>>& later) {
+    for (auto& each : later) each();
+    later.clear();
+}
+
+} // namespace
+
+void lease::give_back() noexcept {
+    if (entry_) pool_->release(std::move(entry_));
+    pool_.reset();
+}
+
+std::shared_ptr<core> core::create(boost::asio::any_io_executor executor, const settings::resolved_config& config) {
+    wire::check_connection_string(config.libpq_conninfo);
+    auto made = std::make_shared<core>(std::move(executor), config);
+    if (config.pool.min_conns > 0 || config.pool.min_idle_conns > 0) {
+        deferred later;
+        {
+            const lock guard(made->mutex_);
+            made->fill(later);
+        }
+        run(later);
+    }
+    return made;
+}
+
+core::core(boost::asio::any_io_executor executor, const settings::resolved_config& config)
+    : executor_(executor), config_(config), gate_(std::make_shared<pool::gate>(executor)),
+      workers_(config.pool.max_conns + 1), backoff_(executor) {}
+
+core::~core() {
+    gate_->close();
+    *cancelled_ = true;
+}
+
+census core::count() const noexcept {
+    return {idle_.size() + acquired_ + checking_ + connecting_, connecting_, idle_.size(), checking_, queue_.size()};
+}
+
+void core::acquire(std::shared_ptr<waiter> who) {
+    who->since_ = clock::now();
+    std::shared_ptr<entry> found;
+    {
+        const lock guard(mutex_);
+        if (!closed_) {
+            if (queue_.empty() && !idle_.empty()) {
+                found = std::move(idle_.back());
+                idle_.pop_back();
+                ++checking_;
+            } else {
+                who->waited_ = true;
+                queue_.push_back(std::move(who));
+                deferred later;
+                fill(later);
+                return;
+            }
+        }
+    }
+    if (!found) return who->failed(error(errc::closed, "acquire", "the pool has been closed"));
+    hand_out(std::move(found), std::move(who), false);
+}
+
+bool core::withdraw(const waiter& who) {
+    const lock guard(mutex_);
+    const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& each) { return each.get() == &who; });
+    if (at == queue_.end()) return false;
+    queue_.erase(at);
+    ++totals_.canceled_acquire_count;
+    return true;
+}
+
+lease core::try_acquire() {
+    const auto now = clock::now();
+    for (;;) {
+        std::shared_ptr<entry> found;
+        {
+            const lock guard(mutex_);
+            if (closed_ || config_.pool.before_acquire || !queue_.empty() || idle_.empty()) return {};
+            if (now - idle_.back()->idle_since >= config_.pool.validate_after_idle) return {};
+            found = std::move(idle_.back());
+            idle_.pop_back();
+            ++acquired_;
+        }
+        lease got(shared_from_this(), found);
+        if (now >= found->expires || !found->connection->check_idle()) continue; // release() retires it
+        const lock guard(mutex_);
+        ++totals_.acquire_count;
+        return got;
+    }
+}
+
+std::size_t core::waiting() const {
+    const lock guard(mutex_);
+    return queue_.size();
+}
+
+/// \pre the mutex is held; the same for every member that takes `later`
+void core::fill(deferred&) {
+    if (closed_) return;
+    const bool backing_off = clock::now() < resume_connecting_;
+    for (auto missing = connections_to_start(count(), config_.pool, backing_off); missing > 0; --missing)
+        start_connect();
+    if (!ticking_) {
+        ticking_ = true;
+        workers_.every(config_.pool.health_check_period, [gate = gate_, weak = weak_from_this()] {
+            gate->post([weak] {
+                if (const auto self = weak.lock()) self->maintain();
+            });
+        });
+    }
+}
+
+void core::start_connect() {
+    ++connecting_;
+    wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout};
+    workers_.post([options = std::move(options), hook = config_.pool.after_connect, cancelled = cancelled_,
+                   gate = gate_, weak = weak_from_this()] {
+        std::shared_ptr<wire::session> made;
+        std::optional<error> failure;
+        try {
+            made = wire::session::connect(options, [&] { return cancelled->load(); });
+            if (hook) {
+                hook(made->enter_blocking());
+                if (!made->clean_up()) throw error(errc::unavailable, "connect", "after_connect left it unusable");
+            }
+        } catch (const error& e) {
+            failure = e;
+        } catch (const std::exception& e) {
+            failure = error(errc::unavailable, "connect", std::string("after_connect failed: ") + e.what());
+            failure->with_cause(std::current_exception());
+        } catch (...) {
+            failure = error(errc::unavailable, "connect", "after_connect failed");
+            failure->with_cause(std::current_exception());
+        }
+        if (failure) made.reset();
+        gate->post([weak, made = std::move(made), failure = std::move(failure)]() mutable {
+            if (const auto self = weak.lock()) self->connected(std::move(made), failure);
+        });
+    });
+}
+
+void core::connected(std::shared_ptr<wire::session> made, const std::optional<error>& failure) {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        if (closed_) return;
+        --connecting_;
+        if (failure) {
+            ++totals_.failed_connects_count;
+            ++failures_;
+            last_failure_ = failure;
+            const bool permanent =
+                wire::is_permanent_connect_failure(failure->sqlstate()) || *failure == errc::invalid_argument;
+            refuse(later, unavailable("connect"), permanent);
+            pause_after_failure();
+        } else {
+            failures_ = 0;
+            resume_connecting_ = {};
+            last_failure_.reset();
+            ++totals_.new_conns_count;
+            try {
+                auto lifetime = config_.pool.max_conn_lifetime;
+                if (const auto jitter = config_.pool.max_conn_lifetime_jitter.count(); jitter > 0)
+                    lifetime += std::chrono::milliseconds(std::uniform_int_distribution<long>(0, jitter)(random_));
+                auto what = std::make_shared<entry>();
+                what->connection = std::make_shared<wire::connection>(executor_, std::move(made));
+                what->expires = clock::now() + lifetime;
+                what->generation = generation_;
+                accept(std::move(what), later);
+            } catch (const error& e) {
+                last_failure_ = e;
+                pause_after_failure();
+            }
+        }
+        fill(later);
+    }
+    run(later);
+}
+
+/// Gives a usable connection to whoever waits longest, or keeps it.
+void core::accept(std::shared_ptr<entry> what, deferred& later) {
+    what->idle_since = clock::now();
+    if (queue_.empty()) {
+        idle_.push_back(std::move(what));
+        return;
+    }
+    auto who = std::move(queue_.front());
+    queue_.pop_front();
+    ++checking_;
+    later.push_back([this, what = std::move(what), who = std::move(who)] { hand_out(what, who, true); });
+}
+
+void core::pause_after_failure() {
+    const auto pause = backoff(failures_, std::uniform_real_distribution<>(0, 1)(random_));
+    resume_connecting_ = clock::now() + pause;
+    // Without a waiter nobody is in a hurry: the next acquire or the next look after the minimums tries again.
+    if (queue_.empty() || backoff_running_) return;
+    backoff_running_ = true;
+    backoff_.expires_at(resume_connecting_);
+    backoff_.async_wait([weak = weak_from_this()](auto) {
+        const auto self = weak.lock();
+        if (!self) return;
+        deferred later;
+        {
+            const lock guard(self->mutex_);
+            self->backoff_running_ = false;
+            self->resume_connecting_ = {};
+            self->fill(later);
+        }
+        run(later);
+    });
+}
+
+/// Fails those in the queue whom waiting does not help: all of them, or the ones that asked to fail fast.
+void core::refuse(deferred& later, const error& why, bool all) {
+    std::deque<std::shared_ptr<waiter>> keep;
+    for (auto& each : queue_) {
+        if (all || each->fail_fast)
+            later.push_back([who = std::move(each), why] { who->failed(why); });
+        else
+            keep.push_back(std::move(each));
+    }
+    queue_ = std::move(keep);
+}
+
+void core::hand_out(std::shared_ptr<entry> what, std::shared_ptr<waiter> who, bool fresh) {
+    const auto now = clock::now();
+    if (!fresh) {
+        if (now >= what->expires || !what->connection->check_idle())
+            return try_another(std::move(what), std::move(who));
+        if (now - what->idle_since >= config_.pool.validate_after_idle) return ping(std::move(what), std::move(who));
+    }
+    if (config_.pool.before_acquire) return call_hook(std::move(what), std::move(who));
+    deliver(std::move(what), std::move(who));
+}
+
+void core::ping(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+    static const wire::statement nothing{"", "SELECT 1", {}};
+    struct attempt {
+        std::shared_ptr<entry> what;
+        std::shared_ptr<waiter> who;
+        boost::asio::steady_timer deadline;
+    };
+    const auto strand = boost::asio::make_strand(executor_);
+    auto state = std::make_shared<attempt>(
+        attempt{std::move(what), std::move(who), boost::asio::steady_timer(executor_, ping_timeout)});
+    auto* connection = state->what->connection.get();
+    connection->use_executor(strand);
+    // Both handlers run in the strand, and so does all that touches the connection meanwhile.
+    boost::asio::post(strand, [self = shared_from_this(), state, connection, strand] {
+        connection->send(nothing, {}, statement_mode::unnamed, [self, state](wire::reply answer) {
+            state->deadline.cancel();
+            if (answer.outcome != wire::reply::status::ok)
+                return self->try_another(std::move(state->what), std::move(state->who));
+            if (self->config_.pool.before_acquire)
+                return self->call_hook(std::move(state->what), std::move(state->who));
+            self->deliver(std::move(state->what), std::move(state->who));
+        });
+        state->deadline.async_wait(boost::asio::bind_executor(strand, [state](auto failed) {
+            if (!failed && state->what) state->what->connection->abandon("it did not answer a ping");
+        }));
+    });
+}
+
+void core::call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+    const auto ask = [hook = config_.pool.before_acquire](pqxx::connection& connection) {
+        if (!hook(connection)) throw error(errc::unavailable, "acquire", "before_acquire refused the connection");
+    };
+    send_to_worker(std::move(what), ask, [this, who](std::shared_ptr<entry> back, std::exception_ptr refused) {
+        if (refused || back->connection->broken()) return try_another(std::move(back), who);
+        deliver(std::move(back), who);
+    });
+}
+
+void core::deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+    {
+        const lock guard(mutex_);
+        --checking_;
+        ++acquired_;
+        const auto took = clock::now() - who->since_;
+        ++totals_.acquire_count;
+        totals_.acquire_duration += took;
+        if (who->waited_) {
+            ++totals_.empty_acquire_count;
+            totals_.empty_acquire_wait_time += took;
+        }
+    }
+    who->acquired(lease(shared_from_this(), std::move(what)));
+}
+
+void core::try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who) {
+    deferred later;
+    std::shared_ptr<entry> found;
+    bool closed = false;
+    {
+        const lock guard(mutex_);
+        --checking_;
+        drop(std::move(unfit), later);
+        closed = closed_;
+        if (!closed && !idle_.empty()) {
+            found = std::move(idle_.back());
+            idle_.pop_back();
+            ++checking_;
+        } else if (!closed) {
+            // It came before everybody who is in the queue now.
+            who->waited_ = true;
+            queue_.push_front(who);
+            fill(later);
+        }
+        finish_close(later);
+    }
+    run(later);
+    if (closed) return who->failed(error(errc::closed, "acquire", "the pool has been closed"));
+    if (found) hand_out(std::move(found), std::move(who), false);
+}
+
+void core::lend(lease with, std::function<void(pqxx::connection&)> work,
+                std::function<void(lease, std::exception_ptr)> after) {
+    auto what = std::move(with.entry_);
+    with.pool_.reset();
+    send_to_worker(std::move(what), std::move(work),
+                   [this, after = std::move(after)](std::shared_ptr<entry> back, std::exception_ptr failure) {
+                       after(lease(shared_from_this(), std::move(back)), std::move(failure));
+                   });
+}
+
+void core::send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::connection&)> work,
+                          std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after) {
+    std::shared_ptr<wire::session> session = what->connection->lend_session();
+    std::uint64_t id = 0;
+    {
+        const lock guard(mutex_);
+        id = ++next_errand_;
+        errands_.emplace(id, errand{std::move(what), std::move(after)});
+    }
+    workers_.post([session, work = std::move(work), gate = gate_, weak = weak_from_this(), id]() mutable {
+        std::exception_ptr failure;
+        try {
+            if (!session) throw error(errc::unavailable, "acquire", "the connection was lost while it was idle");
+            work(session->enter_blocking());
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        work = nullptr;
+        if (session && !session->clean_up()) session.reset();
+        gate->post([weak, session = std::move(session), failure, id] {
+            if (const auto self = weak.lock()) self->back_from_worker(id, session, failure);
+        });
+    });
+}
+
+void core::back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session, std::exception_ptr failure) {
+    errand done;
+    {
+        const lock guard(mutex_);
+        const auto at = errands_.find(id);
+        if (at == errands_.end()) return; // given up by shut_down
+        done = std::move(at->second);
+        errands_.erase(at);
+    }
+    done.what->connection->return_session(std::move(session));
+    done.after(std::move(done.what), std::move(failure));
+}
+
+bool core::reusable(const entry& what, clock::time_point now) {
+    if (what.connection->broken()) {
+        ++totals_.broken_destroy_count;
+        return false;
+    }
+    if (now >= what.expires) {
+        ++totals_.max_lifetime_destroy_count;
+        return false;
+    }
+    return what.generation == generation_;
+}
+
+void core::release(std::shared_ptr<entry> what) noexcept {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        --acquired_;
+        if (!closed_ && reusable(*what, clock::now()))
+            accept(std::move(what), later);
+        else
+            drop(std::move(what), later);
+        fill(later);
+        finish_close(later);
+    }
+    run(later);
+}
+
+/// Closes a connection that is in no list any more, outside the lock.
+void core::drop(std::shared_ptr<entry> what, deferred& later) {
+    later.push_back([what = std::move(what)]() mutable { what.reset(); });
+}
+
+void core::maintain() {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        const auto now = clock::now();
+        const auto kept = std::max(config_.pool.min_idle_conns,
+                                   config_.pool.min_conns - std::min(config_.pool.min_conns, acquired_ + checking_));
+        std::size_t spare = idle_.size() - std::min(kept, idle_.size());
+        std::deque<std::shared_ptr<entry>> keep;
+        for (auto& each : idle_) {
+            const auto reason = retire(now, each->expires, each->idle_since, spare, config_.pool);
+            const bool lost = !reason && !each->connection->check_idle();
+            if (!reason && !lost) {
+                keep.push_back(std::move(each));
+                continue;
+            }
+            spare -= std::min<std::size_t>(spare, 1);
+            auto& counter = lost                              ? totals_.broken_destroy_count
+                            : *reason == retirement::lifetime ? totals_.max_lifetime_destroy_count
+                                                              : totals_.max_idle_destroy_count;
+            ++counter;
+            drop(std::move(each), later);
+        }
+        idle_ = std::move(keep);
+        fill(later);
+    }
+    run(later);
+}
+
+pool_stats core::stats() const {
+    const lock guard(mutex_);
+    auto now = totals_;
+    const auto have = count();
+    now.max_conns = config_.pool.max_conns;
+    now.total_conns = have.total;
+    now.acquired_conns = acquired_ + checking_;
+    now.constructing_conns = connecting_;
+    now.idle_conns = have.idle;
+    now.waiters = have.waiters;
+    return now;
+}
+
+void core::reset() {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        ++generation_;
+        for (auto& each : idle_) drop(std::move(each), later);
+        idle_.clear();
+        fill(later);
+    }
+    run(later);
+}
+
+void core::close(std::function<void()> done) {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        closed_ = true;
+        *cancelled_ = true;
+        connecting_ = 0; // nobody waits for what they bring
+        backoff_.cancel();
+        refuse(later, error(errc::closed, "acquire", "the pool has been closed"), true);
+        for (auto& each : idle_) drop(std::move(each), later);
+        idle_.clear();
+        if (done) close_handlers_.push_back(std::move(done));
+        finish_close(later);
+    }
+    run(later);
+}
+
+void core::finish_close(deferred& later) {
+    if (!closed_ || acquired_ + checking_ > 0) return;
+    for (auto& each : close_handlers_) later.push_back([this, each] { boost::asio::post(executor_, each); });
+    close_handlers_.clear();
+}
+
+void core::shut_down() {
+    close({});
+    std::unordered_map<std::uint64_t, errand> given_up;
+    {
+        const lock guard(mutex_);
+        given_up.swap(errands_);
+    }
+    const auto closed = std::make_exception_ptr(
+        error(errc::closed, "acquire", "the pool was destroyed while a function held the connection"));
+    for (auto& [id, each] : given_up) {
+        each.what->connection->return_session(nullptr);
+        each.after(std::move(each.what), closed);
+    }
+}
+
+error core::unavailable(std::string_view operation) const {
+    error failure(errc::unavailable, operation,
+                  last_failure_ ? std::string("no connection can be made: ") + last_failure_->what()
+                                : std::string("no connection could be made in time"));
+    if (last_failure_) failure.with_sqlstate(last_failure_->sqlstate()).with_cause(last_failure_->cause());
+    return failure;
+}
+
+error core::exhausted(std::string_view operation) const {
+    const lock guard(mutex_);
+    if (idle_.size() + acquired_ + checking_ == 0 || (last_failure_ && acquired_ + checking_ < config_.pool.max_conns))
+        return unavailable(operation);
+    return error(errc::pool_exhausted, operation,
+                 "all " + std::to_string(config_.pool.max_conns) + " connections stayed in use (" +
+                     std::to_string(queue_.size()) +
+                     " callers wait): raise pool_max_conns, or hold connections for less time");
+}
+
+} // namespace pgstate::pool

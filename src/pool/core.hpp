@@ -1,0 +1,183 @@
+#ifndef PGSTATE_POOL_CORE_HPP
+#define PGSTATE_POOL_CORE_HPP
+
+#include "config/resolved.hpp"
+#include "pool/gate.hpp"
+#include "pool/policy.hpp"
+#include "pool/workers.hpp"
+#include "wire/connection.hpp"
+
+#include "pgstate/connection_pool.hpp"
+#include "pgstate/error.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace pgstate::pool {
+
+class core;
+
+/// A connection of the pool and what the pool knows of it.
+struct entry {
+    std::shared_ptr<wire::connection> connection;
+    clock::time_point expires;
+    clock::time_point idle_since;
+    std::uint64_t generation = 0;
+};
+
+/// A connection in use; goes back to its pool when this ends.
+class lease {
+public:
+    lease() = default;
+    lease(std::shared_ptr<core> from, std::shared_ptr<entry> what) noexcept
+        : pool_(std::move(from)), entry_(std::move(what)) {}
+    lease(lease&&) noexcept = default;
+    lease& operator=(lease&& other) noexcept {
+        give_back();
+        pool_ = std::move(other.pool_);
+        entry_ = std::move(other.entry_);
+        return *this;
+    }
+    ~lease() { give_back(); }
+
+    explicit operator bool() const noexcept { return entry_ != nullptr; }
+    wire::connection& operator*() const noexcept { return *entry_->connection; }
+    wire::connection* operator->() const noexcept { return entry_->connection.get(); }
+
+    void give_back() noexcept;
+
+private:
+    friend class core;
+    std::shared_ptr<core> pool_;
+    std::shared_ptr<entry> entry_;
+};
+
+/// Somebody who wants a connection. Called outside the pool's lock, on any thread.
+class waiter {
+public:
+    virtual ~waiter() = default;
+    /// Here it is. A waiter that no longer wants it drops it.
+    virtual void acquired(lease got) = 0;
+    /// There will be none: the pool is closed, or no connection can be made and waiting would not help.
+    virtual void failed(const error& why) = 0;
+
+    /// Fail with the first failed connect, rather than wait for the server to come up.
+    bool fail_fast = false;
+
+private:
+    friend class core;
+    clock::time_point since_;
+    bool waited_ = false;
+};
+
+/// The pool itself; `connection_pool` is a handle to it.
+///
+/// One mutex guards the lists; whatever blocks runs on worker threads, whatever waits on the executor. Nothing is
+/// pending on the executor while nobody waits for a connection, so an idle pool never keeps an event loop alive.
+class core : public std::enable_shared_from_this<core> {
+public:
+    /// \throws error invalid_argument - libpq refuses the connection string
+    static std::shared_ptr<core> create(boost::asio::any_io_executor executor, const settings::resolved_config& config);
+    core(boost::asio::any_io_executor executor, const settings::resolved_config& config);
+    ~core();
+
+    void acquire(std::shared_ptr<waiter> who);
+    /// A connection at once, if an idle one needs no check that takes time; empty otherwise, and while others wait.
+    lease try_acquire();
+    /// Takes `who` out of the queue. False: it is not in it, and will be (or has been) called.
+    bool withdraw(const waiter& who);
+    /// Runs `work` on a worker thread with the connection of `with`, then `after` on the executor with what `work`
+    /// threw, if anything. The connection is cleaned up in between; if that fails it does not come back to the pool.
+    void lend(lease with, std::function<void(pqxx::connection&)> work,
+              std::function<void(lease, std::exception_ptr)> after);
+
+    /// How many wait in the queue; whoever can spare a connection should.
+    std::size_t waiting() const;
+
+    pool_stats stats() const;
+    void reset();
+    /// Refuses everything from now on. `done` is called, on the executor, when the last connection has come back.
+    void close(std::function<void()> done);
+    /// close() without the wait, for destructors: also what is still running is no longer waited for.
+    void shut_down();
+
+    /// The error for somebody whose time ran out while waiting for a connection.
+    error exhausted(std::string_view operation) const;
+
+    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+    const settings::resolved_config& config() const noexcept { return config_; }
+
+private:
+    friend class lease;
+    using lock = std::unique_lock<std::mutex>;
+    /// What is to be done once the lock is released.
+    using deferred = std::vector<std::function<void()>>;
+
+    void release(std::shared_ptr<entry> what) noexcept;
+    bool reusable(const entry& what, clock::time_point now);
+    void drop(std::shared_ptr<entry> what, deferred& later);
+    void fill(deferred& later);
+    void start_connect();
+    void connected(std::shared_ptr<wire::session> made, const std::optional<error>& failure);
+    void accept(std::shared_ptr<entry> what, deferred& later);
+    void hand_out(std::shared_ptr<entry> what, std::shared_ptr<waiter> who, bool fresh);
+    void ping(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
+    void call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
+    void send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::connection&)> work,
+                        std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after);
+    void back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session, std::exception_ptr failure);
+    void deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
+    void try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who);
+    void maintain();
+    void refuse(deferred& later, const error& why, bool all);
+    void pause_after_failure();
+    void finish_close(deferred& later);
+    error unavailable(std::string_view operation) const;
+    census count() const noexcept;
+
+    const boost::asio::any_io_executor executor_;
+    const settings::resolved_config config_;
+    const std::shared_ptr<pool::gate> gate_;
+    const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+    workers workers_;
+
+    mutable std::mutex mutex_;
+    std::deque<std::shared_ptr<entry>> idle_; // most recently used at the back
+    std::deque<std::shared_ptr<waiter>> queue_;
+    std::size_t acquired_ = 0; // handed out
+    std::size_t checking_ = 0; // between idle and handed out
+    std::size_t connecting_ = 0;
+    std::uint64_t generation_ = 0;
+    std::size_t failures_ = 0; // failed connects in a row
+    std::optional<error> last_failure_;
+    clock::time_point resume_connecting_{};
+    boost::asio::steady_timer backoff_;
+    bool backoff_running_ = false;
+    /// Connections whose session is with a worker. Kept here, not with the worker, which may outlive the event loop.
+    struct errand {
+        std::shared_ptr<entry> what;
+        std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after;
+    };
+    std::unordered_map<std::uint64_t, errand> errands_;
+    std::uint64_t next_errand_ = 0;
+    bool ticking_ = false;
+    bool closed_ = false;
+    std::vector<std::function<void()>> close_handlers_;
+    std::minstd_rand random_{std::random_device{}()};
+    pool_stats totals_; // the counters; the sizes are filled in by stats()
+};
+
+} // namespace pgstate::pool
+
+#endif

@@ -1,0 +1,252 @@
+#include "pgstate/memory_store.hpp"
+
+#include "detail/complete.hpp"
+#include "pgstate/error.hpp"
+#include "store/codec.hpp"
+#include "store/memory_table.hpp"
+#include "store/memory_transaction.hpp"
+#include "store/validate.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgstate {
+namespace store {
+
+/// What the handle shares with the transactions that are under way.
+class memory_impl {
+public:
+    memory_impl(boost::asio::any_io_executor executor, std::function<timestamp()> now)
+        : executor_(std::move(executor)), table_(std::move(now)) {}
+
+    const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
+
+    /// Calls `use(table)` under the lock.
+    template <class Use>
+    auto with_table(std::string_view operation, Use use) {
+        const std::lock_guard lock(mutex_);
+        refuse_if_closed(operation);
+        return use(table_);
+    }
+
+    /// `close` waits while what this returns lives.
+    std::shared_ptr<void> begin_transaction(const std::shared_ptr<memory_impl>& self) {
+        {
+            const std::lock_guard lock(mutex_);
+            refuse_if_closed("transaction");
+            ++running_;
+        }
+        return {nullptr, [self](void*) { self->end_transaction(); }};
+    }
+
+    void run_transaction(const std::function<void(transaction&)>& function, int max_retries);
+
+    void close(completion<void(std::exception_ptr)> handler) {
+        {
+            const std::lock_guard lock(mutex_);
+            closed_ = true;
+            if (running_ != 0) {
+                detail::completion_work work(handler, executor_);
+                closing_.push_back({std::move(handler), std::move(work)});
+                return;
+            }
+        }
+        detail::post_completion(executor_, std::move(handler), std::exception_ptr());
+    }
+
+private:
+    struct closing {
+        completion<void(std::exception_ptr)> handler;
+        detail::completion_work work;
+    };
+
+    void end_transaction() {
+        std::vector<closing> done;
+        {
+            const std::lock_guard lock(mutex_);
+            if (--running_ == 0) done.swap(closing_);
+        }
+        for (auto& c : done) detail::post_completion(executor_, std::move(c.handler), std::exception_ptr());
+    }
+
+    void refuse_if_closed(std::string_view operation) const {
+        if (closed_) throw error(errc::closed, operation);
+    }
+
+    const boost::asio::any_io_executor executor_;
+    std::mutex mutex_;
+    memory_table table_;
+    bool closed_ = false;
+    std::size_t running_ = 0; ///< transactions
+    std::vector<closing> closing_; ///< who waits for that to be none
+};
+
+void memory_impl::run_transaction(const std::function<void(transaction&)>& function, int max_retries) {
+    for (int attempt = 0; attempt <= max_retries; ++attempt) {
+        memory_transaction tx(table_, mutex_);
+        try {
+            function(tx);
+        } catch (const error&) {
+            throw;
+        } catch (...) {
+            error failure = to_error(std::current_exception());
+            error named(errc::callback_failed, "transaction", failure.what());
+            named.with_cause(std::current_exception());
+            throw named;
+        }
+        if (tx.commit()) return;
+    }
+    throw error::from_server("40001", "transaction",
+                             "other writers changed the same states each time; retry, or raise max_retries");
+}
+
+namespace {
+
+/// Takes effect now, in the order of the calls, and completes later. A memory_store's operations cannot be cancelled:
+/// they are done before anyone could.
+template <class T, class Operation>
+void perform(const std::shared_ptr<memory_impl>& impl, std::string_view name,
+             completion<void(std::exception_ptr, T)> handler, Operation operation) {
+    T value{};
+    std::exception_ptr failure;
+    try {
+        if (!impl) throw error(errc::closed, name);
+        value = operation();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    const boost::asio::any_io_executor fallback =
+        impl ? impl->executor() : boost::asio::any_io_executor(boost::asio::system_executor());
+    detail::post_completion(fallback, std::move(handler), std::move(failure), std::move(value));
+}
+
+void fail(const boost::asio::any_io_executor& fallback, completion<void(std::exception_ptr)> handler,
+          std::exception_ptr failure) {
+    detail::post_completion(fallback, std::move(handler), std::move(failure));
+}
+
+timestamp system_now() {
+    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+} // namespace
+} // namespace store
+
+memory_store::memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now)
+    : impl_(std::make_shared<store::memory_impl>(std::move(executor), now ? std::move(now) : store::system_now)) {}
+
+memory_store::memory_store(memory_store&&) noexcept = default;
+memory_store& memory_store::operator=(memory_store&&) noexcept = default;
+memory_store::~memory_store() = default;
+
+void memory_store::do_save(detail::encoded_state state, save_options options,
+                           completion<void(std::exception_ptr, saved)> handler) {
+    store::perform<saved>(impl_, "save", std::move(handler), [&] {
+        if (state.failure) std::rethrow_exception(state.failure);
+        store::validate_timeout(options.timeout, "save");
+        const store::memory_table::key key(std::move(state.agent_id), std::move(state.session_id));
+        return impl_->with_table("save", [&](store::memory_table& table) {
+            auto row = table.next_row(table.find(key), state, options);
+            const saved result{row.version, row.created_at, row.updated_at};
+            table.put(key, std::move(row));
+            return result;
+        });
+    });
+}
+
+void memory_store::do_load(std::string agent_id, std::string session_id, load_options options,
+                           completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
+    store::perform<std::optional<agent_state>>(impl_, "load", std::move(handler), [&] {
+        store::validate_key(agent_id, session_id, "load");
+        store::validate_timeout(options.timeout, "load");
+        const auto row = impl_->with_table("load", [&](store::memory_table& table) {
+            const auto* found = table.find({agent_id, session_id});
+            return found ? std::optional(*found) : std::nullopt;
+        });
+        // Decoded outside the lock.
+        return row ? std::optional(store::decode(agent_id, session_id, row->document, row->version, row->created_at,
+                                                 row->updated_at))
+                   : std::nullopt;
+    });
+}
+
+void memory_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
+                            completion<void(std::exception_ptr, bool)> handler) {
+    store::perform<bool>(impl_, "erase", std::move(handler), [&] {
+        store::validate_key(agent_id, session_id, "erase");
+        store::validate_timeout(options.timeout, "erase");
+        return impl_->with_table("erase",
+                                 [&](store::memory_table& table) { return table.erase({agent_id, session_id}); });
+    });
+}
+
+void memory_store::do_list(std::string agent_id, list_options options,
+                           completion<void(std::exception_ptr, session_page)> handler) {
+    store::perform<session_page>(impl_, "list", std::move(handler), [&] {
+        store::validate_agent(agent_id, "list");
+        store::validate_list(options);
+        return impl_->with_table("list", [&](store::memory_table& table) { return table.list(agent_id, options); });
+    });
+}
+
+void memory_store::do_count(std::optional<std::string> agent_id, count_options options,
+                            completion<void(std::exception_ptr, std::int64_t)> handler) {
+    store::perform<std::int64_t>(impl_, "count", std::move(handler), [&] {
+        if (agent_id) store::validate_agent(*agent_id, "count");
+        store::validate_timeout(options.timeout, "count");
+        return impl_->with_table("count", [&](store::memory_table& table) { return table.count(agent_id); });
+    });
+}
+
+void memory_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
+    store::perform<health_report>(impl_, "health_check", std::move(handler), [&] {
+        return impl_->with_table("health_check", [](store::memory_table&) { return health_report{}; });
+    });
+}
+
+void memory_store::do_transaction(std::function<void(class transaction&)> function, transaction_options options,
+                                  completion<void(std::exception_ptr)> handler) {
+    const boost::asio::any_io_executor executor =
+        impl_ ? impl_->executor() : boost::asio::any_io_executor(boost::asio::system_executor());
+    std::shared_ptr<void> running;
+    try {
+        if (!impl_) throw error(errc::closed, "transaction");
+        store::validate_transaction(options);
+        running = impl_->begin_transaction(impl_);
+    } catch (...) {
+        store::fail(executor, std::move(handler), std::current_exception());
+        return;
+    }
+    // Posted: the function is the user's, and must not run inside the call that passed it.
+    detail::completion_work work(handler, executor);
+    boost::asio::post(executor, [impl = impl_, function = std::move(function), retries = options.max_retries,
+                                 running = std::move(running), work = std::move(work), handler = std::move(handler)]() mutable {
+        std::exception_ptr failure;
+        try {
+            impl->run_transaction(function, retries);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        function = nullptr; // what it captured must not outlive the operation
+        detail::post_completion(impl->executor(), std::move(handler), std::move(failure));
+    });
+}
+
+void memory_store::do_close(completion<void(std::exception_ptr)> handler) {
+    if (impl_)
+        impl_->close(std::move(handler));
+    else
+        detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
+                                std::exception_ptr());
+}
+
+} // namespace pgstate

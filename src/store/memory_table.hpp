@@ -1,0 +1,60 @@
+#ifndef PGSTATE_STORE_MEMORY_TABLE_HPP
+#define PGSTATE_STORE_MEMORY_TABLE_HPP
+
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/operations.hpp"
+#include "store/cursor.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pgstate::store {
+
+/// One row of a memory_store: the document as text, so that nothing is shared with what was saved.
+struct memory_row {
+    std::string document;
+    std::int64_t version = 0;
+    timestamp created_at{};
+    timestamp updated_at{};
+};
+
+/// The table behind a memory_store, with the rules of the PostgreSQL table and none of its I/O. Not thread-safe.
+class memory_table {
+public:
+    using key = std::pair<std::string, std::string>; ///< agent, session
+    /// What a transaction wrote; nothing: erased.
+    using changes = std::map<key, std::optional<memory_row>>;
+
+    explicit memory_table(std::function<timestamp()> now) : now_(std::move(now)) {}
+
+    /// Null where there is none.
+    const memory_row* find(const key& k) const;
+
+    /// The row that saving `state` over `current` (null: none) makes. It gets the next version whether it is put into
+    /// the table or not.
+    /// \throws error conflict - `options.if_unchanged` and another version is there
+    memory_row next_row(const memory_row* current, const detail::encoded_state& state, save_options options);
+
+    void put(const key& k, memory_row row);
+    bool erase(const key& k);
+    void apply(changes&& written);
+
+    session_page list(const std::string& agent_id, const list_options& options) const;
+    std::int64_t count(const std::optional<std::string>& agent_id) const;
+
+private:
+    using sessions = std::map<std::string, memory_row, std::less<>>;
+
+    std::function<timestamp()> now_;
+    std::map<std::string, sessions, std::less<>> agents_;
+    std::int64_t last_version_ = 0; ///< of all keys: one that is erased and made again never sees a version twice
+};
+
+} // namespace pgstate::store
+
+#endif

@@ -1,0 +1,261 @@
+#include "pgstate/postgres_store.hpp"
+
+#include "batch/engine.hpp"
+#include "detail/complete.hpp"
+#include "detail/pending_completion.hpp"
+#include "pool/call.hpp"
+#include "pool/sql_error.hpp"
+#include "store/cursor.hpp"
+#include "store/migrate.hpp"
+#include "store/operations.hpp"
+#include "store/postgres_transaction.hpp"
+#include "store/schema.hpp"
+#include "store/statements.hpp"
+#include "store/validate.hpp"
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/system_executor.hpp>
+
+#include <pqxx/nontransaction>
+
+#include <algorithm>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace pgstate {
+namespace store {
+
+class postgres_impl {
+public:
+    postgres_impl(boost::asio::any_io_executor executor, const config& settings)
+        : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
+          engine(std::make_shared<batch::engine>(core, std::make_shared<statements>(core->config().table))) {}
+
+    ~postgres_impl() { engine->shut_down(); }
+
+    /// The shorter of the configured and the call's own time-out.
+    std::chrono::milliseconds timeout(std::chrono::milliseconds own) const {
+        const auto configured = core->config().operation_timeout;
+        if (own.count() == 0) return configured;
+        return configured.count() == 0 ? own : std::min(own, configured);
+    }
+
+    /// Validates with `check`, then queues the operation that `make(handler)` gives.
+    template <class Handler, class Check, class Make>
+    void start(Handler handler, std::chrono::milliseconds own_timeout, std::string_view name, Check check, Make make) {
+        try {
+            validate_timeout(own_timeout, name);
+            check();
+        } catch (const error&) {
+            return refuse(std::move(handler), std::current_exception());
+        }
+        const auto what = make(std::move(handler));
+        if (const auto limit = timeout(own_timeout); limit.count() > 0)
+            what->deadline = batch::clock::now() + limit;
+        if (auto slot = what->slot(); slot.is_connected())
+            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
+                if (const auto to = weak.lock()) to->cancel(what);
+            });
+        engine->submit(what);
+    }
+
+    template <class... Values>
+    void refuse(completion<void(std::exception_ptr, Values...)> handler, std::exception_ptr why) {
+        detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler), core->executor());
+        pending.post(core->executor(), [why = std::move(why)](auto to) mutable {
+            std::move(to)(std::move(why), Values()...);
+        });
+    }
+
+    const std::shared_ptr<pool::core> core;
+    connection_pool pool;
+    const std::shared_ptr<batch::engine> engine;
+    /// A worker may outlive the pool: what it reads is its own.
+    const std::shared_ptr<const settings::resolved_config> shared_config =
+        std::make_shared<const settings::resolved_config>(core->config());
+};
+
+namespace {
+
+template <class... Values>
+void complete_closed(completion<void(std::exception_ptr, Values...)> handler, std::string_view operation) {
+    // A handle without a store has no executor either.
+    detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
+                            std::make_exception_ptr(error(errc::closed, operation)), Values()...);
+}
+
+/// close(): first the engine has to come to rest, then the pool; or the caller gives up.
+struct closing {
+    std::mutex mutex;
+    std::optional<detail::pending_completion<void(std::exception_ptr)>> waiting;
+    std::shared_ptr<pool::core> core;
+
+    void finish(std::exception_ptr failure) {
+        std::optional<detail::pending_completion<void(std::exception_ptr)>> mine;
+        {
+            const std::lock_guard guard(mutex);
+            mine.swap(waiting);
+        }
+        if (mine)
+            mine->post(core->executor(), [failure = std::move(failure)](auto handler) mutable {
+                std::move(handler)(std::move(failure));
+            });
+    }
+};
+
+} // namespace
+} // namespace store
+
+postgres_store::postgres_store() noexcept = default;
+postgres_store::postgres_store(postgres_store&&) noexcept = default;
+postgres_store& postgres_store::operator=(postgres_store&&) noexcept = default;
+postgres_store::postgres_store(std::shared_ptr<store::postgres_impl> impl) noexcept : impl_(std::move(impl)) {}
+postgres_store::~postgres_store() = default;
+
+connection_pool& postgres_store::pool() noexcept {
+    return impl_->pool;
+}
+
+std::string postgres_store::schema_sql(const config& settings) {
+    auto copy = settings;
+    if (copy.connection_string.empty()) copy.connection_string = "postgresql://"; // the DDL does not depend on it
+    return store::schema_sql(settings::resolve(copy));
+}
+
+void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
+                                completion<void(std::exception_ptr, postgres_store)> handler) {
+    std::shared_ptr<store::postgres_impl> impl;
+    try {
+        impl = std::make_shared<store::postgres_impl>(executor, settings);
+    } catch (const error&) {
+        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler), executor);
+        return pending.post(executor, [failure = std::current_exception()](auto to) mutable {
+            std::move(to)(std::move(failure), postgres_store());
+        });
+    }
+    const auto& core = impl->core;
+    auto prepare = [config = impl->shared_config](pqxx::connection& connection, const pool::abandoned_flag&) {
+        try {
+            pqxx::nontransaction(connection).exec("SELECT 1");
+        } catch (...) {
+            pool::rethrow_as_error("open");
+        }
+        store::migrate(connection, *config);
+    };
+    // If opening fails the relay drops the store, which closes what was opened.
+    auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
+    detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
+        std::move(handler), std::move(opened)};
+    pool::call_with_connection(core, std::move(prepare), {"open", core->config().operation_timeout, true, true},
+                               std::move(relay));
+}
+
+void postgres_store::do_save(detail::encoded_state state, save_options options,
+                             completion<void(std::exception_ptr, saved)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "save");
+    impl_->start(
+        std::move(handler), options.timeout, "save",
+        [&] {
+            if (state.failure) std::rethrow_exception(state.failure);
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::save_operation(std::move(state), options.if_unchanged, std::move(to),
+                                                                  impl_->core->executor()));
+        });
+}
+
+void postgres_store::do_load(std::string agent_id, std::string session_id, load_options options,
+                             completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "load");
+    impl_->start(
+        std::move(handler), options.timeout, "load", [&] { store::validate_key(agent_id, session_id, "load"); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::load_operation(std::move(agent_id), std::move(session_id),
+                                                                  std::move(to), impl_->core->executor()));
+        });
+}
+
+void postgres_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
+                              completion<void(std::exception_ptr, bool)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "erase");
+    impl_->start(
+        std::move(handler), options.timeout, "erase", [&] { store::validate_key(agent_id, session_id, "erase"); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::erase_operation(std::move(agent_id), std::move(session_id),
+                                                                   std::move(to), impl_->core->executor()));
+        });
+}
+
+void postgres_store::do_list(std::string agent_id, list_options options,
+                             completion<void(std::exception_ptr, session_page)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "list");
+    std::optional<store::list_position> after;
+    impl_->start(
+        std::move(handler), options.timeout, "list",
+        [&] {
+            store::validate_agent(agent_id, "list");
+            store::validate_list(options);
+            if (!options.after.empty())
+                after = store::decode_cursor(store::query_kind::list, agent_id, options.after, "list");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::list_operation(std::move(agent_id), options.limit, std::move(after),
+                                                                  std::move(to), impl_->core->executor()));
+        });
+}
+
+void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
+                              completion<void(std::exception_ptr, std::int64_t)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "count");
+    impl_->start(
+        std::move(handler), options.timeout, "count",
+        [&] {
+            if (agent_id) store::validate_agent(*agent_id, "count");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(
+                new store::count_operation(std::move(agent_id), std::move(to), impl_->core->executor()));
+        });
+}
+
+void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "health_check");
+    impl_->start(
+        std::move(handler), {}, "health_check", [] {},
+        [&](auto to) { return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to))); });
+}
+
+void postgres_store::do_transaction(std::function<void(class transaction&)> function, transaction_options options,
+                                    completion<void(std::exception_ptr)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "transaction");
+    try {
+        store::validate_timeout(options.timeout, "transaction");
+    } catch (const error&) {
+        return impl_->refuse(std::move(handler), std::current_exception());
+    }
+    auto work = [function = std::move(function), options, config = impl_->shared_config](
+                    pqxx::connection& connection, const pool::abandoned_flag& abandoned) {
+        store::run_transaction(connection, *config, function, options, abandoned);
+    };
+    pool::call_with_connection(impl_->core, std::move(work),
+                               {"transaction", impl_->timeout(options.timeout), true, false}, std::move(handler));
+}
+
+void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
+    if (!impl_) {
+        return detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
+                                       std::exception_ptr());
+    }
+    auto state = std::make_shared<store::closing>();
+    state->core = impl_->core;
+    state->waiting.emplace(std::move(handler), state->core->executor());
+    if (auto slot = state->waiting->slot(); slot.is_connected())
+        slot.assign([weak = std::weak_ptr(state)](boost::asio::cancellation_type) {
+            if (const auto self = weak.lock())
+                self->finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, "close")));
+        });
+    impl_->engine->close([state] { state->core->close([state] { state->finish(nullptr); }); });
+}
+
+} // namespace pgstate

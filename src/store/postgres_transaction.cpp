@@ -1,0 +1,165 @@
+#include "store/postgres_transaction.hpp"
+
+#include "pool/policy.hpp"
+#include "pool/sql_error.hpp"
+#include "store/codec.hpp"
+#include "store/operations.hpp"
+#include "store/pqxx_compat.hpp"
+#include "store/sql_text.hpp"
+#include "store/validate.hpp"
+
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/error.hpp"
+
+#include <pqxx/connection>
+#include <pqxx/except>
+#include <pqxx/transaction>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace pgstate::store {
+namespace {
+
+constexpr auto operation = "transaction";
+
+std::string microseconds(std::string_view column) {
+    return std::string("(extract(epoch FROM coalesce(").append(column).append(", 'epoch')) * 1000000)::bigint");
+}
+
+timestamp to_timestamp(const pqxx::field& value) {
+    return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
+}
+
+class postgres_transaction final : public transaction {
+public:
+    postgres_transaction(pqxx::transaction_base& around, const settings::table_identifier& table)
+        : around_(around), sql_(table.quoted()) {}
+
+    saved save(const agent_state& state, save_options options) override {
+        const detail::encoded_state encoded(state);
+        if (encoded.failure) std::rethrow_exception(encoded.failure);
+        return guarded("save", [&] { return save(encoded, options.if_unchanged); });
+    }
+
+    std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
+        validate_key(agent_id, session_id, "load");
+        return guarded("load", [&]() -> std::optional<agent_state> {
+            const auto found = execute(around_,
+                                       sql_.select("t.state::text, t.version, " + microseconds("t.created_at") + ", " +
+                                                       microseconds("t.updated_at"),
+                                                   "", by_key),
+                                       pqxx::params(agent_id, session_id));
+            if (found.empty()) return std::nullopt;
+            const auto row = found[0];
+            return decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(), to_timestamp(row[2]),
+                          to_timestamp(row[3]));
+        });
+    }
+
+    bool erase(std::string_view agent_id, std::string_view session_id) override {
+        validate_key(agent_id, session_id, "erase");
+        return guarded("erase", [&] {
+            return !execute(around_, sql_.erase("", "t.agent_id = $1 AND t.session_id = $2", "t.version"),
+                            pqxx::params(agent_id, session_id))
+                        .empty();
+        });
+    }
+
+    pqxx::transaction_base& sql() override { return around_; }
+
+private:
+    static constexpr std::string_view by_key = " WHERE t.agent_id = $1 AND t.session_id = $2";
+
+    saved save(const detail::encoded_state& state, bool if_unchanged) {
+        const auto returning = "t.version, " + microseconds("t.created_at") + ", " + microseconds("t.updated_at");
+        const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
+                                .append(sql_text::new_version)
+                                .append(")");
+        pqxx::params key(state.agent_id, state.session_id);
+        pqxx::params all(state.agent_id, state.session_id, state.document);
+        pqxx::result done;
+        if (!if_unchanged) {
+            done = execute(around_, sql_.insert(values, sql_text::existing::replaced, returning), all);
+        } else if (state.version == 0) {
+            done = execute(around_, sql_.insert(values, sql_text::existing::kept, returning), all);
+        } else {
+            all.append(state.version);
+            done = execute(around_,
+                           sql_.replace("$3::jsonb", "",
+                                        "t.agent_id = $1 AND t.session_id = $2 AND t.version = $4::bigint", returning),
+                           all);
+        }
+        if (done.empty()) {
+            const auto current = execute(around_, sql_.select("t.version", "", by_key), key);
+            throw conflict(state.version, current.empty() ? 0 : current[0][0].as<std::int64_t>());
+        }
+        const auto row = done[0];
+        return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2])};
+    }
+
+    template <class Work>
+    static auto guarded(std::string_view name, Work work) {
+        try {
+            return work();
+        } catch (...) {
+            pool::rethrow_as_error(name);
+        }
+    }
+
+    pqxx::transaction_base& around_;
+    sql_text sql_;
+};
+
+std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isolation_level isolation) {
+    switch (isolation) {
+    case isolation_level::serializable:
+        return std::make_unique<pqxx::transaction<pqxx::isolation_level::serializable>>(connection);
+    case isolation_level::repeatable_read:
+        return std::make_unique<pqxx::transaction<pqxx::isolation_level::repeatable_read>>(connection);
+    case isolation_level::read_committed: break;
+    }
+    return std::make_unique<pqxx::transaction<pqxx::isolation_level::read_committed>>(connection);
+}
+
+void refuse_abandoned(const pool::abandoned_flag& abandoned) {
+    if (*abandoned) throw error(errc::timed_out, operation, "nobody waits for it any more; it was rolled back");
+}
+
+void attempt(pqxx::connection& connection, const settings::resolved_config& config,
+             const std::function<void(transaction&)>& function, isolation_level isolation,
+             const pool::abandoned_flag& abandoned) {
+    try {
+        const auto around = begin(connection, isolation);
+        postgres_transaction with(*around, config.table);
+        function(with);
+        refuse_abandoned(abandoned);
+        around->commit();
+    } catch (...) {
+        pool::rethrow_callback_failure(operation);
+    }
+}
+
+} // namespace
+
+void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
+                     const std::function<void(transaction&)>& function, const transaction_options& options,
+                     const pool::abandoned_flag& abandoned) {
+    std::minstd_rand random{std::random_device{}()};
+    for (int tries = 1;; ++tries) {
+        try {
+            return attempt(connection, config, function, options.isolation, abandoned);
+        } catch (const error& e) {
+            const bool again = e.sqlstate() == "40001" || e.sqlstate() == "40P01";
+            if (!again || tries > options.max_retries) throw;
+        }
+        refuse_abandoned(abandoned);
+        const double dice = std::uniform_real_distribution<>(0, 1)(random);
+        std::this_thread::sleep_for(pool::backoff(static_cast<std::size_t>(tries), dice) / 4);
+    }
+}
+
+} // namespace pgstate::store

@@ -1,0 +1,22 @@
+#ifndef PGSTATE_STORE_POSTGRES_TRANSACTION_HPP
+#define PGSTATE_STORE_POSTGRES_TRANSACTION_HPP
+
+#include "config/resolved.hpp"
+#include "pool/call.hpp"
+
+#include "pgstate/transaction.hpp"
+
+#include <functional>
+
+namespace pgstate::store {
+
+/// Runs `function` in a transaction on `connection` and commits it, again and again after a serialization failure or a
+/// deadlock. Blocks, pauses included; for a worker thread. Nothing is committed once `abandoned` is set.
+/// \throws error  as state_store::transaction says
+void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
+                     const std::function<void(transaction&)>& function, const transaction_options& options,
+                     const pool::abandoned_flag& abandoned);
+
+} // namespace pgstate::store
+
+#endif

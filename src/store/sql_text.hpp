@@ -1,0 +1,38 @@
+#ifndef PGSTATE_STORE_SQL_TEXT_HPP
+#define PGSTATE_STORE_SQL_TEXT_HPP
+
+#include <string>
+#include <string_view>
+
+namespace pgstate::store {
+
+/// The store's SQL, said once: the batched, the single-row and the transaction's forms differ only in where the input
+/// comes from and what they return. The table is always called `t`. All of it also runs on Citus.
+class sql_text {
+public:
+    /// \param quoted_table  as table_identifier::quoted() gives it
+    explicit sql_text(std::string quoted_table) : table_(std::move(quoted_table)) {}
+
+    enum class existing { replaced, kept };
+
+    /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, version
+    std::string insert(std::string_view source, existing what, std::string_view returning) const;
+    /// \param from    "" or " FROM ... AS u(...)"
+    std::string replace(std::string_view document, std::string_view from, std::string_view condition,
+                        std::string_view returning) const;
+    std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;
+    std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
+
+    const std::string& table() const noexcept { return table_; }
+
+    /// A new row's version: the server's clock in microseconds. A row's next version is at least one more than its last,
+    /// so versions grow while a row lives, and one made again after it was erased starts above where it ended.
+    static constexpr std::string_view new_version = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
+
+private:
+    std::string table_;
+};
+
+} // namespace pgstate::store
+
+#endif

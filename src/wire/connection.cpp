@@ -1,0 +1,227 @@
+#include "wire/connection.hpp"
+
+#include "pgstate/error.hpp"
+#include "wire/connect_message.hpp"
+
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+
+#include <libpq-fe.h>
+#include <openssl/ssl.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+namespace pgstate::wire {
+namespace {
+
+// libpq closes its socket inside a failing PQconsumeInput and the number may be reused at once: Asio gets its own.
+int duplicate(int socket) {
+    const int copy = ::dup(socket);
+    if (copy < 0) throw error(errc::unavailable, "connect", "no file descriptor left for the connection's socket");
+    return copy;
+}
+
+exchange_fsm::event classify(ExecStatusType status) {
+    using event = exchange_fsm::event;
+    switch (status) {
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK: return event::rows;
+    case PGRES_FATAL_ERROR: return event::error;
+    case PGRES_PIPELINE_ABORTED: return event::aborted;
+    case PGRES_PIPELINE_SYNC: return event::sync;
+    default: return event::other;
+    }
+}
+
+server_error failure_of(const PGresult* result) {
+    const auto field = [result](int code) {
+        const char* text = PQresultErrorField(result, code);
+        return std::string(text ? text : "");
+    };
+    server_error failure{field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY)};
+    if (failure.message.empty()) failure.message = "the connection was lost";
+    return failure;
+}
+
+// Decrypted bytes can wait inside OpenSSL while the socket is silent.
+bool has_decrypted_bytes(PGconn* raw) {
+    auto* tls = PQsslInUse(raw) ? static_cast<SSL*>(PQsslStruct(raw, "OpenSSL")) : nullptr;
+    return tls && SSL_pending(tls) > 0;
+}
+
+} // namespace
+
+connection::connection(boost::asio::any_io_executor io, std::shared_ptr<session> owned)
+    : executor_(io), socket_(io, duplicate(owned->socket())), session_(std::move(owned)) {
+    if (!session_->enter_pipeline()) throw error(errc::unavailable, "connect", "the new connection was lost");
+}
+
+connection::~connection() = default;
+
+void connection::use_executor(boost::asio::any_io_executor strand) {
+    executor_ = std::move(strand);
+}
+
+void connection::send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler) {
+    pending_.push_back({&what, std::move(handler), {}});
+    if (broken_) return lose({"", "the connection was lost"});
+
+    auto* raw = session_->raw();
+    const auto count = static_cast<int>(values.size());
+    std::vector<const char*> texts;
+    std::vector<int> lengths;
+    std::vector<Oid> types;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        texts.push_back(values.value(i).data());
+        lengths.push_back(static_cast<int>(values.value(i).size()));
+        types.push_back(static_cast<Oid>(what.parameters[i]));
+    }
+    const std::vector<int> formats(values.size(), 1);
+
+    bool sent = true;
+    bool with_prepare = false;
+    if (mode == statement_mode::prepared && !what.name.empty()) {
+        with_prepare = session_->prepared.insert(&what).second;
+        if (with_prepare)
+            sent = PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) == 1;
+        sent = sent && PQsendQueryPrepared(raw, what.name.c_str(), count, texts.data(), lengths.data(),
+                                           formats.data(), 1) == 1;
+    } else {
+        sent = PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
+                                 formats.data(), 1) == 1;
+    }
+    fsm_.sent(with_prepare);
+    if (!sent || PQpipelineSync(raw) != 1) return lose({"", "the connection was lost while sending"});
+    pump();
+}
+
+bool connection::check_idle() {
+    if (broken_ || !session_) return false;
+    auto* raw = session_->raw();
+    // Nothing was asked, so nothing but notices and parameter changes may come.
+    if (PQconsumeInput(raw) != 1 || !session_->alive()) broken_ = true;
+    PQisBusy(raw); // parses what came
+    if (!session_->alive()) broken_ = true;
+    while (auto* notification = PQnotifies(raw)) PQfreemem(notification);
+    return !broken_;
+}
+
+void connection::abandon(const std::string& why) {
+    lose({"", why});
+}
+
+std::shared_ptr<session> connection::lend_session() {
+    return broken_ ? nullptr : std::move(session_);
+}
+
+void connection::return_session(std::shared_ptr<session> owned) {
+    session_ = std::move(owned);
+    if (!session_ || !session_->enter_pipeline()) broken_ = true;
+}
+
+void connection::pump() {
+    const int left = PQflush(session_->raw());
+    if (left < 0) {
+        // What the server said before it hung up may still be there to read: on_ready finds it, and then the end.
+    }
+    writing_ = writing_ && left > 0;
+    wait();
+    if (left > 0 && !writing_) {
+        writing_ = true;
+        socket_.async_wait(boost::asio::posix::stream_descriptor::wait_write,
+                           boost::asio::bind_executor(executor_, [self = shared_from_this()](auto failed) {
+                               self->writing_ = false;
+                               if (!failed && !self->broken_ && self->session_) self->pump();
+                           }));
+    }
+}
+
+void connection::wait() {
+    if (reading_ || broken_ || fsm_.in_flight() == 0) return;
+    reading_ = true;
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       boost::asio::bind_executor(executor_, [self = shared_from_this()](auto failed) {
+                           self->reading_ = false;
+                           if (!failed && !self->broken_) self->on_ready();
+                       }));
+}
+
+void connection::on_ready() {
+    auto* raw = session_->raw();
+    do {
+        const bool read = PQconsumeInput(raw) == 1;
+        receive();
+        if (!broken_ && (!read || !session_->alive())) lose({"", "the server closed the connection"});
+    } while (!broken_ && has_decrypted_bytes(raw));
+    // Flushing may be what the server waits for before it goes on sending.
+    if (!broken_) pump();
+    std::deque<pending> done;
+    done.swap(finished_);
+    finish(done);
+}
+
+void connection::receive() {
+    auto* raw = session_->raw();
+    // Each result of a query is followed by a null; more of them in a row are libpq's word that nothing will come.
+    for (int nulls = 0; !broken_ && fsm_.in_flight() > 0 && nulls < 3 && !PQisBusy(raw);) {
+        if (auto* result = PQgetResult(raw)) {
+            nulls = 0;
+            take(result);
+        } else {
+            ++nulls;
+        }
+    }
+}
+
+void connection::take(void* raw_result) {
+    std::shared_ptr<PGresult> result(static_cast<PGresult*>(raw_result), PQclear);
+    const auto status = PQresultStatus(result.get());
+    auto& head = pending_.front();
+    switch (fsm_.resume(classify(status))) {
+    case exchange_fsm::action::none: break;
+    case exchange_fsm::action::keep: head.answer.data = rows(std::move(result)); break;
+    case exchange_fsm::action::refuse:
+        head.answer.failure = failure_of(result.get());
+        head.answer.outcome = reply::status::refused;
+        break;
+    case exchange_fsm::action::complete:
+        if (head.answer.failure.message.empty()) {
+            head.answer.outcome = reply::status::ok;
+        } else {
+            // Whatever went wrong with it, the next try prepares it anew.
+            session_->prepared.erase(head.what);
+            head.answer.data = {};
+        }
+        finished_.push_back(std::move(head));
+        pending_.pop_front();
+        break;
+    case exchange_fsm::action::give_up: lose({"08P01", "the server's answers make no sense"}); break;
+    }
+}
+
+void connection::finish(std::deque<pending>& done) {
+    for (auto& each : done) each.handler(std::move(each.answer));
+}
+
+void connection::lose(server_error why) {
+    broken_ = true;
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+    fsm_.clear();
+    auto lost = std::make_shared<std::deque<pending>>(std::move(finished_));
+    finished_.clear();
+    for (auto& each : pending_) {
+        // The server's last word (57P01 and the like) explains more than the lost connection that follows it.
+        if (each.answer.failure.message.empty()) each.answer.failure = why;
+        each.answer.outcome = reply::status::broken;
+        each.answer.data = {};
+        lost->push_back(std::move(each));
+    }
+    pending_.clear();
+    if (lost->empty()) return;
+    boost::asio::post(executor_, [self = shared_from_this(), lost] { self->finish(*lost); });
+}
+
+} // namespace pgstate::wire

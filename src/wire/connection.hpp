@@ -1,0 +1,85 @@
+#ifndef PGSTATE_WIRE_CONNECTION_HPP
+#define PGSTATE_WIRE_CONNECTION_HPP
+
+#include "wire/exchange_fsm.hpp"
+#include "wire/rows.hpp"
+#include "wire/session.hpp"
+#include "wire/statement.hpp"
+
+#include "pgstate/config.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace pgstate::wire {
+
+/// A session and its socket in an event loop: sends statements in pipeline mode and hands each its reply.
+///
+/// Thread safety: none. One holder at a time uses it, from one strand at a time (`use_executor`). Between two holders
+///                nothing is under way, so no handler of the first can meet the second.
+/// Replies:       each handler is called exactly once, in the order of the sends, from the holder's executor, and never
+///                inside `send`.
+class connection : public std::enable_shared_from_this<connection> {
+public:
+    using reply_handler = std::function<void(reply)>;
+
+    /// \throws error unavailable - the session is not usable
+    connection(boost::asio::any_io_executor io, std::shared_ptr<session> owned);
+    ~connection();
+
+    /// Where waiting and replies run from now on; nothing may be in flight.
+    void use_executor(boost::asio::any_io_executor strand);
+
+    /// Sends `what` with its own Sync. The text of the parameters is copied before this returns.
+    void send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler);
+
+    std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
+    bool broken() const noexcept { return broken_; }
+
+    /// While nothing is in flight: takes in what the server sent meanwhile. False: the connection is lost. One system
+    /// call; never blocks.
+    bool check_idle();
+
+    /// Gives the connection up: everything in flight is broken (its handlers run through the executor).
+    void abandon(const std::string& why);
+
+    /// Lends the session to a worker thread and takes it back; null when it is lost.
+    std::shared_ptr<session> lend_session();
+    void return_session(std::shared_ptr<session> owned);
+
+    bool read_only() const noexcept { return session_ && session_->read_only(); }
+
+private:
+    struct pending {
+        const statement* what;
+        reply_handler handler;
+        reply answer;
+    };
+
+    void pump();
+    void on_ready();
+    void receive();
+    void take(void* raw_result);
+    void finish(std::deque<pending>& done);
+    void lose(server_error why);
+    void wait();
+
+    boost::asio::any_io_executor executor_;
+    boost::asio::posix::stream_descriptor socket_;
+    std::shared_ptr<session> session_;
+    exchange_fsm fsm_;
+    std::deque<pending> pending_;
+    std::deque<pending> finished_; // replies that are complete but not yet handed out
+    bool reading_ = false;
+    bool writing_ = false;
+    bool broken_ = false;
+};
+
+} // namespace pgstate::wire
+
+#endif

@@ -1,0 +1,84 @@
+#include "wire/rows.hpp"
+
+#include "wire/statement.hpp"
+
+#include "pgstate/error.hpp"
+
+#include <boost/endian/conversion.hpp>
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <chrono>
+
+namespace pgstate::wire {
+namespace {
+
+[[noreturn]] void unexpected(const char* type) {
+    throw error(errc::corrupt_state, {}, std::string("the server's answer has no ") + type + " where one belongs");
+}
+
+std::int64_t big_endian_64(std::string_view bytes) {
+    return boost::endian::load_big_s64(reinterpret_cast<const unsigned char*>(bytes.data()));
+}
+
+} // namespace
+
+int rows::size() const noexcept {
+    return result_ ? PQntuples(result_.get()) : 0;
+}
+
+int rows::columns() const noexcept {
+    return result_ ? PQnfields(result_.get()) : 0;
+}
+
+std::int64_t rows::affected() const noexcept {
+    if (!result_) return 0;
+    const std::string_view text = PQcmdTuples(result_.get());
+    std::int64_t count = 0;
+    std::from_chars(text.data(), text.data() + text.size(), count);
+    return count;
+}
+
+std::string_view rows::raw(int row, int column) const {
+    if (row < 0 || row >= size() || column < 0 || column >= columns()) unexpected("value");
+    return {PQgetvalue(result_.get(), row, column),
+            static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+}
+
+bool rows::is_null(int row, int column) const {
+    raw(row, column);
+    return PQgetisnull(result_.get(), row, column) != 0;
+}
+
+std::string_view rows::text(int row, int column) const {
+    const auto value = raw(row, column);
+    if (PQgetisnull(result_.get(), row, column)) unexpected("text");
+    return value;
+}
+
+std::string_view rows::jsonb(int row, int column) const {
+    const auto value = raw(row, column);
+    if (value.empty() || value.front() != 1) unexpected("jsonb document");
+    return value.substr(1);
+}
+
+std::int64_t rows::int8(int row, int column) const {
+    const auto value = raw(row, column);
+    if (value.size() != 8) unexpected("bigint");
+    return big_endian_64(value);
+}
+
+bool rows::boolean(int row, int column) const {
+    const auto value = raw(row, column);
+    if (value.size() != 1) unexpected("boolean");
+    return value.front() != 0;
+}
+
+timestamp rows::timestamptz(int row, int column) const {
+    const auto value = raw(row, column);
+    if (PQgetisnull(result_.get(), row, column)) return {};
+    if (value.size() != 8) unexpected("timestamptz");
+    return postgres_epoch + std::chrono::microseconds(big_endian_64(value));
+}
+
+} // namespace pgstate::wire

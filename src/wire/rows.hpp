@@ -1,0 +1,61 @@
+#ifndef PGSTATE_WIRE_ROWS_HPP
+#define PGSTATE_WIRE_ROWS_HPP
+
+#include "pgstate/agent_state.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+struct pg_result; // libpq's PGresult
+
+namespace pgstate::wire {
+
+/// The rows a statement gave, in binary format, shared by all who wait for one of them. Immutable, so any thread may
+/// read. A value of another type or length than the reader expects throws error corrupt_state.
+class rows {
+public:
+    rows() = default;
+    explicit rows(std::shared_ptr<pg_result> result) noexcept : result_(std::move(result)) {}
+
+    int size() const noexcept;
+    int columns() const noexcept;
+    /// Rows that a statement without a result set changed.
+    std::int64_t affected() const noexcept;
+
+    bool is_null(int row, int column) const;
+    std::string_view text(int row, int column) const;
+    std::string_view jsonb(int row, int column) const;
+    std::int64_t int8(int row, int column) const;
+    bool boolean(int row, int column) const;
+    /// NULL reads as the epoch.
+    timestamp timestamptz(int row, int column) const;
+
+private:
+    std::string_view raw(int row, int column) const;
+
+    std::shared_ptr<pg_result> result_;
+};
+
+/// What the server refused.
+struct server_error {
+    std::string sqlstate; ///< five characters; empty when libpq itself gave up
+    std::string message;  ///< the primary message, without detail, hint or context: those quote contents
+};
+
+/// How an exchange ended.
+struct reply {
+    enum class status {
+        ok,      ///< committed; `data` has the rows
+        refused, ///< the server said no and the transaction is rolled back; `failure` says why
+        broken,  ///< the connection is lost and with it the outcome; `failure` says what is known
+    };
+    status outcome = status::broken;
+    rows data;
+    server_error failure;
+};
+
+} // namespace pgstate::wire
+
+#endif

@@ -1,0 +1,220 @@
+#include "wire/session.hpp"
+
+#include "pgstate/error.hpp"
+#include "wire/connect_message.hpp"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgstate::wire {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+struct finish {
+    void operator()(PGconn* raw) const { PQfinish(raw); }
+};
+using raw_connection = std::unique_ptr<PGconn, finish>;
+
+struct free_options {
+    void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+
+/// Defaults go before the user's string, where the string overrides them; what must hold goes after it.
+raw_connection start(const std::string& conninfo, const std::map<std::string, std::string>& narrowed) {
+    std::vector<const char*> keys{"keepalives_idle", "keepalives_interval", "keepalives_count",
+                                  "tcp_user_timeout", "fallback_application_name", "dbname"};
+    std::vector<const char*> values{"30", "10", "3", "60000", "pgstate", conninfo.c_str()};
+    for (const auto& [key, value] : narrowed) {
+        keys.push_back(key.c_str());
+        values.push_back(value.c_str());
+    }
+    keys.push_back("client_encoding");
+    values.push_back("UTF8");
+    keys.push_back(nullptr);
+    values.push_back(nullptr);
+    raw_connection raw(PQconnectStartParams(keys.data(), values.data(), 1));
+    if (!raw) throw error(errc::unavailable, "connect", "out of memory");
+    return raw;
+}
+
+std::optional<std::string> effective(PGconn* raw, std::string_view keyword) {
+    const std::unique_ptr<PQconninfoOption, free_options> options(PQconninfo(raw));
+    if (!options) return std::nullopt;
+    for (auto* option = options.get(); option->keyword; ++option)
+        if (keyword == option->keyword && option->val && *option->val) return option->val;
+    return std::nullopt;
+}
+
+std::vector<std::string> split(const std::string& list) {
+    std::vector<std::string> parts(1);
+    for (char c : list) {
+        if (c == ',')
+            parts.emplace_back();
+        else
+            parts.back().push_back(c);
+    }
+    return parts;
+}
+
+std::string join_without(std::vector<std::string> parts, std::size_t index) {
+    parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(index));
+    std::string list;
+    for (std::size_t i = 0; i < parts.size(); ++i) list.append(i == 0 ? "" : ",").append(parts[i]);
+    return list;
+}
+
+/// The host, hostaddr and port lists less the host that is being tried; empty when there is no other.
+std::map<std::string, std::string> without_current_host(PGconn* raw) {
+    const auto hosts = split(effective(raw, "host").value_or(""));
+    const auto addresses = split(effective(raw, "hostaddr").value_or(""));
+    const auto ports = split(effective(raw, "port").value_or(""));
+    const std::size_t count = std::max(hosts.size(), addresses.size());
+    if (count < 2) return {};
+
+    const std::string_view host = PQhost(raw) ? PQhost(raw) : "";
+    const std::string_view port = PQport(raw) ? PQport(raw) : "";
+    std::size_t current = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const bool same_host = (i < hosts.size() && hosts[i] == host) || (i < addresses.size() && addresses[i] == host);
+        const bool same_port = ports.size() == count ? ports[i] == port : true;
+        if (same_host && same_port) {
+            current = i;
+            break;
+        }
+    }
+    std::map<std::string, std::string> narrowed;
+    for (const auto& [key, parts] : {std::pair{"host", hosts}, {"hostaddr", addresses}, {"port", ports}})
+        if (parts.size() == count) narrowed[key] = join_without(parts, current);
+    return narrowed;
+}
+
+/// libpq applies connect_timeout only in its blocking calls, so it is read here: seconds for each host, 0 for none.
+std::chrono::milliseconds timeout_of(PGconn* raw, std::chrono::milliseconds otherwise) {
+    const auto given = effective(raw, "connect_timeout");
+    if (!given) return otherwise;
+    long seconds = 0;
+    std::from_chars(given->data(), given->data() + given->size(), seconds);
+    return seconds <= 0 ? std::chrono::milliseconds::max() : std::chrono::seconds(std::min(seconds, 86'400L));
+}
+
+enum class attempt { connected, failed, timed_out };
+
+attempt drive(PGconn* raw, clock::time_point deadline, const std::function<bool()>& cancelled) {
+    using namespace std::chrono_literals;
+    auto wants = PGRES_POLLING_WRITING;
+    while (wants != PGRES_POLLING_OK) {
+        if (wants == PGRES_POLLING_FAILED) return attempt::failed;
+        if (cancelled()) throw error(errc::closed, "connect", "given up: the pool is closing");
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+        if (left <= 0ms) return attempt::timed_out;
+
+        pollfd entry{PQsocket(raw), static_cast<short>(wants == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
+        const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, 100ms).count()));
+        if (ready > 0 || (ready < 0 && errno != EINTR)) wants = PQconnectPoll(raw);
+    }
+    return attempt::connected;
+}
+
+void ignore_notice(void*, const char*) {}
+
+} // namespace
+
+void check_connection_string(const std::string& conninfo) {
+    char* message = nullptr;
+    const std::unique_ptr<PQconninfoOption, free_options> options(PQconninfoParse(conninfo.c_str(), &message));
+    const std::unique_ptr<char, void (*)(void*)> owner(message, PQfreemem);
+    if (options) return;
+    throw error(errc::invalid_argument, "connection_string", conninfo_refusal(message ? message : ""));
+}
+
+std::shared_ptr<session> session::connect(const connect_options& options, const std::function<bool()>& cancelled) {
+    std::map<std::string, std::string> narrowed;
+    std::string timed_out; // what was said of the hosts before
+    for (;;) {
+        auto raw = start(options.conninfo, narrowed);
+        PQsetNoticeProcessor(raw.get(), ignore_notice, nullptr);
+        PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE); // the only way to learn a failed connect's SQLSTATE
+        const auto timeout = timeout_of(raw.get(), options.timeout);
+        const auto now = clock::now();
+        const auto deadline = timeout == std::chrono::milliseconds::max() ? clock::time_point::max() : now + timeout;
+        const auto outcome =
+            PQstatus(raw.get()) == CONNECTION_BAD ? attempt::failed : drive(raw.get(), deadline, cancelled);
+
+        if (outcome == attempt::connected) {
+            PQsetErrorVerbosity(raw.get(), PQERRORS_DEFAULT);
+            return std::make_shared<session>(raw.release());
+        }
+        if (outcome == attempt::failed) {
+            const auto failure = parse_connect_failure(PQerrorMessage(raw.get()));
+            error unavailable(errc::unavailable, "connect", timed_out + failure.message);
+            unavailable.with_sqlstate(failure.sqlstate);
+            throw unavailable;
+        }
+        timed_out += std::string("connection to \"") + (PQhost(raw.get()) ? PQhost(raw.get()) : "") + "\" port " +
+                     (PQport(raw.get()) ? PQport(raw.get()) : "") + " timed out after " +
+                     std::to_string(timeout.count()) + " ms; ";
+        auto rest = without_current_host(raw.get());
+        if (rest.empty()) throw error(errc::unavailable, "connect", timed_out.substr(0, timed_out.size() - 2));
+        narrowed = std::move(rest);
+    }
+}
+
+session::session(pg_conn* raw) : raw_(raw) {
+    raw_connection guard(raw);
+    owner_ = std::unique_ptr<pqxx::connection>(
+        new pqxx::connection(pqxx::connection::seize_raw_connection(guard.release())));
+}
+
+session::~session() = default;
+
+int session::socket() const noexcept {
+    return PQsocket(raw_);
+}
+
+bool session::enter_pipeline() {
+    return alive() && PQsetnonblocking(raw_, 1) == 0 && PQenterPipelineMode(raw_) == 1;
+}
+
+pqxx::connection& session::enter_blocking() {
+    if (!alive() || PQexitPipelineMode(raw_) != 1 || PQsetnonblocking(raw_, 0) != 0)
+        throw error(errc::unavailable, "connect", "the connection was lost while it was idle");
+    return *owner_;
+}
+
+bool session::clean_up() {
+    if (!alive()) return false;
+    // pqxx code that got hold of the modes put them where it liked.
+    if (PQpipelineStatus(raw_) != PQ_PIPELINE_OFF || PQisnonblocking(raw_)) return false;
+    while (auto* leftover = PQgetResult(raw_)) {
+        const auto status = PQresultStatus(leftover);
+        PQclear(leftover);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) return false;
+    }
+    if (PQtransactionStatus(raw_) != PQTRANS_IDLE) PQclear(PQexec(raw_, "ROLLBACK"));
+    return PQtransactionStatus(raw_) == PQTRANS_IDLE;
+}
+
+bool session::alive() const noexcept {
+    return PQstatus(raw_) == CONNECTION_OK;
+}
+
+bool session::read_only() const noexcept {
+    const auto is_on = [this](const char* name) {
+        const char* value = PQparameterStatus(raw_, name);
+        return value && std::string_view(value) == "on";
+    };
+    return is_on("in_hot_standby");
+}
+
+} // namespace pgstate::wire

@@ -1,0 +1,67 @@
+#ifndef PGSTATE_WIRE_SESSION_HPP
+#define PGSTATE_WIRE_SESSION_HPP
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include <pqxx/connection>
+
+struct pg_conn; // libpq's PGconn
+
+namespace pgstate::wire {
+
+struct statement;
+
+/// Checks what libpq makes of a connection string, without connecting.
+/// \throws error invalid_argument - libpq refuses it; the message does not repeat it
+void check_connection_string(const std::string& conninfo);
+
+struct connect_options {
+    std::string conninfo;
+    /// For each host, unless the string or the environment sets libpq's connect_timeout.
+    std::chrono::milliseconds timeout{10'000};
+};
+
+/// One connection to the server, owned by the `pqxx::connection` that users are handed, with libpq's view of it beside.
+/// Knows nothing of Asio, so that it can travel to a worker thread and outlive the event loop there.
+class session {
+public:
+    /// Connects; blocks, and is meant for a worker thread. `cancelled` is asked several times a second.
+    /// \throws error unavailable - carries libpq's message, and the SQLSTATE where the server gave one
+    static std::shared_ptr<session> connect(const connect_options& options, const std::function<bool()>& cancelled);
+
+    explicit session(pg_conn* raw);
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+    ~session();
+
+    pg_conn* raw() const noexcept { return raw_; }
+    int socket() const noexcept;
+
+    /// Pipeline and non-blocking mode, for wire::connection. False: the session is no good any more.
+    bool enter_pipeline();
+    /// Plain blocking mode, for pqxx code; blocks, for worker threads only.
+    /// \throws error unavailable - the connection is broken
+    pqxx::connection& enter_blocking();
+    /// After pqxx code: rolls back what it left open. False: the session is no good any more. Blocks.
+    bool clean_up();
+
+    /// False when the connection is known to be broken.
+    bool alive() const noexcept;
+    /// The server is a standby, or has become one.
+    bool read_only() const noexcept;
+
+    /// Which statements this session has prepared.
+    std::unordered_set<const statement*> prepared;
+
+private:
+    std::unique_ptr<pqxx::connection> owner_;
+    pg_conn* raw_;
+};
+
+} // namespace pgstate::wire
+
+#endif

@@ -1,0 +1,80 @@
+#include "wire/statement.hpp"
+
+#include <boost/endian/conversion.hpp>
+
+#include <cstring>
+
+namespace pgstate::wire {
+namespace {
+
+template <class Integer>
+void append_big_endian(std::string& to, Integer value) {
+    boost::endian::native_to_big_inplace(value);
+    char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    to.append(bytes, sizeof value);
+}
+
+// jsonb's binary format is a version byte and the text.
+constexpr char jsonb_version = 1;
+
+} // namespace
+
+void parameters::add_text(std::string_view value) {
+    values_.emplace_back(value);
+}
+
+void parameters::add_int8(std::int64_t value) {
+    append_big_endian(values_.emplace_back(), value);
+}
+
+void parameters::add_timestamptz(timestamp value) {
+    add_int8((value - postgres_epoch).count());
+}
+
+void parameters::add_jsonb(std::string_view document) {
+    auto& value = values_.emplace_back();
+    value.reserve(document.size() + 1);
+    value.push_back(jsonb_version);
+    value.append(document);
+}
+
+void parameters::begin_array(type_oid element, std::size_t count, std::size_t bytes_hint) {
+    auto& value = values_.emplace_back();
+    value.reserve(20 + count * 5 + bytes_hint);
+    append_big_endian(value, std::int32_t{1}); // dimensions
+    append_big_endian(value, std::int32_t{0}); // no nulls
+    append_big_endian(value, static_cast<std::int32_t>(element));
+    append_big_endian(value, static_cast<std::int32_t>(count));
+    append_big_endian(value, std::int32_t{1}); // lower bound
+}
+
+void parameters::begin_text_array(std::size_t count, std::size_t bytes_hint) {
+    begin_array(type_oid::text, count, bytes_hint);
+}
+
+void parameters::begin_jsonb_array(std::size_t count, std::size_t bytes_hint) {
+    begin_array(type_oid::jsonb, count, bytes_hint);
+}
+
+void parameters::begin_int8_array(std::size_t count) {
+    begin_array(type_oid::int8, count, count * 8);
+}
+
+void parameters::element_text(std::string_view value) {
+    append_big_endian(values_.back(), static_cast<std::int32_t>(value.size()));
+    values_.back().append(value);
+}
+
+void parameters::element_jsonb(std::string_view document) {
+    append_big_endian(values_.back(), static_cast<std::int32_t>(document.size() + 1));
+    values_.back().push_back(jsonb_version);
+    values_.back().append(document);
+}
+
+void parameters::element_int8(std::int64_t value) {
+    append_big_endian(values_.back(), std::int32_t{8});
+    append_big_endian(values_.back(), value);
+}
+
+} // namespace pgstate::wire

@@ -1,0 +1,63 @@
+#ifndef PGSTATE_WIRE_STATEMENT_HPP
+#define PGSTATE_WIRE_STATEMENT_HPP
+
+#include "pgstate/agent_state.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgstate::wire {
+
+/// Object identifiers of the types that are sent (PostgreSQL's pg_type.dat; fixed for ever).
+enum class type_oid : unsigned {
+    int8 = 20,
+    text = 25,
+    timestamptz = 1184,
+    jsonb = 3802,
+    text_array = 1009,
+    jsonb_array = 3807,
+    int8_array = 1016,
+};
+
+/// Where timestamptz counts its microseconds from.
+inline constexpr timestamp postgres_epoch = std::chrono::sys_days(std::chrono::year{2000} / 1 / 1);
+
+/// A statement that is sent many times. Its address is its identity: one object for each text, outliving every
+/// connection that it is sent on.
+struct statement {
+    std::string name; ///< its name on the server when it is prepared; empty: always unnamed, planned anew each time
+    std::string sql;
+    std::vector<type_oid> parameters;
+};
+
+/// Parameters in PostgreSQL's binary format (array_recv, jsonb_recv and friends): no escaping, no quoting, one pass.
+class parameters {
+public:
+    void add_text(std::string_view value);
+    void add_int8(std::int64_t value);
+    void add_jsonb(std::string_view document);
+    void add_timestamptz(timestamp value);
+
+    /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
+    void begin_text_array(std::size_t count, std::size_t bytes_hint = 0);
+    void begin_jsonb_array(std::size_t count, std::size_t bytes_hint = 0);
+    void begin_int8_array(std::size_t count);
+    void element_text(std::string_view value);
+    void element_jsonb(std::string_view document);
+    void element_int8(std::int64_t value);
+
+    std::size_t size() const noexcept { return values_.size(); }
+    const std::string& value(std::size_t index) const noexcept { return values_[index]; }
+
+private:
+    void begin_array(type_oid element, std::size_t count, std::size_t bytes_hint);
+
+    std::vector<std::string> values_;
+};
+
+} // namespace pgstate::wire
+
+#endif

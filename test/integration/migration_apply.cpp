@@ -1,0 +1,194 @@
+#include "migration_support.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace pgstate;
+using namespace pgstate_test;
+
+namespace {
+
+std::vector<std::string> index_names(migration_fixture& db, const std::string& table) {
+    std::vector<std::string> names;
+    for (const auto& row : db.exec("SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+                                   " WHERE NOT i.indisprimary AND i.indrelid = '" +
+                                   table + "'::regclass ORDER BY 1"))
+        names.push_back(row[0].as<std::string>());
+    return names;
+}
+
+std::string upsert(const std::string& session, const std::string& state) {
+    return "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at) VALUES ('agent', '" +
+           session + "', '" + state +
+           "', NOW(), NOW()) ON CONFLICT (agent_id, session_id)"
+           " DO UPDATE SET state = EXCLUDED.state, updated_at = NOW()";
+}
+
+} // namespace
+
+TEST_CASE("an empty database gets the Go SDK's table plus pgstate's columns", "[migration]") {
+    migration_fixture db;
+    db.migrate();
+    CHECK(index_names(db, "agent_states") ==
+          std::vector<std::string>{"idx_agent_states_agent_id", "idx_agent_states_updated_at"});
+    CHECK(
+        db.text(
+            "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod) || ' ' || attnotnull::text,"
+            " ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'agent_states'::regclass"
+            " AND attnum > 0") ==
+        "agent_id text true, session_id text true, state jsonb true, created_at timestamp with time zone false, "
+        "updated_at timestamp with time zone false, version bigint true");
+    CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 1");
+    CHECK(
+        db.number(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'") ==
+        1);
+    CHECK_NOTHROW(db.verify());
+}
+
+TEST_CASE("a second migration writes nothing, takes no lock and needs no writable session", "[migration]") {
+    migration_fixture db;
+    db.migrate({.jsonb_index = true});
+    const auto before = db.snapshot();
+
+    // Whoever asked for a lock on the table, or for the migrations' own, would run into the time-out.
+    auto other = db.connect();
+    pqxx::work holder(other);
+    holder.exec("LOCK TABLE agent_states IN ACCESS EXCLUSIVE MODE");
+    holder.exec("SELECT pg_advisory_xact_lock(hashtextextended('" +
+                store::migration_lock_name("public", "agent_states") + "', 0))");
+    db.exec("SET lock_timeout = '100ms'");
+    db.exec("SET default_transaction_read_only = on");
+    CHECK_NOTHROW(db.migrate({.jsonb_index = true}));
+    CHECK_NOTHROW(db.verify({.jsonb_index = true}));
+    holder.abort();
+    CHECK(db.snapshot() == before);
+}
+
+TEST_CASE("a table that the Go SDK made is taken over with its rows", "[migration]") {
+    migration_fixture db;
+    db.exec(go_schema);
+    db.exec("INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at)"
+            " SELECT 'agent', 'session-' || i, jsonb_build_object('i', i), NOW(), NOW()"
+            " FROM generate_series(1, 1000) i");
+    const auto file = db.text("SELECT pg_relation_filenode('agent_states')");
+    const auto rows = "SELECT md5(string_agg(agent_id || session_id || state || created_at || updated_at, ','"
+                      " ORDER BY session_id)) FROM agent_states";
+    const auto before = db.text(rows);
+    db.migrate();
+
+    CHECK(db.text(rows) == before);
+    CHECK(db.number("SELECT count(*) FROM agent_states") == 1000);
+    CHECK(db.yes("SELECT min(version) = max(version) AND min(version) > 1e15 FROM agent_states"));
+    CHECK(db.yes("SELECT max(version) <= extract(epoch FROM clock_timestamp()) * 1000000 FROM agent_states"));
+    CHECK(db.text("SELECT pg_relation_filenode('agent_states')") == file); // not rewritten
+    CHECK(index_names(db, "agent_states").size() == 2);
+
+    SECTION("and the Go SDK goes on working") {
+        CHECK_NOTHROW(db.exec(go_schema));
+        db.exec(upsert("session-1", R"({"by": "go"})"));
+        db.exec(upsert("new", R"({"by": "go"})"));
+        CHECK(db.number("SELECT count(*) FROM agent_states") == 1001);
+        CHECK(db.text("SELECT state->>'by' FROM agent_states WHERE session_id = 'session-1'") == "go");
+        CHECK(db.yes("SELECT version > (SELECT version FROM agent_states WHERE session_id = 'session-1')"
+                     " FROM agent_states WHERE session_id = 'new'"));
+        CHECK_NOTHROW(db.verify());
+    }
+}
+
+TEST_CASE("versions count microseconds and never go back", "[migration]") {
+    migration_fixture db;
+    db.migrate();
+    db.exec(upsert("s", "{}"));
+    const std::string bump = "UPDATE agent_states SET version = greatest(version + 1,"
+                             " (extract(epoch FROM now()) * 1000000)::bigint) RETURNING version";
+    const auto first = db.number("SELECT version FROM agent_states");
+    const auto second = db.number(bump);
+    CHECK(second > first);
+    db.exec("UPDATE agent_states SET version = 9000000000000000000"); // from a clock far ahead
+    CHECK(db.number(bump) == 9000000000000000001);
+}
+
+TEST_CASE("missing indexes are added under their Go names", "[migration]") {
+    migration_fixture db;
+    db.migrate({.indexes = index_mode::lean});
+    CHECK(index_names(db, "agent_states").empty());
+    CHECK(db.text("SELECT array_to_string(reloptions, ',') FROM pg_class WHERE relname = 'agent_states'") ==
+          "fillfactor=70");
+    CHECK_NOTHROW(db.verify({.indexes = index_mode::lean}));
+
+    mentions(db.verify_failure(), "index \"idx_agent_states_agent_id\" on (agent_id) is missing");
+    db.migrate();
+    CHECK(index_names(db, "agent_states").size() == 2);
+    db.verify();
+
+    mentions(db.verify_failure({.jsonb_index = true}),
+             "index \"idx_agent_states_state\" on (state) is missing");
+    db.migrate({.jsonb_index = true});
+    CHECK(db.text("SELECT pg_get_indexdef('idx_agent_states_state'::regclass)") ==
+          "CREATE INDEX idx_agent_states_state ON public.agent_states USING gin (state jsonb_path_ops)");
+    db.verify({.jsonb_index = true});
+}
+
+TEST_CASE("lean leaves the indexes that are there", "[migration]") {
+    migration_fixture db;
+    db.exec(go_schema);
+    db.migrate({.indexes = index_mode::lean});
+    CHECK(index_names(db, "agent_states").size() == 2);
+    CHECK_NOTHROW(db.verify({.indexes = index_mode::lean}));
+}
+
+TEST_CASE("off does not look", "[migration]") {
+    migration_fixture db;
+    db.exec("CREATE VIEW agent_states AS SELECT 1");
+    const auto before = db.snapshot();
+    CHECK_NOTHROW(db.migrate({.migrate = migrate_mode::off}));
+    CHECK(db.snapshot() == before);
+}
+
+TEST_CASE("a table partitioned by agent is taken over", "[migration]") {
+    migration_fixture db;
+    db.exec(
+        "CREATE TABLE agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL, state JSONB NOT NULL,"
+        " created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
+        " PRIMARY KEY (agent_id, session_id)) PARTITION BY HASH (agent_id);"
+        "CREATE TABLE part_0 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE part_1 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 1);");
+    db.migrate();
+    CHECK_NOTHROW(db.verify());
+    db.exec(upsert("s", "{}"));
+    CHECK(db.number("SELECT version FROM agent_states") > 0);
+}
+
+TEST_CASE("other columns and other indexes stay", "[migration]") {
+    migration_fixture db;
+    db.exec(go_schema);
+    db.exec("ALTER TABLE agent_states ADD COLUMN note TEXT, ADD COLUMN tenant INT NOT NULL DEFAULT 1,"
+            " ADD COLUMN serial BIGINT GENERATED ALWAYS AS IDENTITY, ADD COLUMN size INT NOT NULL"
+            " GENERATED ALWAYS AS (length(session_id)) STORED;"
+            "CREATE INDEX mine ON agent_states (tenant, updated_at DESC);");
+    db.migrate();
+    CHECK_NOTHROW(db.verify());
+    db.exec(upsert("s", "{}"));
+    CHECK(index_names(db, "agent_states").size() == 3);
+}
+
+TEST_CASE("a table whose comments were lost is still known", "[migration]") {
+    migration_fixture db;
+    db.migrate();
+    db.exec("COMMENT ON COLUMN agent_states.version IS NULL");
+    const auto before = db.snapshot();
+    CHECK_NOTHROW(db.verify());
+    CHECK_NOTHROW(db.migrate());
+    CHECK(db.snapshot() == before);
+}
+
+TEST_CASE("the record moves with a renamed table, and a newer pgstate's is left", "[migration]") {
+    migration_fixture db;
+    db.migrate();
+    db.exec("COMMENT ON COLUMN agent_states.version IS 'pgstate migration 7';"
+            "CREATE SCHEMA app; ALTER TABLE agent_states RENAME TO moved; ALTER TABLE moved SET SCHEMA app;");
+    CHECK_NOTHROW(db.verify({}, "app.moved"));
+    CHECK_NOTHROW(db.migrate({}, "app.moved"));
+    CHECK(db.text("SELECT col_description('app.moved'::regclass, 6)") == "pgstate migration 7");
+}

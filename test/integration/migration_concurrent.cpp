@@ -1,0 +1,103 @@
+#include "migration_support.hpp"
+
+#include <catch2/generators/catch_generators.hpp>
+
+#include <barrier>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace pgstate;
+using namespace pgstate_test;
+
+namespace {
+
+// Runs `work` on `count` threads at once, each with a connection of its own; returns what they failed with.
+std::vector<std::string> all_at_once(migration_fixture& db, int count,
+                                     const std::function<void(int, pqxx::connection&)>& work) {
+    std::vector<std::string> failures(static_cast<std::size_t>(count));
+    std::barrier start(count);
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < count; ++i)
+            threads.emplace_back([&, i] {
+                try {
+                    auto connection = db.connect();
+                    start.arrive_and_wait();
+                    work(i, connection);
+                } catch (const std::exception& e) {
+                    failures[static_cast<std::size_t>(i)] = e.what();
+                }
+            });
+    }
+    std::erase(failures, std::string());
+    return failures;
+}
+
+} // namespace
+
+TEST_CASE("sixteen first opens at once all succeed", "[migration]") {
+    migration_fixture db;
+    const std::string setting = GENERATE("", "SET default_transaction_isolation = 'serializable'");
+    const auto config = db.resolved({.jsonb_index = true});
+    for (int round = 0; round < 5; ++round) {
+        const auto failures = all_at_once(db, 16, [&](int, pqxx::connection& connection) {
+            pqxx::nontransaction(connection).exec(setting);
+            store::migrate(connection, config);
+        });
+        CHECK(failures == std::vector<std::string>());
+        CHECK_NOTHROW(db.verify({.jsonb_index = true}));
+        CHECK(db.number("SELECT count(*) FROM pg_index WHERE indrelid = 'agent_states'::regclass") == 4);
+        db.exec("DROP TABLE agent_states");
+    }
+}
+
+TEST_CASE("programs that use the Go SDK may start at the same time", "[migration]") {
+    migration_fixture db;
+    const auto config = db.resolved();
+    for (int round = 0; round < 10; ++round) {
+        std::vector<std::string> failures;
+        std::mutex mutex;
+        all_at_once(db, 16, [&](int i, pqxx::connection& connection) {
+            // The SDK's own statements can fail here, as they do without pgstate.
+            if (i % 2 == 1) {
+                pqxx::nontransaction(connection).exec(go_schema);
+                return;
+            }
+            try {
+                store::migrate(connection, config);
+            } catch (const std::exception& e) {
+                const std::lock_guard lock(mutex);
+                failures.emplace_back(e.what());
+            }
+        });
+        CHECK(failures == std::vector<std::string>());
+        CHECK_NOTHROW(db.verify());
+        db.exec("DROP TABLE agent_states");
+    }
+}
+
+TEST_CASE("a Go-made table under load is taken over without losing a write", "[migration]") {
+    migration_fixture db;
+    db.exec(go_schema);
+    const auto config = db.resolved();
+    const auto failures = all_at_once(db, 8, [&](int i, pqxx::connection& connection) {
+        if (i == 0) {
+            store::migrate(connection, config);
+            return;
+        }
+        for (int n = 0; n < 50; ++n)
+            pqxx::nontransaction(connection)
+                .exec(
+                    "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at) VALUES ('" +
+                    std::to_string(i) + "', '" + std::to_string(n) +
+                    "', '{}', NOW(), NOW()) ON CONFLICT (agent_id, session_id) DO UPDATE"
+                    " SET state = EXCLUDED.state, updated_at = NOW()");
+    });
+    CHECK(failures == std::vector<std::string>());
+    CHECK(db.number("SELECT count(*) FROM agent_states WHERE version > 0") == 350);
+    CHECK_NOTHROW(db.verify());
+}

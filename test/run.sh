@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds pgstate and runs its tests, installing what is missing first.
+# Usage: test/run.sh [--preset release|debug|asan-ubsan|tsan] [ctest option...]     e.g. test/run.sh -L unit
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=release
+case ${1:-} in
+    --preset) preset=${2:?--preset needs a name}; shift 2 ;;
+    -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+esac
+
+docker/install-dependencies.sh
+cmake --preset "$preset"
+cmake --build --preset "$preset"
+
+status=0
+ctest --preset "$preset" "$@" || status=$?
+
+# The suites run many cases in one ctest test each: count those too.
+log=build/$preset/Testing/Temporary/LastTest.log
+if [ -r "$log" ]; then
+    awk -v status="$status" '
+        /^All tests passed \(/ { passed += $(NF - 2); next }
+        /^test cases: / {
+            for (i = 3; i <= NF; ++i) {
+                if ($i == "passed") passed += $(i - 1)
+                if ($i == "failed") failed += $(i - 1)
+                if ($i == "skipped") skipped += $(i - 1)
+            }
+        }
+        END {
+            if (status && !failed) failed = 1 # a crash leaves no summary behind
+            printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""
+        }' "$log"
+fi
+exit "$status"

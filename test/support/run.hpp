@@ -1,0 +1,101 @@
+#ifndef PGSTATE_TEST_RUN_HPP
+#define PGSTATE_TEST_RUN_HPP
+
+#include "pgstate/error.hpp"
+#include "pgstate/result.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace pgstate_test {
+
+namespace asio = boost::asio;
+
+/// Longer than anything takes that works: only a hang is ever ended by it.
+inline constexpr std::chrono::seconds patience{60};
+
+/// Runs `context` on this thread until `done()`. A context that runs out of work before is as wrong as a hang.
+template <class Predicate>
+void run_until(asio::io_context& context, Predicate done) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    context.restart();
+    while (!done()) {
+        if (context.run_one_until(deadline) == 0 && !done())
+            throw std::runtime_error(context.stopped() ? "the io_context ran out of work before the operation completed"
+                                                       : "the operation did not complete in time");
+    }
+}
+
+/// The value type of an awaitable.
+template <class Awaitable>
+struct awaited;
+template <class T, class Executor>
+struct awaited<asio::awaitable<T, Executor>> {
+    using type = T;
+};
+
+/// Runs the coroutine that `function()` makes to its end on this thread; gives its value, or throws what it threw.
+template <class Function>
+auto run(asio::io_context& context, Function function) {
+    using value = typename awaited<std::invoke_result_t<Function>>::type;
+    bool done = false;
+    std::exception_ptr failure;
+    if constexpr (std::is_void_v<value>) {
+        asio::co_spawn(context, std::move(function), [&](std::exception_ptr e) {
+            failure = std::move(e);
+            done = true;
+        });
+        run_until(context, [&] { return done; });
+        if (failure) std::rethrow_exception(failure);
+    } else {
+        std::optional<value> result;
+        asio::co_spawn(context, std::move(function), [&](std::exception_ptr e, value v) {
+            failure = std::move(e);
+            result.emplace(std::move(v));
+            done = true;
+        });
+        run_until(context, [&] { return done; });
+        if (failure) std::rethrow_exception(failure);
+        return std::move(*result);
+    }
+}
+
+/// Requires that `result` failed with `code`; gives the error.
+template <class T>
+pgstate::error require_failure(const pgstate::result<T>& result, pgstate::errc code) {
+    REQUIRE(result.has_error());
+    INFO(result.error().what());
+    REQUIRE(result.error() == code);
+    return result.error();
+}
+
+/// The error that `function` throws; the test fails where it throws none or another.
+template <class Function>
+pgstate::error failure_of(Function function) {
+    try {
+        function();
+    } catch (const pgstate::error& e) {
+        return e;
+    }
+    FAIL("nothing was thrown");
+    return {};
+}
+
+/// Whether what() holds `part`.
+inline bool names(const pgstate::error& e, const std::string& part) {
+    return std::string(e.what()).find(part) != std::string::npos;
+}
+
+} // namespace pgstate_test
+
+#endif

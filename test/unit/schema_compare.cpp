@@ -1,0 +1,204 @@
+#include "config/resolved.hpp"
+#include "store/schema_shape.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+using namespace pgstate;
+using store::compare;
+using store::table_shape;
+
+namespace {
+
+settings::resolved_config resolved(schema_config schema = {}) {
+    config input{.connection_string = "host=nowhere"};
+    input.schema = schema;
+    return settings::resolve(input);
+}
+
+table_shape go_made() {
+    table_shape shape;
+    shape.schema = "public";
+    shape.schema_exists = shape.exists = true;
+    shape.columns = {{.name = "agent_id", .type = "text", .not_null = true},
+                     {.name = "session_id", .type = "text", .not_null = true},
+                     {.name = "state", .type = "jsonb", .not_null = true},
+                     {.name = "created_at", .type = "timestamp with time zone", .has_default = true},
+                     {.name = "updated_at", .type = "timestamp with time zone", .has_default = true}};
+    shape.indexes = {{.name = "agent_states_pkey",
+                      .method = "btree",
+                      .columns = {"agent_id", "session_id"},
+                      .primary = true},
+                     {.name = "idx_agent_states_agent_id", .method = "btree", .columns = {"agent_id"}},
+                     {.name = "idx_agent_states_updated_at", .method = "btree", .columns = {"updated_at"}}};
+    shape.taken_index_names = {"idx_agent_states_agent_id", "idx_agent_states_updated_at"};
+    return shape;
+}
+
+table_shape current() {
+    auto shape = go_made();
+    shape.columns.push_back({.name = "version", .type = "bigint", .not_null = true, .has_default = true});
+    shape.recorded = 1;
+    return shape;
+}
+
+store::column_shape& column(table_shape& shape, std::string_view name) {
+    return *std::ranges::find(shape.columns, name, &store::column_shape::name);
+}
+
+void drop_column(table_shape& shape, std::string_view name) {
+    std::erase_if(shape.columns, [&](const auto& c) { return c.name == name; });
+}
+
+using texts = std::vector<std::string>;
+
+// A change to the current shape, and how it is refused.
+template <class Change>
+texts refusals(Change change) {
+    auto shape = current();
+    change(shape);
+    const auto difference = compare(shape, resolved());
+    CHECK(!difference.current());
+    return difference.refusals;
+}
+
+} // namespace
+
+TEST_CASE("a current table needs nothing", "[schema]") {
+    CHECK(compare(current(), resolved()).current());
+    CHECK(compare(current(), resolved({.indexes = index_mode::lean})).current());
+}
+
+TEST_CASE("a table without the record, or with a newer one, is known by its columns", "[schema]") {
+    auto shape = current();
+    shape.recorded = 0;
+    CHECK(compare(shape, resolved()).current());
+    shape.recorded = 99;
+    CHECK(compare(shape, resolved()).current());
+    drop_column(shape, "version");
+    CHECK(compare(shape, resolved()).plan.record == 99);
+}
+
+TEST_CASE("a missing table is made with everything", "[schema]") {
+    table_shape shape;
+    shape.schema = "public";
+    shape.schema_exists = true;
+    const auto difference = compare(shape, resolved({.jsonb_index = true}));
+    CHECK(difference.refusals.empty());
+    CHECK(difference.plan.create_table);
+    CHECK(difference.plan.migrations.size() == store::migrations().size());
+    CHECK(difference.plan.indexes.size() == 3);
+    CHECK(difference.plan.record == store::migrations().back().number);
+    CHECK(difference.missing.front() == "it does not exist");
+}
+
+TEST_CASE("a Go-made table needs the migrations and nothing else", "[schema]") {
+    const auto difference = compare(go_made(), resolved());
+    CHECK(difference.refusals.empty());
+    CHECK(!difference.plan.create_table);
+    REQUIRE(difference.plan.migrations.size() == 1);
+    CHECK(difference.plan.migrations.front().number == 1);
+    CHECK(difference.plan.indexes.empty());
+    CHECK(difference.missing == texts{"column \"version\" is missing"});
+}
+
+TEST_CASE("missing indexes are added, unless another serves or lean wants none", "[schema]") {
+    auto shape = current();
+    shape.indexes.resize(1);
+    shape.taken_index_names.clear();
+    auto difference = compare(shape, resolved());
+    CHECK(difference.plan.indexes.size() == 2);
+    CHECK(difference.plan.migrations.empty());
+    CHECK(difference.missing.front() == "index \"idx_agent_states_agent_id\" on (agent_id) is missing");
+    CHECK(compare(shape, resolved({.indexes = index_mode::lean})).current());
+
+    shape.indexes.push_back({.name = "mine", .method = "btree", .columns = {"agent_id"}});
+    shape.indexes.push_back(
+        {.name = "partial", .method = "btree", .columns = {"updated_at"}, .usable = false});
+    shape.indexes.push_back({.name = "hash", .method = "hash", .columns = {"updated_at"}});
+    shape.indexes.push_back({.name = "wide", .method = "btree", .columns = {"updated_at", "agent_id"}});
+    difference = compare(shape, resolved());
+    REQUIRE(difference.plan.indexes.size() == 1);
+    CHECK(difference.plan.indexes.front().suffix == "updated_at");
+}
+
+TEST_CASE("an index name that something else bears is a refusal", "[schema]") {
+    CHECK(refusals([](auto& s) { s.indexes.erase(s.indexes.begin() + 1); }) ==
+          texts{"the name \"idx_agent_states_agent_id\" is taken by something else than a complete index on "
+                "(agent_id); rename or drop that"});
+}
+
+TEST_CASE("what bears the table's name must be a table", "[schema]") {
+    const auto refused_as = [](char kind) { return refusals([&](auto& s) { s.kind = kind; }); };
+    CHECK(refused_as('v') == texts{"it is a view, not a table"});
+    CHECK(refused_as('m') == texts{"it is a materialized view, not a table"});
+    CHECK(refused_as('f') == texts{"it is a foreign table, not a table of this server"});
+    CHECK(refused_as('S') == texts{"it is a sequence, not a table"});
+    CHECK(refused_as('i') == texts{"it is an index, not a table"});
+    CHECK(refused_as('c') == texts{"it is not a table"});
+    CHECK(refusals([](auto& s) { s.temporary = true; }) == texts{"it is a temporary table"});
+
+    auto partitioned = current();
+    partitioned.kind = 'p';
+    CHECK(compare(partitioned, resolved()).current());
+}
+
+TEST_CASE("each wrong column is named", "[schema]") {
+    for (const std::string name : {"agent_id", "session_id", "state", "created_at", "updated_at"})
+        CHECK(refusals([&](auto& s) { drop_column(s, name); }).front() ==
+              "column \"" + name + "\" is missing");
+
+    CHECK(refusals([](auto& s) { column(s, "state").type = "text"; }) ==
+          texts{"column \"state\" is text, not jsonb"});
+    CHECK(refusals([](auto& s) { column(s, "agent_id").type = "character varying(64)"; }) ==
+          texts{"column \"agent_id\" is character varying(64), not text"});
+    CHECK(refusals([](auto& s) { column(s, "updated_at").type = "timestamp without time zone"; }) ==
+          texts{"column \"updated_at\" is timestamp without time zone, not timestamp with time zone"});
+    CHECK(refusals([](auto& s) { column(s, "version").type = "integer"; }) ==
+          texts{"column \"version\" is integer, not bigint"});
+    CHECK(refusals([](auto& s) { column(s, "version").not_null = false; }) ==
+          texts{"column \"version\" allows NULL"});
+    CHECK(refusals([](auto& s) { column(s, "version").has_default = false; }) ==
+          texts{"column \"version\" has no default"});
+    CHECK(refusals([](auto& s) { column(s, "state").not_null = false; }) ==
+          texts{"column \"state\" allows NULL"});
+    CHECK(refusals([](auto& s) { column(s, "updated_at").generated = true; }) ==
+          texts{"column \"updated_at\" is a generated column"});
+    CHECK(refusals([](auto& s) { column(s, "agent_id").deterministic_collation = false; }).size() == 1);
+}
+
+TEST_CASE("time columns may be NOT NULL", "[schema]") {
+    auto shape = current();
+    column(shape, "created_at").not_null = column(shape, "updated_at").not_null = true;
+    CHECK(compare(shape, resolved()).current());
+}
+
+TEST_CASE("other columns must not stand in the way of a save", "[schema]") {
+    auto shape = current();
+    shape.columns.push_back({.name = "note", .type = "text"});
+    shape.columns.push_back({.name = "tenant", .type = "integer", .not_null = true, .has_default = true});
+    CHECK(compare(shape, resolved()).current());
+    CHECK(refusals([](auto& s) {
+              s.columns.push_back({.name = "tenant", .type = "integer", .not_null = true});
+          }) == texts{"column \"tenant\" is NOT NULL without a default, so that no state could be saved"});
+}
+
+TEST_CASE("the primary key must be the two ids in this order", "[schema]") {
+    const auto with_key = [](texts keys) { return refusals([&](auto& s) { s.indexes[0].columns = keys; }); };
+    CHECK(with_key({"agent_id"}) == texts{"primary key is (agent_id), not (agent_id, session_id)"});
+    CHECK(with_key({"session_id", "agent_id"}) ==
+          texts{"primary key is (session_id, agent_id), not (agent_id, session_id)"});
+    CHECK(refusals([](auto& s) { s.indexes[0].primary = false; }) ==
+          texts{"there is no primary key; it must be (agent_id, session_id)"});
+    CHECK(refusals([](auto& s) { s.indexes[0].immediate = false; }) ==
+          texts{"primary key is deferrable, which ON CONFLICT cannot use"});
+}
+
+TEST_CASE("a list of differences stays short", "[schema]") {
+    CHECK(store::list_differences({"a"}) == "a");
+    CHECK(store::list_differences({"a", "b", "c"}) == "a; b; c");
+    CHECK(store::list_differences({"a", "b", "c", "d", "e"}) == "a; b; c; and 2 more");
+}

@@ -1,0 +1,110 @@
+#include "config/resolved.hpp"
+#include "store/schema.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+
+using namespace pgstate;
+
+namespace {
+
+settings::resolved_config resolved(std::string table = "agent_states", schema_config schema = {}) {
+    config input{.connection_string = "host=nowhere"};
+    input.table_name = std::move(table);
+    input.schema = schema;
+    return settings::resolve(input);
+}
+
+bool contains(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::size_t occurrences(const std::string& text, std::string_view part) {
+    std::size_t count = 0;
+    for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+        ++count;
+    return count;
+}
+
+} // namespace
+
+TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
+    const auto sql = store::statements(store::complete_plan({}), resolved(), "\"agent_states\"");
+    REQUIRE(sql.size() == 5);
+    CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
+                    "    agent_id TEXT NOT NULL,\n"
+                    "    session_id TEXT NOT NULL,\n"
+                    "    state JSONB NOT NULL,\n"
+                    "    created_at TIMESTAMPTZ DEFAULT NOW(),\n"
+                    "    updated_at TIMESTAMPTZ DEFAULT NOW(),\n"
+                    "    PRIMARY KEY (agent_id, session_id)\n"
+                    ")");
+    CHECK(sql[1] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS version BIGINT NOT NULL"
+                    " DEFAULT (extract(epoch FROM now()) * 1000000)::bigint");
+    CHECK(sql[2] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_agent_id\" ON \"agent_states\""
+                    " USING btree (agent_id)");
+    CHECK(sql[3] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_updated_at\" ON \"agent_states\""
+                    " USING btree (updated_at)");
+    CHECK(sql[4] == "COMMENT ON COLUMN \"agent_states\".version IS 'pgstate migration 1'");
+}
+
+TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
+    const auto sql = store::schema_sql(resolved("t", {.indexes = index_mode::lean}));
+    CHECK(contains(sql, ") WITH (fillfactor = 70);"));
+    CHECK(!contains(sql, "CREATE INDEX"));
+    CHECK(!contains(store::schema_sql(resolved("t")), "fillfactor"));
+}
+
+TEST_CASE("jsonb_index goes with both index modes", "[schema]") {
+    const std::string gin =
+        "CREATE INDEX IF NOT EXISTS \"idx_t_state\" ON \"t\" USING gin (state jsonb_path_ops);";
+    CHECK(contains(store::schema_sql(resolved("t", {.jsonb_index = true})), gin));
+    const auto lean = store::schema_sql(resolved("t", {.indexes = index_mode::lean, .jsonb_index = true}));
+    CHECK(contains(lean, gin));
+    CHECK(occurrences(lean, "CREATE INDEX") == 1);
+}
+
+TEST_CASE("schema_sql is one transaction under the lock that migrate takes", "[schema]") {
+    const auto unqualified = store::schema_sql(resolved("t"));
+    CHECK(contains(unqualified, "BEGIN ISOLATION LEVEL READ COMMITTED;\n"));
+    CHECK(unqualified.ends_with("COMMIT;\n"));
+    CHECK(contains(unqualified, "hashtextextended(E'pgstate schema ' || current_schema() || E'.t', 0)"));
+    CHECK(contains(store::schema_sql(resolved("app.t")),
+                   "hashtextextended(E'pgstate schema ' || E'app' || E'.t', 0)"));
+    CHECK(store::migration_lock_name("app", "t") == "pgstate schema app.t");
+}
+
+TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
+    const auto sql = store::schema_sql(resolved("\"x\"\"; DROP TABLE y; --\n\\' \""));
+    CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
+    CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
+    // Only inside quotes: once for the table itself, ALTER, two indexes twice, COMMENT and the lock.
+    CHECK(occurrences(sql, "DROP TABLE y") == 8);
+}
+
+TEST_CASE("indexes of a schema-qualified table carry no schema", "[schema]") {
+    const auto sql = store::schema_sql(resolved("App.T"));
+    CHECK(contains(sql,
+                   "CREATE INDEX IF NOT EXISTS \"idx_T_agent_id\" ON \"App\".\"T\" USING btree (agent_id)"));
+}
+
+TEST_CASE("migrations are numbered from 1 without gaps, and each column belongs to one", "[schema]") {
+    int expected = 1;
+    for (const auto& step : store::migrations())
+        CHECK(step.number == expected++);
+    for (const auto& column : store::columns()) {
+        CHECK(column.since >= 0);
+        CHECK(column.since < expected);
+        if (column.since > 0) CHECK((column.needs_default || !column.not_null));
+    }
+}
+
+TEST_CASE("the migration's record is read back, and nothing else is one", "[schema]") {
+    CHECK(store::recorded_migration(store::migration_record(1)) == 1);
+    CHECK(store::recorded_migration(store::migration_record(27)) == 27);
+    for (const char* other :
+         {"", "version of the state", "pgstate migration ", "pgstate migration x", "pgstate migration -1",
+          "pgstate migration 1 or so", "pgstate migration 99999999999"})
+        CHECK(store::recorded_migration(other) == 0);
+}
