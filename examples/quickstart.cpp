@@ -14,8 +14,8 @@
 namespace asio = boost::asio;
 
 asio::awaitable<void> run_agent(std::string database_url) {
-    pgstate::config config{.connection_string =
-                               database_url}; // postgres://user:pass@host:5432/db?pool_max_conns=8
+    // "postgres://user:pass@localhost:5432/mydb?pool_max_conns=8"
+    pgstate::config config{.connection_string = database_url};
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
 
     pgstate::agent_state state{"agent-1", "session-1"};
@@ -25,8 +25,7 @@ asio::awaitable<void> run_agent(std::string database_url) {
     if (auto loaded = co_await store.load("agent-1", "session-1")) { // optional: a missing state is no error
         loaded->context["step"] = 2;
         loaded->history.emplace_back("user", "Hello!");
-        co_await store.save(*loaded,
-                            {.if_unchanged = true}); // fails with errc::conflict if another was first
+        co_await store.save(*loaded, {.if_unchanged = true}); // errc::conflict if another writer was first
     }
     for (auto& session : co_await store.list("agent-1")) // most recently updated first
         std::cout << session.session_id << '\n';

@@ -1,10 +1,10 @@
 #include "store/migrate.hpp"
 
 #include "pgstate/error.hpp"
+#include "pool/sql_error.hpp"
 #include "store/schema.hpp"
 #include "store/schema_catalog.hpp"
 #include "store/schema_shape.hpp"
-#include "pool/sql_error.hpp"
 
 #include <pqxx/connection>
 #include <pqxx/nontransaction>

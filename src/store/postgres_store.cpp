@@ -30,7 +30,7 @@ class postgres_impl {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          engine(std::make_shared<batch::engine>(core, std::make_shared<statements>(core->config().table))) {}
+          engine(std::make_shared<batch::engine>(core, std::make_shared<table_statements>(core->config().table))) {}
 
     ~postgres_impl() { engine->shut_down(); }
 

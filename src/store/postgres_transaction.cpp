@@ -19,6 +19,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 namespace pgstate::store {
@@ -102,7 +103,7 @@ private:
     }
 
     template <class Work>
-    static auto guarded(std::string_view name, Work work) {
+    static std::invoke_result_t<Work> guarded(std::string_view name, Work work) {
         try {
             return work();
         } catch (...) {

@@ -133,11 +133,11 @@ void compare_indexes(const table_shape& actual, const settings::resolved_config&
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted) {
     shape_difference difference;
     if (!actual.exists) {
-        difference.missing.push_back("it does not exist");
         difference.plan.create_table = true;
         difference.plan.migrations.assign(migrations().begin(), migrations().end());
         difference.plan.record = migrations().back().number;
         compare_indexes(actual, wanted, difference);
+        difference.missing = {"it does not exist"};
         return difference;
     }
     if (const auto refusal = kind_refused(actual); !refusal.empty()) {

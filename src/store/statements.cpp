@@ -124,7 +124,7 @@ std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations
 
 } // namespace
 
-statements::statements(const settings::table_identifier& table) {
+table_statements::table_statements(const settings::table_identifier& table) {
     const sql_text sql(table.quoted());
     using enum type_oid;
     using existing = sql_text::existing;
@@ -164,7 +164,7 @@ statements::statements(const settings::table_identifier& table) {
                        {});
 }
 
-const statements::forms& statements::forms_of(batch::kind what) const {
+const table_statements::forms& table_statements::forms_of(batch::kind what) const {
     switch (what) {
     case batch::kind::save: return save_;
     case batch::kind::create: return create_;
@@ -175,7 +175,7 @@ const statements::forms& statements::forms_of(batch::kind what) const {
     }
 }
 
-batch::command statements::build(const std::vector<batch::operation_ptr>& operations) const {
+batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {
     const auto& first = front(operations);
     batch::command made;
     auto& values = made.values;
@@ -226,7 +226,7 @@ batch::command statements::build(const std::vector<batch::operation_ptr>& operat
     return made;
 }
 
-std::vector<int> statements::pair(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) const {
+std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) const {
     switch (front(operations).what) {
     case batch::kind::list: return {0};
     case batch::kind::count_agent:

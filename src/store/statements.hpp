@@ -27,9 +27,9 @@ enum : int { server_version, read_only };
 }
 
 /// The statements on one table, and which row of an answer is whose.
-class statements final : public batch::dialect {
+class table_statements final : public batch::dialect {
 public:
-    explicit statements(const settings::table_identifier& table);
+    explicit table_statements(const settings::table_identifier& table);
 
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
     std::vector<int> pair(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) const override;

@@ -86,10 +86,10 @@ TEMPLATE_LIST_TEST_CASE("a save of the same contents still makes a new version",
     store_under_test<TestType> store;
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
-        state.version = (co_await store->save(state)).version;
-        const std::int64_t before = state.version;
-        state.version = (co_await store->save(state, if_unchanged)).version;
-        CHECK(state.version > before);
+        const pgstate::saved first = co_await store->save(state);
+        state.version = first.version;
+        const pgstate::saved second = co_await store->save(state, if_unchanged);
+        CHECK(second.version > first.version);
         const auto loaded = co_await store->load("a", "s");
         REQUIRE(loaded.has_value());
         CHECK(loaded->version == state.version);
@@ -164,7 +164,10 @@ TEMPLATE_LIST_TEST_CASE("of many writers over one version one wins", "[contract]
     store_under_test<TestType> store;
     constexpr int writers = 50;
     agent_state base("a", "s");
-    base.version = store.run([&]() -> asio::awaitable<std::int64_t> { co_return (co_await store->save(base)).version; });
+    base.version = store.run([&]() -> asio::awaitable<std::int64_t> {
+        const pgstate::saved done = co_await store->save(base);
+        co_return done.version;
+    });
     int won = 0;
     int lost = 0;
     for (int i = 0; i < writers; ++i) {

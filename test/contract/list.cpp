@@ -165,7 +165,8 @@ TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refu
     save_many(store, "b", 3);
     store.run([&]() -> asio::awaitable<void> {
         list_options options(2);
-        const std::string good = (co_await store->list("a", options)).next;
+        const pgstate::session_page first_page = co_await store->list("a", options);
+        const std::string good = first_page.next;
         REQUIRE_FALSE(good.empty());
 
         std::vector<std::string> bad = {"x", "!", "not a cursor", std::string(5000, 'A'), good + "A", good + good,
