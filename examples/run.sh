@@ -30,4 +30,4 @@ step "dependencies" docker/install-dependencies.sh
 step "configuring" cmake --preset release
 step "building (some minutes the first time)" \
     cmake --build --preset release --target agent_runtime embedded_postgres quickstart
-examples/agent_runtime/kill_and_resume.sh build/release/examples --kill-after 900 --pace 400 "$@"
+examples/agent_runtime/kill_and_resume.sh build/release/examples 600 300 "$@"

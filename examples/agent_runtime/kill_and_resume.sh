@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Kills agent_runtime in the middle of its work, starts it again, and shows that no turn was lost or repeated.
-# Usage: kill_and_resume.sh DIRECTORY --kill-after N [agent_runtime option...]     (DIRECTORY: where the programs are)
+# Usage: kill_and_resume.sh DIRECTORY KILL_AFTER PACE [agent_runtime option...]
+#        DIRECTORY: where the programs are; KILL_AFTER: acknowledged turns; PACE: of the second run, see agent_runtime
 # Uses the server that DATABASE_URL names (the table pgstate_demo, whose sessions it erases in the end), or else a
 # private one that is gone afterwards.
 set -euo pipefail
 
 programs=${1:?where are the programs?}
-shift
-[ "${1:-}" = --kill-after ] || { echo "the second argument must be --kill-after" >&2; exit 2; }
-kill_after=$2
-shift 2
+kill_after=${2:?after how many turns to kill?}
+pace=${3:?which pace?}
+shift 3
 
 scratch=$(mktemp -d)
 server=
@@ -38,6 +38,7 @@ fi
 
 agents=("$programs/agent_runtime" --table pgstate_demo --ack-file "$scratch/acks" "$@")
 
+# At full speed, so that the kill meets saves on their way.
 echo "first run, to be killed after $kill_after acknowledged turns"
 status=0
 "${agents[@]}" --reset --kill-after "$kill_after" || status=$?
@@ -47,7 +48,7 @@ if [ "$status" != 137 ]; then
 fi
 
 echo "second run, to the end"
-"${agents[@]}" | tee "$scratch/report" # with pipefail: the verdict's exit code
+"${agents[@]}" --pace "$pace" | tee "$scratch/report" # with pipefail: the verdict's exit code
 if grep -q '^verdict: resumed 0 sessions' "$scratch/report"; then
     echo "the kill came too early or too late: there was nothing to resume" >&2
     exit 1

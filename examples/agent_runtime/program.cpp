@@ -13,6 +13,7 @@
 #include <exception>
 #include <iostream>
 #include <map>
+#include <set>
 
 namespace asio = boost::asio;
 
@@ -27,7 +28,7 @@ std::vector<session_id> sessions_of(const options& chosen) {
     return all;
 }
 
-/// `wanted`, and what a larger run before this one left in the ledger.
+/// `wanted`, and what the ledger has besides; in ascending order.
 std::vector<session_id> with_acknowledged(const std::vector<session_id>& wanted,
                                           std::map<session_id, std::size_t> acknowledged) {
     for (const session_id id : wanted)
@@ -36,6 +37,13 @@ std::vector<session_id> with_acknowledged(const std::vector<session_id>& wanted,
     for (const auto& each : acknowledged)
         all.push_back(each.first);
     return all;
+}
+
+std::size_t count_agents(const std::vector<session_id>& sessions) {
+    std::set<unsigned> agents;
+    for (const session_id id : sessions)
+        agents.insert(id.agent);
+    return agents.size();
 }
 
 std::size_t count_turns(const transcripts& scripts, const std::vector<session_id>& sessions) {
@@ -92,19 +100,19 @@ asio::awaitable<void> program::run() {
 asio::awaitable<void> program::clean(pgstate::state_store& store) {
     const std::size_t erased = co_await erase_sessions(store, chosen_.agents);
     std::filesystem::remove(chosen_.ack_file);
-    std::cout << "erased " << erased << " sessions of an earlier run\n";
+    if (erased != 0) std::cout << "erased " << erased << " sessions of an earlier run\n";
 }
 
 asio::awaitable<void> program::run_agents(pgstate::state_store& store) {
     acks_.emplace(chosen_.ack_file, chosen_.table + ' ' + scripts_.checksum());
-    const std::vector<session_id> sessions = sessions_of(chosen_);
-    const std::vector<session_id> known = with_acknowledged(sessions, acks_->acknowledged());
+    // An earlier run may have had more sessions: they are gone on with too.
+    const std::vector<session_id> sessions = with_acknowledged(sessions_of(chosen_), acks_->acknowledged());
 
     outcome result;
-    result.agents = chosen_.agents;
-    result.sessions = known.size();
-    result.turns = count_turns(scripts_, known);
-    result.before = co_await verify(store, scripts_, known, acks_->acknowledged());
+    result.agents = count_agents(sessions);
+    result.sessions = sessions.size();
+    result.turns = count_turns(scripts_, sessions);
+    result.before = co_await verify(store, scripts_, sessions, acks_->acknowledged());
     if (result.before.sessions != 0)
         std::cout << "found " << result.before.sessions << " sessions with " << result.before.found
                   << " turns; " << result.before.lost << " acknowledged turns are missing" << std::endl;
@@ -127,7 +135,7 @@ asio::awaitable<void> program::run_agents(pgstate::state_store& store) {
     result.elapsed = std::chrono::steady_clock::now() - begin;
     progress_->finish();
 
-    result.after = co_await verify(store, scripts_, known, acks_->acknowledged());
+    result.after = co_await verify(store, scripts_, sessions, acks_->acknowledged());
     print_report(std::cout, result, meter_);
     print_verdict(std::cout, result);
     exit_code_ = result.clean() ? 0 : 1;

@@ -65,7 +65,7 @@ boost::asio::awaitable<void> runtime::run(const std::vector<session_id>& session
 }
 
 boost::asio::awaitable<void> runtime::play(session_id id) {
-    while (!stopping_) {
+    for (bool again = false; !stopping_; again = true) {
         const auto begin = latencies::clock::now();
         auto found = co_await store_.load(id.agent_key(), id.session_key());
         meter_.loads.add(begin);
@@ -73,8 +73,10 @@ boost::asio::awaitable<void> runtime::play(session_id id) {
         pgstate::agent_state state(id.agent_key(), id.session_key());
         if (found) state = std::move(*found);
         check_history(id, state, scripts_.of(id));
-        // Turns that were saved, but whose acknowledgement a crash cut off: they are there, and not taken again.
-        acks_.acknowledge(id, scripts_.of(id), state.history.size());
+        // Turns that were saved, but whose acknowledgement a crash or a lost connection cut off: they are there, and
+        // not taken again.
+        const std::size_t added = acks_.acknowledge(id, scripts_.of(id), state.history.size());
+        if (again) meter_.acknowledged += added;
 
         if (co_await take_turns(id, state)) co_return;
         ++meter_.reloads;
@@ -116,7 +118,7 @@ boost::asio::awaitable<void> runtime::think(std::minstd_rand& random) const {
 
 void runtime::acknowledge(session_id id, std::size_t turns) {
     acks_.acknowledge(id, scripts_.of(id), turns);
-    if (++meter_.acknowledged != settings_.kill_after) return;
+    if (++meter_.acknowledged < settings_.kill_after || settings_.kill_after == 0) return;
     char text[128];
     const int length =
         std::snprintf(text, sizeof text, "\nSIGKILL: %zu turns acknowledged, %zu saves in flight\n",

@@ -78,7 +78,8 @@ public:
     ///               callback_failed - `function` threw something that is no SQL error; cause() has it. An SQL error
     ///               keeps its SQLSTATE, and cause() has it too
     /// Cancellation: waiting: removed; running: abandoned, `function` goes on and its result is dropped
-    /// Lifetime:     `function` is moved into the pool; the connection is valid only until it returns
+    /// Lifetime:     `function` is moved into the pool; the connection is valid only until it returns. With g++ 12, name a
+    ///               lambda that captures more than references and numbers before the co_await (GCC bug 99576)
     template <std::invocable<pqxx::connection&> Function, class Token = boost::asio::use_awaitable_t<>>
     auto with_connection(Function function, acquire_options options, Token&& token = Token()) {
         using value = std::invoke_result_t<Function, pqxx::connection&>;

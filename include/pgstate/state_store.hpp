@@ -176,7 +176,8 @@ public:
     /// Errors:       callback_failed - `function` threw something that is no pgstate or SQL error; rolled back
     ///               outcome_unknown - the connection broke during the commit
     /// Cancellation: waiting: removed; running: abandoned and rolled back, unless its commit was already sent
-    /// Lifetime:     `function` is moved into the store
+    /// Lifetime:     `function` is moved into the store. With g++ 12, name a lambda that captures more than references
+    ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
     template <std::invocable<transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
     auto transaction(Function function, transaction_options options, Token&& token = Token()) {
         using value = std::invoke_result_t<Function, class transaction&>;

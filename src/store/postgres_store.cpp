@@ -230,7 +230,7 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
                                     completion<void(std::exception_ptr)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "transaction");
     try {
-        store::validate_timeout(options.timeout, "transaction");
+        store::validate_transaction(options);
     } catch (const error&) {
         return impl_->refuse(std::move(handler), std::current_exception());
     }

@@ -92,7 +92,7 @@ TEMPLATE_LIST_TEST_CASE("a save of the same contents still makes a new version",
         CHECK(second.version > first.version);
         const auto loaded = co_await store->load("a", "s");
         REQUIRE(loaded.has_value());
-        CHECK(loaded->version == state.version);
+        CHECK(loaded->version == second.version);
     });
 }
 

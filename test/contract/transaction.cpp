@@ -73,8 +73,9 @@ TEMPLATE_LIST_TEST_CASE("a transaction gives its function's result", "[contract]
         CHECK(number == 42);
         const std::string text = co_await store->transaction([](transaction&) { return std::string(100, 'x'); });
         CHECK(text == std::string(100, 'x'));
-        const auto owned = co_await store->transaction(
-            [value = std::make_unique<int>(7)](transaction&) mutable { return std::move(value); });
+        // Named: g++ 12 destroys a temporary closure with such captures twice where it meets co_await.
+        auto move_only = [value = std::make_unique<int>(7)](transaction&) mutable { return std::move(value); };
+        const auto owned = co_await store->transaction(std::move(move_only));
         REQUIRE(owned);
         CHECK(*owned == 7);
         const auto result = co_await store->transaction([](transaction&) { return 1; }, as_result);
