@@ -1,0 +1,124 @@
+#include "concurrency/threads.hpp"
+#include "pgstate/connection_pool.hpp"
+#include "support/test_server.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <pqxx/pqxx>
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <string>
+#include <vector>
+
+using namespace pgstate_test;
+
+namespace {
+
+constexpr std::size_t callers = 8;
+constexpr std::size_t calls = 20;
+constexpr std::size_t most = 3;
+
+pgstate::config three_connections() {
+    pgstate::config settings;
+    settings.connection_string = fresh_database() + "&pool_max_conns=" + std::to_string(most);
+    return settings;
+}
+
+/// How many are inside at once, and the most that ever were.
+class crowd {
+public:
+    void enter() {
+        const std::size_t now = ++inside_;
+        std::size_t seen = peak_;
+        while (seen < now && !peak_.compare_exchange_weak(seen, now)) {}
+    }
+    void leave() { --inside_; }
+    std::size_t inside() const { return inside_; }
+    std::size_t peak() const { return peak_; }
+
+private:
+    std::atomic<std::size_t> inside_{0};
+    std::atomic<std::size_t> peak_{0};
+};
+
+/// All callers use the pool at once, while one more thread calls `meddle` each time some more calls are over.
+void use_pool(const std::function<void(pgstate::connection_pool&, tally&)>& meddle) {
+    asio::io_context context;
+    tally all;
+    tally closes;
+    crowd users;
+    std::deque<std::atomic<int>> handled(callers * calls);
+    pgstate::connection_pool pool(context.get_executor(), three_connections());
+    all.started(handled.size());
+    {
+        running threads(context, 2);
+        at_once starters(callers + 1, [&](std::size_t who) {
+            if (who == callers) {
+                for (std::size_t over = 0; over < handled.size(); over += 8) {
+                    if (!all.wait_for(over)) all.wrong(std::string("the callers got stuck"));
+                    meddle(pool, all);
+                }
+                return;
+            }
+            for (std::size_t i = 0; i < calls; ++i) {
+                const int wanted = static_cast<int>(who * calls + i);
+                std::atomic<int>& mine = handled[who * calls + i];
+                pool.with_connection(
+                    [&users, wanted](pqxx::connection& connection) {
+                        users.enter();
+                        pqxx::work work(connection);
+                        const auto got = work.query_value<int>("SELECT " + std::to_string(wanted));
+                        work.commit();
+                        users.leave();
+                        return got;
+                    },
+                    [&mine, &all, wanted](std::exception_ptr failure, int got) {
+                        ++mine;
+                        if (failure)
+                            all.wrong(failure);
+                        else if (got != wanted)
+                            all.wrong(std::string("a caller was given another's value"));
+                        all.done();
+                    });
+            }
+        });
+        starters.join();
+        REQUIRE(all.wait());
+        const auto stats = pool.stats();
+        CHECK(stats.acquire_count == handled.size());
+        CHECK(stats.waiters == 0);
+        closes.started();
+        pool.close([&closes](std::exception_ptr failure) {
+            if (failure) closes.wrong(failure);
+            closes.done();
+        });
+        REQUIRE(closes.wait());
+        CHECK(pool.stats().total_conns == 0);
+    }
+    CHECK(all.wrongs() == std::vector<std::string>());
+    CHECK(closes.wrongs() == std::vector<std::string>());
+    for (const auto& times : handled)
+        CHECK(times == 1);
+    CHECK(users.inside() == 0);
+    CHECK(users.peak() <= most);
+    CHECK(users.peak() > 1);
+}
+
+} // namespace
+
+TEST_CASE("a pool lends no more connections than it may, and says how many", "[concurrency]") {
+    use_pool([](pgstate::connection_pool& pool, tally& all) {
+        const auto stats = pool.stats();
+        if (stats.max_conns != most || stats.total_conns > most)
+            all.wrong("total_conns is " + std::to_string(stats.total_conns));
+        if (stats.total_conns != stats.acquired_conns + stats.constructing_conns + stats.idle_conns)
+            all.wrong(std::string("the numbers of stats() do not add up"));
+    });
+}
+
+TEST_CASE("a pool is reset while it is used", "[concurrency]") {
+    use_pool([](pgstate::connection_pool& pool, tally&) { pool.reset(); });
+}
