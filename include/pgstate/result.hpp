@@ -85,12 +85,13 @@ class async_result<pgstate::as_result_t<Inner>, Signature> {
 public:
     template <class Initiation, class Token, class... Args>
     static auto initiate(Initiation&& initiation, Token&& token, Args&&... args) {
-        return async_initiate<const Inner&, result_signature>(
+        Inner inner = std::forward<Token>(token).inner;
+        return async_initiate<Inner, result_signature>(
             [initiation = std::forward<Initiation>(initiation)](auto handler, auto&&... rest) mutable {
                 using adapted = pgstate::detail::as_result_handler<decltype(handler)>;
                 std::move(initiation)(adapted{std::move(handler)}, std::forward<decltype(rest)>(rest)...);
             },
-            token.inner, std::forward<Args>(args)...);
+            inner, std::forward<Args>(args)...);
     }
 };
 

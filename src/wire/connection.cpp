@@ -65,7 +65,7 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
 }
 
 void connection::send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler) {
-    pending_.push_back({&what, std::move(handler), {}});
+    pending_.push_back({&what, std::move(handler), {}, false});
     if (broken_) return lose({"", "the connection was lost"});
 
     auto* raw = session_->raw();
@@ -82,7 +82,7 @@ void connection::send(const statement& what, const parameters& values, statement
 
     bool sent = true;
     bool with_prepare = false;
-    if (mode == statement_mode::prepared && !what.name.empty()) {
+    if (mode == statement_mode::prepared && !what.name.empty() && !session_->outdated.contains(&what)) {
         with_prepare = session_->prepared.insert(&what).second;
         if (with_prepare)
             sent = PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) == 1;
@@ -179,19 +179,20 @@ void connection::take(void* raw_result) {
     std::shared_ptr<PGresult> result(static_cast<PGresult*>(raw_result), PQclear);
     const auto status = PQresultStatus(result.get());
     auto& head = pending_.front();
+    const bool preparing = fsm_.preparing();
     switch (fsm_.resume(classify(status))) {
     case exchange_fsm::action::none: break;
     case exchange_fsm::action::keep: head.answer.data = rows(std::move(result)); break;
     case exchange_fsm::action::refuse:
         head.answer.failure = failure_of(result.get());
         head.answer.outcome = reply::status::refused;
+        head.prepare_refused = preparing;
         break;
     case exchange_fsm::action::complete:
         if (head.answer.failure.message.empty()) {
             head.answer.outcome = reply::status::ok;
         } else {
-            // Whatever went wrong with it, the next try prepares it anew.
-            session_->prepared.erase(head.what);
+            remember_prepared(head);
             head.answer.data = {};
         }
         finished_.push_back(std::move(head));
@@ -199,6 +200,17 @@ void connection::take(void* raw_result) {
         break;
     case exchange_fsm::action::give_up: lose({"08P01", "the server's answers make no sense"}); break;
     }
+}
+
+/// What a refused exchange says of its prepared statement.
+void connection::remember_prepared(const pending& over) {
+    const auto& sqlstate = over.answer.failure.sqlstate;
+    if (sqlstate == "0A000") // its plan no longer fits the table, and its name is taken by it
+        session_->outdated.insert(over.what);
+    else if (sqlstate == "42P05") // it was there: behind a pooler, or from before. The name follows from the text
+        session_->prepared.insert(over.what);
+    else if (over.prepare_refused || sqlstate == "26000")
+        session_->prepared.erase(over.what);
 }
 
 void connection::finish(std::deque<pending>& done) {

@@ -59,12 +59,14 @@ private:
         const statement* what;
         reply_handler handler;
         reply answer;
+        bool prepare_refused = false;
     };
 
     void pump();
     void on_ready();
     void receive();
     void take(void* raw_result);
+    void remember_prepared(const pending& over);
     void finish(std::deque<pending>& done);
     void lose(server_error why);
     void wait();

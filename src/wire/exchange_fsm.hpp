@@ -57,6 +57,9 @@ public:
         return action::give_up;
     }
 
+    /// The oldest exchange still waits for the answer to its Parse.
+    bool preparing() const noexcept { return !pending_.empty() && pending_.front().at == stage::prepare; }
+
     std::size_t in_flight() const noexcept { return pending_.size(); }
     void clear() noexcept { pending_.clear(); }
 

@@ -54,8 +54,9 @@ public:
     /// The server is a standby, or has become one.
     bool read_only() const noexcept;
 
-    /// Which statements this session has prepared.
+    /// Which statements this session has prepared, and which of them its server can no longer use: those go unnamed.
     std::unordered_set<const statement*> prepared;
+    std::unordered_set<const statement*> outdated;
 
 private:
     std::unique_ptr<pqxx::connection> owner_;

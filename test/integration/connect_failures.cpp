@@ -1,0 +1,113 @@
+#include "integration/store_support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
+
+using namespace pgstate_test;
+using namespace std::chrono_literals;
+using pgstate::as_result;
+using pgstate::errc;
+
+namespace {
+
+pgstate::error open_fails(const pgstate::config& settings, errc code = errc::unavailable) {
+    asio::io_context context;
+    return run(context, [&]() -> asio::awaitable<pgstate::error> {
+        const auto opened = co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
+        co_return require_failure(opened, code);
+    });
+}
+
+bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
+
+} // namespace
+
+TEST_CASE("a wrong password is said to be one, and is not repeated", "[connect]") {
+    auto url = server().tcp_connection_string();
+    const auto colon = url.find(':', url.find("//") + 2);
+    const auto at = url.find('@');
+    REQUIRE(colon < at);
+    url.replace(colon + 1, at - colon - 1, "hunter2hunter2");
+    const auto failure = open_fails(config_for(url));
+    CHECK(failure.operation() == "open");
+    CHECK(failure.sqlstate() == "28P01");
+    CHECK(contains(failure.what(), "password authentication failed"));
+    CHECK_FALSE(contains(failure.what(), "hunter2"));
+}
+
+TEST_CASE("an unknown database is named", "[connect]") {
+    const auto failure = open_fails(config_for(server().connection_string("no_such_database")));
+    CHECK(failure.sqlstate() == "3D000");
+    CHECK(contains(failure.what(), "no_such_database"));
+}
+
+TEST_CASE("a closed port fails at once, and says where", "[connect]") {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto failure = open_fails(config_for("postgresql://u:hunter2@127.0.0.1:1/d"));
+    CHECK(std::chrono::steady_clock::now() - begin < 10s);
+    CHECK(contains(failure.what(), "127.0.0.1"));
+    CHECK(contains(failure.what(), "refused"));
+    CHECK_FALSE(contains(failure.what(), "hunter2"));
+}
+
+TEST_CASE("several hosts are tried in turn", "[connect]") {
+    const auto socket = server().socket_directory().string();
+    const auto port = std::to_string(server().port());
+    asio::io_context context;
+    const auto settings =
+        config_for("host=127.0.0.1," + socket + " port=1," + port + " user=postgres dbname=" + fresh_database_name());
+    run(context, [&]() -> asio::awaitable<void> {
+        auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
+        const auto count = co_await store.count();
+        CHECK(count == 0);
+        co_await store.close();
+    });
+}
+
+TEST_CASE("what libpq does not know is refused before anything is connected to", "[connect]") {
+    const auto failure = open_fails(config_for("host=h no_such_option=1 password=hunter2"), errc::invalid_argument);
+    CHECK(contains(failure.what(), "no_such_option"));
+    CHECK_FALSE(contains(failure.what(), "hunter2"));
+    CHECK(contains(open_fails(config_for(""), errc::invalid_argument).what(), "connection_string"));
+    CHECK(contains(open_fails(config_for("host=h pool_max_cons=3"), errc::invalid_argument).what(), "pool_max_cons"));
+}
+
+TEST_CASE("sixteen processes open an empty database at once", "[connect]") {
+    const auto settings = config_for(fresh_database());
+    std::vector<pid_t> children;
+    for (int i = 0; i < 16; ++i) {
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            int status = 1;
+            try {
+                asio::io_context context;
+                run(context, [&]() -> asio::awaitable<void> {
+                    auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
+                    const pgstate::agent_state state("agent", std::to_string(::getpid()));
+                    co_await store.save(state);
+                    co_await store.close();
+                });
+                status = 0;
+            } catch (...) { // the status says it
+            }
+            ::_exit(status);
+        }
+        children.push_back(child);
+    }
+    int succeeded = 0;
+    for (const auto child : children) {
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ++succeeded;
+    }
+    CHECK(succeeded == 16);
+    pqxx::connection observer(settings.connection_string);
+    CHECK(pqxx::nontransaction(observer).exec("SELECT count(*) FROM agent_states")[0][0].as<int>() == 16);
+}

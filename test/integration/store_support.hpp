@@ -1,0 +1,86 @@
+#ifndef PGSTATE_TEST_STORE_SUPPORT_HPP
+#define PGSTATE_TEST_STORE_SUPPORT_HPP
+
+#include "pgstate/pgstate.hpp"
+#include "support/run.hpp"
+#include "support/test_server.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <pqxx/connection>
+#include <pqxx/nontransaction>
+#include <pqxx/transaction>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pgstate_test {
+
+inline pgstate::config config_for(std::string connection_string) {
+    pgstate::config settings;
+    settings.connection_string = std::move(connection_string);
+    return settings;
+}
+
+/// A store on a database of its own, opened and closed with the fixture.
+struct opened_store {
+    explicit opened_store(const std::string& parameters = {}, pgstate::config base = {})
+        : database(fresh_database()), settings(std::move(base)) {
+        settings.connection_string = database + parameters;
+        run(context, [this]() -> asio::awaitable<void> {
+            store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
+        });
+    }
+    opened_store(const opened_store&) = delete;
+    opened_store& operator=(const opened_store&) = delete;
+    ~opened_store() {
+        try {
+            run(context, [this]() -> asio::awaitable<void> { co_await store.close(); });
+        } catch (...) {
+            // Cases about closing say what must hold; here it is only tidied up.
+        }
+    }
+
+    std::string database;
+    pgstate::config settings;
+    asio::io_context context;
+    pgstate::postgres_store store;
+};
+
+/// Another client that holds a row's lock until it is let go: whoever writes the row waits in the server.
+class row_lock {
+public:
+    row_lock(const std::string& database, std::string_view agent, std::string_view session)
+        : connection_(database), transaction_(std::in_place, connection_) {
+        transaction_->exec("SELECT 1 FROM agent_states WHERE agent_id = " + transaction_->quote(agent) +
+                           " AND session_id = " + transaction_->quote(session) + " FOR UPDATE");
+    }
+    void let_go() { transaction_.reset(); }
+
+private:
+    pqxx::connection connection_;
+    std::optional<pqxx::work> transaction_;
+};
+
+/// Waits, letting `context` run, until `sql` on a connection of its own says true.
+inline asio::awaitable<void> until(asio::io_context& context, pqxx::connection& observer, std::string sql) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    asio::steady_timer timer(context);
+    for (;;) {
+        const bool there = pqxx::nontransaction(observer).exec(sql)[0][0].as<bool>();
+        if (there) co_return;
+        if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("never came true: " + sql);
+        timer.expires_after(std::chrono::milliseconds(5));
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
+/// True while somebody waits for a lock in this database.
+inline constexpr auto somebody_waits_for_a_lock =
+    "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
+} // namespace pgstate_test
+
+#endif
