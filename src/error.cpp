@@ -38,10 +38,13 @@ public:
     constexpr sqlstate_category_impl() noexcept : error_category(0x7067737461746502ULL) {}
 
     const char* name() const noexcept override { return "sqlstate"; }
-    std::string message(int value) const override { return "SQLSTATE " + to_string(static_cast<sqlstate>(value)); }
+    std::string message(int value) const override {
+        return "SQLSTATE " + to_string(static_cast<sqlstate>(value));
+    }
 };
 
-std::string compose(const boost::system::error_code& code, std::string_view operation, std::string_view message) {
+std::string compose(const boost::system::error_code& code, std::string_view operation,
+                    std::string_view message) {
     std::string what;
     if (!operation.empty()) what.append(operation).append(": ");
     return what.append(message.empty() ? std::string_view(code.message()) : message);
@@ -106,7 +109,8 @@ error to_error(std::exception_ptr failure) {
         wrapped.with_cause(std::move(failure));
         return wrapped;
     } catch (...) {
-        error wrapped(errc::callback_failed, {}, "the function passed in threw something that is no std::exception");
+        error wrapped(errc::callback_failed, {},
+                      "the function passed in threw something that is no std::exception");
         wrapped.with_cause(std::move(failure));
         return wrapped;
     }

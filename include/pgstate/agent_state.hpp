@@ -18,11 +18,12 @@ using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 /// One turn of a conversation.
 struct agent_message {
-    std::string role;              ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
-    std::string content;           ///< UTF-8 without NUL
-    pgstate::timestamp timestamp{}; ///< stored as RFC 3339 in UTC; finer than a microsecond is cut off on load
-    boost::json::object metadata;  ///< left out of the document when empty
-    boost::json::object extra;     ///< members that pgstate does not know, kept over a round trip
+    std::string role;    ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
+    std::string content; ///< UTF-8 without NUL
+    pgstate::timestamp
+        timestamp{};              ///< stored as RFC 3339 in UTC; finer than a microsecond is cut off on load
+    boost::json::object metadata; ///< left out of the document when empty
+    boost::json::object extra;    ///< members that pgstate does not know, kept over a round trip
 
     agent_message() = default;
     agent_message(std::string role_, std::string content_, pgstate::timestamp when = {})

@@ -10,6 +10,8 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <pqxx/connection>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +19,6 @@
 #include <memory>
 #include <type_traits>
 #include <utility>
-
-#include <pqxx/connection>
 
 namespace pgstate {
 
@@ -35,16 +35,16 @@ struct pool_stats {
     std::size_t idle_conns = 0;         ///< ready
     std::size_t waiters = 0;            ///< callers in the queue
 
-    std::uint64_t acquire_count = 0;          ///< successful acquires
-    std::uint64_t canceled_acquire_count = 0; ///< acquires that ended by cancellation or time-out
-    std::uint64_t empty_acquire_count = 0;    ///< successful acquires that had to wait
-    std::chrono::nanoseconds acquire_duration{0};            ///< time in all successful acquires
-    std::chrono::nanoseconds empty_acquire_wait_time{0};     ///< time in those that had to wait
-    std::uint64_t new_conns_count = 0;                       ///< connections made
-    std::uint64_t failed_connects_count = 0;                 ///< attempts that failed
-    std::uint64_t max_lifetime_destroy_count = 0;            ///< closed for their age
-    std::uint64_t max_idle_destroy_count = 0;                ///< closed for their idle time
-    std::uint64_t broken_destroy_count = 0;                  ///< closed because they were broken or suspect
+    std::uint64_t acquire_count = 0;                     ///< successful acquires
+    std::uint64_t canceled_acquire_count = 0;            ///< acquires that ended by cancellation or time-out
+    std::uint64_t empty_acquire_count = 0;               ///< successful acquires that had to wait
+    std::chrono::nanoseconds acquire_duration{0};        ///< time in all successful acquires
+    std::chrono::nanoseconds empty_acquire_wait_time{0}; ///< time in those that had to wait
+    std::uint64_t new_conns_count = 0;                   ///< connections made
+    std::uint64_t failed_connects_count = 0;             ///< attempts that failed
+    std::uint64_t max_lifetime_destroy_count = 0;        ///< closed for their age
+    std::uint64_t max_idle_destroy_count = 0;            ///< closed for their idle time
+    std::uint64_t broken_destroy_count = 0;              ///< closed because they were broken or suspect
 };
 
 struct acquire_options {
@@ -85,15 +85,16 @@ public:
         using value = std::invoke_result_t<Function, pqxx::connection&>;
         return boost::asio::async_initiate<Token, detail::signature_of<value>>(
             [](auto handler, connection_pool* self, Function f, acquire_options o) {
-                auto [callback, completion] = detail::bind_callback<pqxx::connection&>(std::move(f), std::move(handler));
+                auto [callback, completion] =
+                    detail::bind_callback<pqxx::connection&>(std::move(f), std::move(handler));
                 self->start(std::move(callback), o, std::move(completion));
             },
             token, this, std::move(function), options);
     }
 
     template <std::invocable<pqxx::connection&> Function, class Token = boost::asio::use_awaitable_t<>>
-        requires(!std::is_same_v<std::decay_t<Token>, acquire_options>)
-    auto with_connection(Function function, Token&& token = Token()) {
+    requires(!std::is_same_v<std::decay_t<Token>, acquire_options>) auto with_connection(
+        Function function, Token&& token = Token()) {
         return with_connection(std::move(function), acquire_options{}, std::forward<Token>(token));
     }
 

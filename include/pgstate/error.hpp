@@ -27,10 +27,10 @@ enum class errc : int {
     pool_exhausted,       ///< no connection became free in time; what() says who holds them
     unavailable,          ///< no connection can be made; what() carries the last cause
     outcome_unknown,      ///< a write was sent and the connection lost: it may have been applied
-    schema_mismatch,      ///< the table is not one that pgstate made or can take over; what() names the difference
-    corrupt_state,        ///< a stored row is not an agent state; what() names its key
-    closed,               ///< the store or the pool has been closed
-    callback_failed,      ///< a function passed to with_connection or transaction threw; see error::cause()
+    schema_mismatch, ///< the table is not one that pgstate made or can take over; what() names the difference
+    corrupt_state,   ///< a stored row is not an agent state; what() names its key
+    closed,          ///< the store or the pool has been closed
+    callback_failed, ///< a function passed to with_connection or transaction threw; see error::cause()
 };
 
 /// The category of `errc` values.
@@ -126,9 +126,13 @@ public:
     error& with_current_version(std::int64_t version) &;
     error& with_cause(std::exception_ptr cause) &;
 
-    friend bool operator==(const error& e, const boost::system::error_code& c) noexcept { return e.code() == c; }
+    friend bool operator==(const error& e, const boost::system::error_code& c) noexcept {
+        return e.code() == c;
+    }
     friend bool operator==(const error& e, errc c) noexcept { return e.code() == make_error_code(c); }
-    friend bool operator==(const error& e, enum sqlstate c) noexcept { return e.code() == make_error_code(c); }
+    friend bool operator==(const error& e, enum sqlstate c) noexcept {
+        return e.code() == make_error_code(c);
+    }
 
 private:
     std::string what_;

@@ -47,7 +47,8 @@ struct list_options {
     static constexpr std::size_t max_limit = 10'000;
 
     list_options() = default;
-    explicit list_options(std::size_t limit_, std::string after_ = {}, std::chrono::milliseconds timeout_ = {})
+    explicit list_options(std::size_t limit_, std::string after_ = {},
+                          std::chrono::milliseconds timeout_ = {})
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
 };
 
@@ -94,9 +95,10 @@ struct session_page {
 
 /// What `health_check` found.
 struct health_report {
-    std::chrono::microseconds round_trip{0}; ///< one statement there and back, the wait for a connection included
-    int server_version = 0;                  ///< as PostgreSQL numbers it: 150018 is 15.18; 0 for a memory_store
-    bool read_only = false;                  ///< the server is in recovery or refuses writes by default
+    std::chrono::microseconds round_trip{
+        0};                 ///< one statement there and back, the wait for a connection included
+    int server_version = 0; ///< as PostgreSQL numbers it: 150018 is 15.18; 0 for a memory_store
+    bool read_only = false; ///< the server is in recovery or refuses writes by default
     pool_stats pool{};
 };
 

@@ -65,7 +65,8 @@ private:
     void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
     void do_load(std::string, std::string, load_options,
                  completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
-    void do_erase(std::string, std::string, erase_options, completion<void(std::exception_ptr, bool)>) override;
+    void do_erase(std::string, std::string, erase_options,
+                  completion<void(std::exception_ptr, bool)>) override;
     void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
     void do_count(std::optional<std::string>, count_options,
                   completion<void(std::exception_ptr, std::int64_t)>) override;

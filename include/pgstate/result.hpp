@@ -96,7 +96,8 @@ public:
 };
 
 template <template <class, class> class Associator, class Handler, class Default>
-struct associator<Associator, pgstate::detail::as_result_handler<Handler>, Default> : Associator<Handler, Default> {
+struct associator<Associator, pgstate::detail::as_result_handler<Handler>, Default>
+    : Associator<Handler, Default> {
     static auto get(const pgstate::detail::as_result_handler<Handler>& h) noexcept {
         return Associator<Handler, Default>::get(h.handler);
     }

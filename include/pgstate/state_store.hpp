@@ -61,7 +61,8 @@ public:
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
     ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token = boost::asio::use_awaitable_t<>>
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
     auto save(const agent_state& state, save_options options, Token&& token = Token()) {
         // Encoded here: on the caller's thread, and before an awaited operation can outlive `state`.
         return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
@@ -70,7 +71,8 @@ public:
             },
             token, this, detail::encoded_state(state), options);
     }
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token = boost::asio::use_awaitable_t<>>
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
     auto save(const agent_state& state, Token&& token = Token()) {
         return save(state, save_options{}, std::forward<Token>(token));
     }
@@ -82,7 +84,8 @@ public:
     ///             double can hold
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
                   boost::asio::use_awaitable_t<>>
-    auto load(std::string_view agent_id, std::string_view session_id, load_options options, Token&& token = Token()) {
+    auto load(std::string_view agent_id, std::string_view session_id, load_options options,
+              Token&& token = Token()) {
         return boost::asio::async_initiate<Token, void(std::exception_ptr, std::optional<agent_state>)>(
             [](auto handler, state_store* self, std::string agent, std::string session, load_options o) {
                 self->do_load(std::move(agent), std::move(session), o, std::move(handler));
@@ -98,15 +101,18 @@ public:
     /// Erases a state; true if there was one.
     ///
     /// Completion: void(std::exception_ptr, bool)
-    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token = boost::asio::use_awaitable_t<>>
-    auto erase(std::string_view agent_id, std::string_view session_id, erase_options options, Token&& token = Token()) {
+    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto erase(std::string_view agent_id, std::string_view session_id, erase_options options,
+               Token&& token = Token()) {
         return boost::asio::async_initiate<Token, void(std::exception_ptr, bool)>(
             [](auto handler, state_store* self, std::string agent, std::string session, erase_options o) {
                 self->do_erase(std::move(agent), std::move(session), o, std::move(handler));
             },
             token, this, std::string(agent_id), std::string(session_id), options);
     }
-    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token = boost::asio::use_awaitable_t<>>
+    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
+                  boost::asio::use_awaitable_t<>>
     auto erase(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
         return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
     }
@@ -183,14 +189,15 @@ public:
         using value = std::invoke_result_t<Function, class transaction&>;
         return boost::asio::async_initiate<Token, detail::signature_of<value>>(
             [](auto handler, state_store* self, Function f, transaction_options o) {
-                auto [callback, relay] = detail::bind_callback<class transaction&>(std::move(f), std::move(handler));
+                auto [callback, relay] =
+                    detail::bind_callback<class transaction&>(std::move(f), std::move(handler));
                 self->do_transaction(std::move(callback), o, std::move(relay));
             },
             token, this, std::move(function), options);
     }
     template <std::invocable<class transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
-        requires(!std::is_same_v<std::decay_t<Token>, transaction_options>)
-    auto transaction(Function function, Token&& token = Token()) {
+    requires(!std::is_same_v<std::decay_t<Token>, transaction_options>) auto transaction(
+        Function function, Token&& token = Token()) {
         return transaction(std::move(function), transaction_options{}, std::forward<Token>(token));
     }
 
@@ -199,7 +206,8 @@ public:
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the store stays closed
-    template <boost::asio::completion_token_for<void(std::exception_ptr)> Token = boost::asio::use_awaitable_t<>>
+    template <
+        boost::asio::completion_token_for<void(std::exception_ptr)> Token = boost::asio::use_awaitable_t<>>
     auto close(Token&& token = Token()) {
         return boost::asio::async_initiate<Token, void(std::exception_ptr)>(
             [](auto handler, state_store* self) { self->do_close(std::move(handler)); }, token, this);

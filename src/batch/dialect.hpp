@@ -24,7 +24,8 @@ public:
 
     /// Which row of the answer is each operation's, -1 for none.
     /// \throws error corrupt_state - the answer makes no sense
-    virtual std::vector<int> pair(const std::vector<operation_ptr>& operations, const wire::rows& rows) const = 0;
+    virtual std::vector<int> pair(const std::vector<operation_ptr>& operations,
+                                  const wire::rows& rows) const = 0;
 };
 
 } // namespace pgstate::batch

@@ -38,7 +38,8 @@ public:
     }
     void failed(const error& why) override {
         if (const auto to = engine_.lock())
-            boost::asio::post(to->strand_, [to, self = shared_from_this(), why] { to->lane_refused(*self, why); });
+            boost::asio::post(to->strand_,
+                              [to, self = shared_from_this(), why] { to->lane_refused(*self, why); });
     }
 
 private:
@@ -102,7 +103,8 @@ void engine::shut_down() {
     boost::asio::post(strand_, [self = shared_from_this()] {
         self->take_in();
         self->shut_ = true;
-        for (auto& each : self->open_) self->complete_failed(each, error(errc::closed, each.name));
+        for (auto& each : self->open_)
+            self->complete_failed(each, error(errc::closed, each.name));
         for (auto& each : self->lanes_)
             if (!each->flights.empty()) each->lease->abandon("the store was destroyed");
         self->dispatch();
@@ -154,7 +156,8 @@ void engine::dispatch() {
 /// odd operation gains more by gathering company until a connection is free.
 engine::lane* engine::choose_lane() {
     const auto& limits = pool_->config().batch;
-    const bool fill_up = planner_.ready() >= std::min(planner::smallest_share, limits.max_operations) && !others_wait();
+    const bool fill_up =
+        planner_.ready() >= std::min(planner::smallest_share, limits.max_operations) && !others_wait();
     lane* best = nullptr;
     for (const auto& each : lanes_) {
         if (each->retiring || each->lease->broken()) continue;
@@ -170,7 +173,8 @@ void engine::request_lanes() {
     const auto wanted = pool_->config().batch.enabled
                             ? (ready + planner::smallest_share - 1) / planner::smallest_share
                             : ready;
-    while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < pool_->config().pool.max_conns) {
+    while (idle_lanes() + requests_.size() < wanted &&
+           lanes_.size() + requests_.size() < pool_->config().pool.max_conns) {
         if (auto got = pool_->try_acquire()) {
             keep_lane(std::move(got));
         } else {
@@ -222,9 +226,12 @@ void engine::withdraw_requests() {
 
 void engine::send(lane& on, std::vector<item*> batch) {
     auto what = std::make_shared<flight>();
-    for (auto* each : batch) what->operations.emplace_back(static_cast<operation*>(each));
-    what->on = *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& each) { return each.get() == &on; });
-    for (auto& each : what->operations) ++each->attempts;
+    for (auto* each : batch)
+        what->operations.emplace_back(static_cast<operation*>(each));
+    what->on =
+        *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& each) { return each.get() == &on; });
+    for (auto& each : what->operations)
+        ++each->attempts;
     try {
         const auto command = sql_->build(what->operations);
         on.flights.push_back(what);
@@ -235,8 +242,9 @@ void engine::send(lane& on, std::vector<item*> batch) {
     } catch (const std::bad_alloc&) {
         std::erase(on.flights, what);
         for (auto& each : what->operations) {
-            complete_failed(*each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
-                                         each->name, "no memory for the statement"));
+            complete_failed(
+                *each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
+                             each->name, "no memory for the statement"));
             planner_.finished(*each);
             finish(*each);
         }
@@ -293,7 +301,8 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
     what.operations = operations.size();
     what.broken = answer.outcome == wire::reply::status::broken;
     what.failure = answer.failure;
-    for (const auto& each : operations) what.attempts = std::max(what.attempts, each->attempts);
+    for (const auto& each : operations)
+        what.attempts = std::max(what.attempts, each->attempts);
 
     switch (const auto verdict = decide(what)) {
     case verdict::retry: return pause_then_send_again(of);
@@ -325,8 +334,10 @@ error engine::error_of(const operation& what, const wire::reply& answer, bool un
                          "): it may have been applied; load the state to find out");
         return result.with_sqlstate(failure.sqlstate);
     }
-    if (answer.outcome == wire::reply::status::broken && (failure.sqlstate.empty() || failure.sqlstate[0] != '2')) {
-        error result(errc::unavailable, what.name, "the connection was lost again and again: " + failure.message);
+    if (answer.outcome == wire::reply::status::broken &&
+        (failure.sqlstate.empty() || failure.sqlstate[0] != '2')) {
+        error result(errc::unavailable, what.name,
+                     "the connection was lost again and again: " + failure.message);
         return result.with_sqlstate(failure.sqlstate);
     }
     return error::from_server(failure.sqlstate, what.name, failure.message);
@@ -345,7 +356,8 @@ void engine::send_again(flight& of) {
 
 void engine::pause_then_send_again(const std::shared_ptr<flight>& of) {
     std::size_t attempts = 1;
-    for (const auto& each : of->operations) attempts = std::max(attempts, each->attempts);
+    for (const auto& each : of->operations)
+        attempts = std::max(attempts, each->attempts);
     const auto pause = pool::backoff(attempts, std::uniform_real_distribution<>(0, 1)(random_)) / 8;
     auto timer = std::make_shared<boost::asio::steady_timer>(strand_, pause);
     timer->async_wait([self = shared_from_this(), timer, of](auto) {
@@ -397,10 +409,11 @@ void engine::expire() {
         auto& what = *deadlines_.begin();
         what.expired = true;
         if (what.state == item::status::sent) {
-            complete_failed(what, error(errc::timed_out, what.name,
-                                        is_write(what.what)
-                                            ? "its time ran out after it was sent: the write may have been applied"
-                                            : "its time ran out while the server was at work on it"));
+            complete_failed(what,
+                            error(errc::timed_out, what.name,
+                                  is_write(what.what)
+                                      ? "its time ran out after it was sent: the write may have been applied"
+                                      : "its time ran out while the server was at work on it"));
             continue;
         }
         const bool no_connection = lanes_.empty() && !requests_.empty();
@@ -439,12 +452,14 @@ void engine::after_change() {
         give_back_idle_lanes();
         if (!requests_.empty()) withdraw_requests();
     } else {
-        std::erase_if(lanes_, [](const auto& each) { return each->flights.empty() && each->lease->broken(); });
+        std::erase_if(lanes_,
+                      [](const auto& each) { return each->flights.empty() && each->lease->broken(); });
     }
     watch_deadlines();
     if (!open_.empty() || close_handlers_.empty()) return;
     const auto done = std::exchange(close_handlers_, {});
-    for (const auto& each : done) each();
+    for (const auto& each : done)
+        each();
 }
 
 } // namespace pgstate::batch

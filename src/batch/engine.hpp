@@ -47,14 +47,17 @@ private:
     using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
     struct earlier {
-        bool operator()(const operation& a, const operation& b) const noexcept { return a.deadline < b.deadline; }
+        bool operator()(const operation& a, const operation& b) const noexcept {
+            return a.deadline < b.deadline;
+        }
     };
     using operation_list = boost::intrusive::list<
         operation,
         boost::intrusive::member_hook<operation, boost::intrusive::list_member_hook<>, &operation::accepted>>;
     using deadline_index = boost::intrusive::multiset<
         operation,
-        boost::intrusive::member_hook<operation, boost::intrusive::set_member_hook<>, &operation::by_deadline>,
+        boost::intrusive::member_hook<operation, boost::intrusive::set_member_hook<>,
+                                      &operation::by_deadline>,
         boost::intrusive::compare<earlier>>;
 
     void take_in();

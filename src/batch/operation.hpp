@@ -2,9 +2,8 @@
 #define PGSTATE_BATCH_OPERATION_HPP
 
 #include "batch/planner.hpp"
-#include "wire/rows.hpp"
-
 #include "pgstate/error.hpp"
+#include "wire/rows.hpp"
 
 #include <boost/intrusive/set.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -29,7 +28,7 @@ public:
     virtual void succeed(const wire::rows& rows, int row) = 0;
     virtual void fail(error why) = 0;
 
-    std::string_view name;                                ///< for errors: "save", ...
+    std::string_view name;                                 ///< for errors: "save", ...
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
 
     // The engine's own.

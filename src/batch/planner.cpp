@@ -27,9 +27,11 @@ void planner::make_ready(item& what, bool in_front) {
     // Sorted by age; nearly always the youngest goes to the back or the oldest to the front.
     auto at = in_front ? to.begin() : to.end();
     if (in_front)
-        while (at != to.end() && at->order < what.order) ++at;
+        while (at != to.end() && at->order < what.order)
+            ++at;
     else
-        while (at != to.begin() && std::prev(at)->order > what.order) --at;
+        while (at != to.begin() && std::prev(at)->order > what.order)
+            --at;
     to.insert(at, what);
     ++ready_;
 }

@@ -19,9 +19,9 @@ enum class verdict {
 
 struct incident {
     bool write = false;
-    std::size_t operations = 1;  ///< that shared the statement
-    std::size_t attempts = 1;    ///< how often it has been sent, this time included
-    bool broken = false;         ///< the connection was lost, rather than the statement refused
+    std::size_t operations = 1; ///< that shared the statement
+    std::size_t attempts = 1;   ///< how often it has been sent, this time included
+    bool broken = false;        ///< the connection was lost, rather than the statement refused
     wire::server_error failure{};
 };
 

@@ -50,7 +50,9 @@ public:
         };
         pool_->lend(std::move(got), std::move(work),
                     [self = shared_from_this()](lease back, std::exception_ptr failure) {
-                        { const auto returned = std::move(back); } // before the caller goes on, so that it can have it
+                        {
+                            const auto returned = std::move(back);
+                        } // before the caller goes on, so that it can have it
                         self->finish(std::move(failure));
                     });
     }
@@ -104,7 +106,7 @@ private:
     const call_options options_;
     const std::shared_ptr<std::atomic<bool>> abandoned_ = std::make_shared<std::atomic<bool>>(false);
 
-    std::mutex mutex_; // the members below
+    std::mutex mutex_;                                                               // the members below
     std::optional<detail::pending_completion<void(std::exception_ptr)>> completion_; // empty: finished
     boost::asio::steady_timer deadline_;
     bool running_ = false;
@@ -113,7 +115,8 @@ private:
 } // namespace
 
 void call_with_connection(const std::shared_ptr<core>& pool,
-                          std::function<void(pqxx::connection&, const abandoned_flag&)> function, call_options options,
+                          std::function<void(pqxx::connection&, const abandoned_flag&)> function,
+                          call_options options,
                           boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
     std::make_shared<call>(pool, std::move(function), std::move(options), std::move(handler))->start();
 }

@@ -18,17 +18,18 @@ namespace pgstate::pool {
 using abandoned_flag = std::shared_ptr<const std::atomic<bool>>;
 
 struct call_options {
-    std::string operation;                  ///< for errors
-    std::chrono::milliseconds timeout{0};   ///< 0: no limit
-    bool bounds_function = false;           ///< the time-out covers the function too, not only the wait
-    bool fail_fast = false;                 ///< as waiter::fail_fast
+    std::string operation;                ///< for errors
+    std::chrono::milliseconds timeout{0}; ///< 0: no limit
+    bool bounds_function = false;         ///< the time-out covers the function too, not only the wait
+    bool fail_fast = false;               ///< as waiter::fail_fast
 };
 
 /// Acquires a connection and runs `function` with it on a worker thread.
 /// Completes with what `function` threw, as it is; with unavailable, pool_exhausted, timed_out or closed; or with
 /// operation_aborted.
 void call_with_connection(const std::shared_ptr<core>& pool,
-                          std::function<void(pqxx::connection&, const abandoned_flag&)> function, call_options options,
+                          std::function<void(pqxx::connection&, const abandoned_flag&)> function,
+                          call_options options,
                           boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
 
 } // namespace pgstate::pool

@@ -29,9 +29,10 @@ struct close_wait {
             mine.swap(completion);
         }
         if (mine)
-            mine->post(executor, [failure = std::move(failure)](close_completion::handler_type handler) mutable {
-                std::move(handler)(std::move(failure));
-            });
+            mine->post(executor,
+                       [failure = std::move(failure)](close_completion::handler_type handler) mutable {
+                           std::move(handler)(std::move(failure));
+                       });
     }
 };
 
@@ -63,7 +64,8 @@ void connection_pool::reset() {
 void connection_pool::start(std::function<void(pqxx::connection&)> callback, acquire_options options,
                             boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
     constexpr auto operation = "with_connection";
-    auto guarded = [callback = std::move(callback)](pqxx::connection& connection, const pool::abandoned_flag&) {
+    auto guarded = [callback = std::move(callback)](pqxx::connection& connection,
+                                                    const pool::abandoned_flag&) {
         try {
             callback(connection);
         } catch (...) {
@@ -71,7 +73,8 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
         }
     };
     const auto timeout = options.timeout.count() != 0 ? options.timeout : core_->config().operation_timeout;
-    pool::call_with_connection(core_, std::move(guarded), {operation, timeout, false, false}, std::move(handler));
+    pool::call_with_connection(core_, std::move(guarded), {operation, timeout, false, false},
+                               std::move(handler));
 }
 
 void connection_pool::start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {

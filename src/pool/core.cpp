@@ -16,7 +16,8 @@ namespace {
 constexpr auto ping_timeout = std::chrono::seconds(5);
 
 void run(std::vector<std::function<void()>>& later) {
-    for (auto& each : later) each();
+    for (auto& each : later)
+        each();
     later.clear();
 }
 
@@ -27,7 +28,8 @@ void lease::give_back() noexcept {
     pool_.reset();
 }
 
-std::shared_ptr<core> core::create(boost::asio::any_io_executor executor, const settings::resolved_config& config) {
+std::shared_ptr<core> core::create(boost::asio::any_io_executor executor,
+                                   const settings::resolved_config& config) {
     wire::check_connection_string(config.libpq_conninfo);
     auto made = std::make_shared<core>(std::move(executor), config);
     if (config.pool.min_conns > 0 || config.pool.min_idle_conns > 0) {
@@ -51,7 +53,8 @@ core::~core() {
 }
 
 census core::count() const noexcept {
-    return {idle_.size() + acquired_ + checking_ + connecting_, connecting_, idle_.size(), checking_, queue_.size()};
+    return {idle_.size() + acquired_ + checking_ + connecting_, connecting_, idle_.size(), checking_,
+            queue_.size()};
 }
 
 void core::acquire(std::shared_ptr<waiter> who) {
@@ -79,7 +82,8 @@ void core::acquire(std::shared_ptr<waiter> who) {
 
 bool core::withdraw(const waiter& who) {
     const lock guard(mutex_);
-    const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const auto& each) { return each.get() == &who; });
+    const auto at =
+        std::find_if(queue_.begin(), queue_.end(), [&](const auto& each) { return each.get() == &who; });
     if (at == queue_.end()) return false;
     queue_.erase(at);
     ++totals_.canceled_acquire_count;
@@ -138,7 +142,8 @@ void core::start_connect() {
             made = wire::session::connect(options, [&] { return cancelled->load(); });
             if (hook) {
                 hook(made->enter_blocking());
-                if (!made->clean_up()) throw error(errc::unavailable, "connect", "after_connect left it unusable");
+                if (!made->clean_up())
+                    throw error(errc::unavailable, "connect", "after_connect left it unusable");
             }
         } catch (const error& e) {
             failure = e;
@@ -178,7 +183,8 @@ void core::connected(std::shared_ptr<wire::session> made, const std::optional<er
             try {
                 auto lifetime = config_.pool.max_conn_lifetime;
                 if (const auto jitter = config_.pool.max_conn_lifetime_jitter.count(); jitter > 0)
-                    lifetime += std::chrono::milliseconds(std::uniform_int_distribution<long>(0, jitter)(random_));
+                    lifetime +=
+                        std::chrono::milliseconds(std::uniform_int_distribution<long>(0, jitter)(random_));
                 auto what = std::make_shared<entry>();
                 what->connection = std::make_shared<wire::connection>(executor_, std::move(made));
                 what->expires = clock::now() + lifetime;
@@ -245,7 +251,8 @@ void core::hand_out(std::shared_ptr<entry> what, std::shared_ptr<waiter> who, bo
     if (!fresh) {
         if (now >= what->expires || !what->connection->check_idle())
             return try_another(std::move(what), std::move(who));
-        if (now - what->idle_since >= config_.pool.validate_after_idle) return ping(std::move(what), std::move(who));
+        if (now - what->idle_since >= config_.pool.validate_after_idle)
+            return ping(std::move(what), std::move(who));
     }
     if (config_.pool.before_acquire) return call_hook(std::move(what), std::move(who));
     deliver(std::move(what), std::move(who));
@@ -281,12 +288,14 @@ void core::ping(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
 
 void core::call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
     const auto ask = [hook = config_.pool.before_acquire](pqxx::connection& connection) {
-        if (!hook(connection)) throw error(errc::unavailable, "acquire", "before_acquire refused the connection");
+        if (!hook(connection))
+            throw error(errc::unavailable, "acquire", "before_acquire refused the connection");
     };
-    send_to_worker(std::move(what), ask, [this, who](std::shared_ptr<entry> back, std::exception_ptr refused) {
-        if (refused || back->connection->broken()) return try_another(std::move(back), who);
-        deliver(std::move(back), who);
-    });
+    send_to_worker(std::move(what), ask,
+                   [this, who](std::shared_ptr<entry> back, std::exception_ptr refused) {
+                       if (refused || back->connection->broken()) return try_another(std::move(back), who);
+                       deliver(std::move(back), who);
+                   });
 }
 
 void core::deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
@@ -353,7 +362,8 @@ void core::send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::
     workers_.post([session, work = std::move(work), gate = gate_, weak = weak_from_this(), id]() mutable {
         std::exception_ptr failure;
         try {
-            if (!session) throw error(errc::unavailable, "acquire", "the connection was lost while it was idle");
+            if (!session)
+                throw error(errc::unavailable, "acquire", "the connection was lost while it was idle");
             work(session->enter_blocking());
         } catch (...) {
             failure = std::current_exception();
@@ -366,7 +376,8 @@ void core::send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::
     });
 }
 
-void core::back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session, std::exception_ptr failure) {
+void core::back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session,
+                            std::exception_ptr failure) {
     errand done;
     {
         const lock guard(mutex_);
@@ -416,8 +427,9 @@ void core::maintain() {
     {
         const lock guard(mutex_);
         const auto now = clock::now();
-        const auto kept = std::max(config_.pool.min_idle_conns,
-                                   config_.pool.min_conns - std::min(config_.pool.min_conns, acquired_ + checking_));
+        const auto kept =
+            std::max(config_.pool.min_idle_conns,
+                     config_.pool.min_conns - std::min(config_.pool.min_conns, acquired_ + checking_));
         std::size_t spare = idle_.size() - std::min(kept, idle_.size());
         std::deque<std::shared_ptr<entry>> keep;
         for (auto& each : idle_) {
@@ -458,7 +470,8 @@ void core::reset() {
     {
         const lock guard(mutex_);
         ++generation_;
-        for (auto& each : idle_) drop(std::move(each), later);
+        for (auto& each : idle_)
+            drop(std::move(each), later);
         idle_.clear();
         fill(later);
     }
@@ -474,7 +487,8 @@ void core::close(std::function<void()> done) {
         connecting_ = 0; // nobody waits for what they bring
         backoff_.cancel();
         refuse(later, error(errc::closed, "acquire", "the pool has been closed"), true);
-        for (auto& each : idle_) drop(std::move(each), later);
+        for (auto& each : idle_)
+            drop(std::move(each), later);
         idle_.clear();
         if (done) close_handlers_.push_back(std::move(done));
         finish_close(later);
@@ -484,7 +498,8 @@ void core::close(std::function<void()> done) {
 
 void core::finish_close(deferred& later) {
     if (!closed_ || acquired_ + checking_ > 0) return;
-    for (auto& each : close_handlers_) later.push_back([this, each] { boost::asio::post(executor_, each); });
+    for (auto& each : close_handlers_)
+        later.push_back([this, each] { boost::asio::post(executor_, each); });
     close_handlers_.clear();
 }
 
@@ -513,7 +528,8 @@ error core::unavailable(std::string_view operation) const {
 
 error core::exhausted(std::string_view operation) const {
     const lock guard(mutex_);
-    if (idle_.size() + acquired_ + checking_ == 0 || (last_failure_ && acquired_ + checking_ < config_.pool.max_conns))
+    if (idle_.size() + acquired_ + checking_ == 0 ||
+        (last_failure_ && acquired_ + checking_ < config_.pool.max_conns))
         return unavailable(operation);
     return error(errc::pool_exhausted, operation,
                  "all " + std::to_string(config_.pool.max_conns) + " connections stayed in use (" +

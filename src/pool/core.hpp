@@ -2,13 +2,12 @@
 #define PGSTATE_POOL_CORE_HPP
 
 #include "config/resolved.hpp"
+#include "pgstate/connection_pool.hpp"
+#include "pgstate/error.hpp"
 #include "pool/gate.hpp"
 #include "pool/policy.hpp"
 #include "pool/workers.hpp"
 #include "wire/connection.hpp"
-
-#include "pgstate/connection_pool.hpp"
-#include "pgstate/error.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -88,7 +87,8 @@ private:
 class core : public std::enable_shared_from_this<core> {
 public:
     /// \throws error invalid_argument - libpq refuses the connection string
-    static std::shared_ptr<core> create(boost::asio::any_io_executor executor, const settings::resolved_config& config);
+    static std::shared_ptr<core> create(boost::asio::any_io_executor executor,
+                                        const settings::resolved_config& config);
     core(boost::asio::any_io_executor executor, const settings::resolved_config& config);
     ~core();
 
@@ -136,7 +136,8 @@ private:
     void call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
     void send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::connection&)> work,
                         std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after);
-    void back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session, std::exception_ptr failure);
+    void back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session,
+                          std::exception_ptr failure);
     void deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
     void try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who);
     void maintain();

@@ -6,16 +6,20 @@ namespace pgstate::pool {
 
 std::size_t connections_to_start(const census& have, const pool_config& limits, bool backing_off) noexcept {
     if (backing_off) return 0;
-    const auto missing = [](std::size_t wanted, std::size_t there) { return wanted > there ? wanted - there : 0; };
+    const auto missing = [](std::size_t wanted, std::size_t there) {
+        return wanted > there ? wanted - there : 0;
+    };
     const std::size_t for_waiters = missing(have.waiters, have.idle + have.connecting);
     const std::size_t for_total = missing(limits.min_conns, have.total);
     const std::size_t for_idle = missing(limits.min_idle_conns, have.idle + have.connecting);
     const std::size_t wanted = std::max({for_waiters, for_total, for_idle});
-    return std::min({wanted, missing(limits.max_conns, have.total), missing(max_concurrent_connects, have.connecting)});
+    return std::min(
+        {wanted, missing(limits.max_conns, have.total), missing(max_concurrent_connects, have.connecting)});
 }
 
-std::optional<retirement> retire(clock::time_point now, clock::time_point expires, clock::time_point idle_since,
-                                 std::size_t spare, const pool_config& limits) noexcept {
+std::optional<retirement> retire(clock::time_point now, clock::time_point expires,
+                                 clock::time_point idle_since, std::size_t spare,
+                                 const pool_config& limits) noexcept {
     if (now >= expires) return retirement::lifetime;
     if (spare > 0 && now - idle_since >= limits.max_conn_idle_time) return retirement::idle_time;
     return std::nullopt;

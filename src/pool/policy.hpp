@@ -33,8 +33,9 @@ enum class retirement { lifetime, idle_time };
 /// \param expires     when its lifetime ends, its share of the jitter included
 /// \param idle_since  when it was last used
 /// \param spare       idle connections beyond min_conns and min_idle_conns: only these go for their idle time
-std::optional<retirement> retire(clock::time_point now, clock::time_point expires, clock::time_point idle_since,
-                                 std::size_t spare, const pool_config& limits) noexcept;
+std::optional<retirement> retire(clock::time_point now, clock::time_point expires,
+                                 clock::time_point idle_since, std::size_t spare,
+                                 const pool_config& limits) noexcept;
 
 /// The pause after the `failures`-th failed connect in a row (from 1): doubles from 50 ms to 2 s, half of it random.
 /// \param random  0 to 1

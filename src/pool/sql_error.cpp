@@ -69,7 +69,8 @@ void rethrow_callback_failure(std::string_view operation) {
                       std::string("the function passed in threw: ") + primary_message(e.what()));
         throw failure.with_cause(original);
     } catch (...) {
-        error failure(errc::callback_failed, operation, "the function passed in threw something that is no exception");
+        error failure(errc::callback_failed, operation,
+                      "the function passed in threw something that is no exception");
         throw failure.with_cause(original);
     }
 }

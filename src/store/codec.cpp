@@ -18,9 +18,10 @@
 namespace pgstate::store {
 namespace {
 
-constexpr std::array<std::string_view, 8> known_members = {"agent_id", "session_id", "version",    "data",
-                                                           "history",  "context",    "created_at", "updated_at"};
-constexpr std::array<std::string_view, 4> known_message_members = {"role", "content", "timestamp", "metadata"};
+constexpr std::array<std::string_view, 8> known_members = {
+    "agent_id", "session_id", "version", "data", "history", "context", "created_at", "updated_at"};
+constexpr std::array<std::string_view, 4> known_message_members = {"role", "content", "timestamp",
+                                                                   "metadata"};
 
 /// Writes one document; every refusal names the member it stands in.
 class document_writer {
@@ -39,7 +40,8 @@ public:
         member("context", [&] { append_object(out_, state.context, 1); });
         member("created_at", [&] { time(state.created_at == timestamp{} ? now : state.created_at); });
         member("updated_at", [&] { time(now); });
-        member("extra", [&] { extra(state.extra, known_members, 1); }, hidden);
+        member(
+            "extra", [&] { extra(state.extra, known_members, 1); }, hidden);
         out_ += '}';
         return std::move(out_);
     }
@@ -77,14 +79,16 @@ private:
             member("timestamp", [&] { time(message.timestamp); });
             if (!message.metadata.empty())
                 member("metadata", [&] { append_object(out_, message.metadata, 3); });
-            member("extra", [&] { extra(message.extra, known_message_members, 3); }, hidden);
+            member(
+                "extra", [&] { extra(message.extra, known_message_members, 3); }, hidden);
             out_ += '}';
         }
         message_ = nowhere;
         out_ += ']';
     }
 
-    void extra(const boost::json::object& members, std::span<const std::string_view> known, std::size_t depth) {
+    void extra(const boost::json::object& members, std::span<const std::string_view> known,
+               std::size_t depth) {
         for (const auto& [key, value] : members) {
             const std::string_view text(key.data(), key.size());
             if (std::find(known.begin(), known.end(), text) != known.end())
@@ -103,7 +107,8 @@ private:
 
     void time(timestamp when) {
         out_ += '"';
-        if (!append_rfc3339(out_, when)) throw unwritable{"is outside the years 0 to 9999, which RFC 3339 can hold"};
+        if (!append_rfc3339(out_, when))
+            throw unwritable{"is outside the years 0 to 9999, which RFC 3339 can hold"};
         out_ += '"';
     }
 

@@ -21,19 +21,22 @@ constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno
 /// FNV-1a, with murmur3's finalizer so that every bit of the input moves half of the result.
 std::uint64_t hash(std::string_view text) {
     std::uint64_t h = 0xcbf29ce484222325;
-    for (char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    for (char c : text)
+        h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3;
     h = (h ^ (h >> 33)) * 0xff51afd7ed558ccd;
     h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53;
     return h ^ (h >> 33);
 }
 
 void append_number(std::string& out, std::uint64_t value) {
-    for (int i = 0; i < 8; ++i, value >>= 8) out += static_cast<char>(value & 0xff);
+    for (int i = 0; i < 8; ++i, value >>= 8)
+        out += static_cast<char>(value & 0xff);
 }
 
 std::uint64_t read_number(std::string_view bytes) {
     std::uint64_t value = 0;
-    for (std::size_t i = 8; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    for (std::size_t i = 8; i-- > 0;)
+        value = value << 8 | static_cast<unsigned char>(bytes[i]);
     return value;
 }
 
@@ -44,7 +47,8 @@ std::string to_base64(std::string_view bytes) {
     int count = 0;
     for (char c : bytes) {
         bits = bits << 8 | static_cast<unsigned char>(c);
-        for (count += 8; count >= 6; count -= 6) out += alphabet[bits >> (count - 6) & 63];
+        for (count += 8; count >= 6; count -= 6)
+            out += alphabet[bits >> (count - 6) & 63];
     }
     if (count > 0) out += alphabet[bits << (6 - count) & 63];
     return out;

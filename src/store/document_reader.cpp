@@ -123,12 +123,14 @@ bool document_reader::on_number_part(string_view part, error_code&) {
 
 bool document_reader::on_int64(std::int64_t value, string_view, error_code& ec) {
     partial_.clear();
-    return scalar("a number", [&] { stack_.push_int64(value); }, ec);
+    return scalar(
+        "a number", [&] { stack_.push_int64(value); }, ec);
 }
 
 bool document_reader::on_uint64(std::uint64_t value, string_view, error_code& ec) {
     partial_.clear();
-    return scalar("a number", [&] { stack_.push_uint64(value); }, ec);
+    return scalar(
+        "a number", [&] { stack_.push_uint64(value); }, ec);
 }
 
 bool document_reader::on_double(double, string_view part, error_code& ec) {
@@ -138,16 +140,20 @@ bool document_reader::on_double(double, string_view part, error_code& ec) {
     partial_.clear();
     if (!value) return refuse("holds a number that neither a 64-bit integer nor a double can hold", ec);
     if (place_ == place::document && member_ == member::version) return refuse("is no 64-bit integer", ec);
-    return scalar("a number", [&] { stack_.push_double(*value); }, ec);
+    return scalar(
+        "a number", [&] { stack_.push_double(*value); }, ec);
 }
 
 bool document_reader::on_bool(bool value, error_code& ec) {
-    return scalar("a boolean", [&] { stack_.push_bool(value); }, ec);
+    return scalar(
+        "a boolean", [&] { stack_.push_bool(value); }, ec);
 }
 
 bool document_reader::on_null(error_code& ec) {
     const bool known = (place_ == place::document || place_ == place::message) && member_ != member::unknown;
-    if (!known) return scalar("null", [&] { stack_.push_null(); }, ec);
+    if (!known)
+        return scalar(
+            "null", [&] { stack_.push_null(); }, ec);
     clear_member();
     return true;
 }
@@ -235,19 +241,31 @@ void document_reader::clear_member() {
 void document_reader::name_member(std::string_view name) {
     member_ = member::unknown;
     if (place_ == place::message) {
-        if (name == "role") member_ = member::role;
-        else if (name == "content") member_ = member::content;
-        else if (name == "timestamp") member_ = member::timestamp;
-        else if (name == "metadata") member_ = member::metadata;
+        if (name == "role")
+            member_ = member::role;
+        else if (name == "content")
+            member_ = member::content;
+        else if (name == "timestamp")
+            member_ = member::timestamp;
+        else if (name == "metadata")
+            member_ = member::metadata;
     } else {
-        if (name == "data") member_ = member::data;
-        else if (name == "history") member_ = member::history;
-        else if (name == "context") member_ = member::context;
-        else if (name == "agent_id") member_ = member::agent_id;
-        else if (name == "session_id") member_ = member::session_id;
-        else if (name == "version") member_ = member::version;
-        else if (name == "created_at") member_ = member::created_at;
-        else if (name == "updated_at") member_ = member::updated_at;
+        if (name == "data")
+            member_ = member::data;
+        else if (name == "history")
+            member_ = member::history;
+        else if (name == "context")
+            member_ = member::context;
+        else if (name == "agent_id")
+            member_ = member::agent_id;
+        else if (name == "session_id")
+            member_ = member::session_id;
+        else if (name == "version")
+            member_ = member::version;
+        else if (name == "created_at")
+            member_ = member::created_at;
+        else if (name == "updated_at")
+            member_ = member::updated_at;
     }
     if (member_ == member::unknown) name_ = name;
 }

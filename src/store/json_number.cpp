@@ -41,7 +41,8 @@ decimal normalise(std::string_view literal) {
             break; // the exponent
         }
     }
-    while (result.digits.ends_with('0')) result.digits.pop_back();
+    while (result.digits.ends_with('0'))
+        result.digits.pop_back();
     if (result.digits.empty()) return {};
     std::int64_t exponent = 0;
     if (at < literal.size()) {
@@ -56,17 +57,21 @@ decimal normalise(std::string_view literal) {
 bool stands_for(std::string_view literal, double value) {
     char shortest[32];
     const auto s = std::to_chars(shortest, shortest + sizeof shortest, value);
-    if (literal == std::string_view(shortest, s.ptr)) return true; // nearly always, and the quickest to find out
+    if (literal == std::string_view(shortest, s.ptr))
+        return true; // nearly always, and the quickest to find out
 
     const decimal wanted = normalise(literal);
     if (wanted.digits.empty()) return value == 0;
     if (wanted.digits.size() <= always_exact_digits && std::isnormal(value)) return true;
-    if (wanted == normalise({shortest, s.ptr})) return true;
+    // Scientific: only that form never pads with digits that the double does not need.
+    const auto e = std::to_chars(shortest, shortest + sizeof shortest, value, std::chars_format::scientific);
+    if (wanted == normalise({shortest, e.ptr})) return true;
 
     char exact[1024];
     constexpr int most_digits = 767; // that a double can have
-    const auto e = std::to_chars(exact, exact + sizeof exact, value, std::chars_format::scientific, most_digits);
-    return e.ec == std::errc() && wanted == normalise({exact, e.ptr});
+    const auto x =
+        std::to_chars(exact, exact + sizeof exact, value, std::chars_format::scientific, most_digits);
+    return x.ec == std::errc() && wanted == normalise({exact, x.ptr});
 }
 
 } // namespace
@@ -88,7 +93,8 @@ std::optional<double> read_double(std::string_view literal) {
         // Also what a zero with a wild exponent could be; nothing else is held.
         return normalise(literal).digits.empty() ? std::optional<double>(0) : std::nullopt;
     }
-    if (failure != std::errc() || end != literal.data() + literal.size()) return std::nullopt;
+    if (failure != std::errc() || end != literal.data() + literal.size() || !std::isfinite(value))
+        return std::nullopt;
     if (!stands_for(literal, value)) return std::nullopt;
     return value;
 }

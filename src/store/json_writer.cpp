@@ -19,7 +19,8 @@ namespace {
 /// What a byte of a string becomes: 0: itself, 'u': \u00XX, another letter: that letter behind a backslash.
 constexpr auto escapes = [] {
     std::array<char, 256> table{};
-    for (std::size_t c = 0; c < 0x20; ++c) table[c] = 'u';
+    for (std::size_t c = 0; c < 0x20; ++c)
+        table[c] = 'u';
     table['\b'] = 'b';
     table['\f'] = 'f';
     table['\n'] = 'n';

@@ -75,7 +75,8 @@ private:
             const std::lock_guard lock(mutex_);
             if (--running_ == 0) done.swap(closing_);
         }
-        for (auto& c : done) detail::post_completion(executor_, std::move(c.handler), std::exception_ptr());
+        for (auto& c : done)
+            detail::post_completion(executor_, std::move(c.handler), std::exception_ptr());
     }
 
     void refuse_if_closed(std::string_view operation) const {
@@ -86,7 +87,7 @@ private:
     std::mutex mutex_;
     memory_table table_;
     bool closed_ = false;
-    std::size_t running_ = 0; ///< transactions
+    std::size_t running_ = 0;      ///< transactions
     std::vector<closing> closing_; ///< who waits for that to be none
 };
 
@@ -142,7 +143,8 @@ timestamp system_now() {
 } // namespace store
 
 memory_store::memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now)
-    : impl_(std::make_shared<store::memory_impl>(std::move(executor), now ? std::move(now) : store::system_now)) {}
+    : impl_(std::make_shared<store::memory_impl>(std::move(executor),
+                                                 now ? std::move(now) : store::system_now)) {}
 
 memory_store::memory_store(memory_store&&) noexcept = default;
 memory_store& memory_store::operator=(memory_store&&) noexcept = default;
@@ -173,8 +175,8 @@ void memory_store::do_load(std::string agent_id, std::string session_id, load_op
             return found ? std::optional(*found) : std::nullopt;
         });
         // Decoded outside the lock.
-        return row ? std::optional(store::decode(agent_id, session_id, row->document, row->version, row->created_at,
-                                                 row->updated_at))
+        return row ? std::optional(store::decode(agent_id, session_id, row->document, row->version,
+                                                 row->created_at, row->updated_at))
                    : std::nullopt;
     });
 }
@@ -184,8 +186,9 @@ void memory_store::do_erase(std::string agent_id, std::string session_id, erase_
     store::perform<bool>(impl_, "erase", std::move(handler), [&] {
         store::validate_key(agent_id, session_id, "erase");
         store::validate_timeout(options.timeout, "erase");
-        return impl_->with_table("erase",
-                                 [&](store::memory_table& table) { return table.erase({agent_id, session_id}); });
+        return impl_->with_table("erase", [&](store::memory_table& table) {
+            return table.erase({agent_id, session_id});
+        });
     });
 }
 
@@ -194,7 +197,8 @@ void memory_store::do_list(std::string agent_id, list_options options,
     store::perform<session_page>(impl_, "list", std::move(handler), [&] {
         store::validate_agent(agent_id, "list");
         store::validate_list(options);
-        return impl_->with_table("list", [&](store::memory_table& table) { return table.list(agent_id, options); });
+        return impl_->with_table("list",
+                                 [&](store::memory_table& table) { return table.list(agent_id, options); });
     });
 }
 
@@ -213,8 +217,8 @@ void memory_store::do_health_check(completion<void(std::exception_ptr, health_re
     });
 }
 
-void memory_store::do_transaction(std::function<void(class transaction&)> function, transaction_options options,
-                                  completion<void(std::exception_ptr)> handler) {
+void memory_store::do_transaction(std::function<void(class transaction&)> function,
+                                  transaction_options options, completion<void(std::exception_ptr)> handler) {
     const boost::asio::any_io_executor executor =
         impl_ ? impl_->executor() : boost::asio::any_io_executor(boost::asio::system_executor());
     std::shared_ptr<void> running;
@@ -229,7 +233,8 @@ void memory_store::do_transaction(std::function<void(class transaction&)> functi
     // Posted: the function is the user's, and must not run inside the call that passed it.
     detail::completion_work work(handler, executor);
     boost::asio::post(executor, [impl = impl_, function = std::move(function), retries = options.max_retries,
-                                 running = std::move(running), work = std::move(work), handler = std::move(handler)]() mutable {
+                                 running = std::move(running), work = std::move(work),
+                                 handler = std::move(handler)]() mutable {
         std::exception_ptr failure;
         try {
             impl->run_transaction(function, retries);
@@ -245,8 +250,8 @@ void memory_store::do_close(completion<void(std::exception_ptr)> handler) {
     if (impl_)
         impl_->close(std::move(handler));
     else
-        detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
-                                std::exception_ptr());
+        detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()),
+                                std::move(handler), std::exception_ptr());
 }
 
 } // namespace pgstate

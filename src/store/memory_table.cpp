@@ -15,9 +15,9 @@ void check_unchanged(const memory_row* current, std::int64_t expected) {
     const std::int64_t version = current ? current->version : 0;
     if (version == expected) return;
     error conflict(errc::conflict, "save",
-                   !current      ? "the state was erased since it was loaded, or never saved"
-                   : !expected   ? "the state exists already; load it first"
-                                 : "another writer saved the state first; load it again and retry");
+                   !current    ? "the state was erased since it was loaded, or never saved"
+                   : !expected ? "the state exists already; load it first"
+                               : "another writer saved the state first; load it again and retry");
     conflict.with_current_version(version);
     throw conflict;
 }
@@ -81,7 +81,8 @@ session_page memory_table::list(const std::string& agent_id, const list_options&
             entries.emplace_back(row.updated_at, session, &row);
     }
     const std::size_t shown = std::min(options.limit, entries.size());
-    std::partial_sort(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(shown), entries.end(), newer);
+    std::partial_sort(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(shown), entries.end(),
+                      newer);
     for (std::size_t i = 0; i < shown; ++i) {
         const auto& [updated, session, row] = entries[i];
         page.sessions.push_back({std::string(session), row->version, row->created_at, updated});
@@ -98,7 +99,8 @@ std::int64_t memory_table::count(const std::optional<std::string>& agent_id) con
         const auto agent = agents_.find(*agent_id);
         total = agent == agents_.end() ? 0 : agent->second.size();
     } else {
-        for (const auto& [agent, all] : agents_) total += all.size();
+        for (const auto& [agent, all] : agents_)
+            total += all.size();
     }
     return static_cast<std::int64_t>(total);
 }

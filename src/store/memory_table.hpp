@@ -52,7 +52,8 @@ private:
 
     std::function<timestamp()> now_;
     std::map<std::string, sessions, std::less<>> agents_;
-    std::int64_t last_version_ = 0; ///< of all keys: one that is erased and made again never sees a version twice
+    std::int64_t last_version_ =
+        0; ///< of all keys: one that is erased and made again never sees a version twice
 };
 
 } // namespace pgstate::store

@@ -13,7 +13,8 @@ namespace pgstate::store {
 memory_transaction::~memory_transaction() = default;
 
 const memory_row* memory_transaction::see(const memory_table::key& k) {
-    if (const auto own = written_.find(k); own != written_.end()) return own->second ? &*own->second : nullptr;
+    if (const auto own = written_.find(k); own != written_.end())
+        return own->second ? &*own->second : nullptr;
     const memory_row* row = table_.find(k);
     first_seen_.try_emplace(k, row ? row->version : 0);
     return row;

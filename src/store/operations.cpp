@@ -27,7 +27,9 @@ save_operation::save_operation(detail::encoded_state state, bool if_unchanged, h
                                boost::asio::any_io_executor executor)
     : caller_operation(std::move(handler), std::move(executor)), state_(std::move(state)) {
     name = "save";
-    what = !if_unchanged ? batch::kind::save : state_.version == 0 ? batch::kind::create : batch::kind::replace;
+    what = !if_unchanged         ? batch::kind::save
+           : state_.version == 0 ? batch::kind::create
+                                 : batch::kind::replace;
     agent_id = state_.agent_id;
     session_id = state_.session_id;
     bytes = state_.agent_id.size() + state_.session_id.size() + state_.document.size();
@@ -47,7 +49,8 @@ void save_operation::succeed(const wire::rows& rows, int row) {
 
 load_operation::load_operation(std::string agent, std::string session, handler_type handler,
                                boost::asio::any_io_executor executor)
-    : caller_operation(std::move(handler), std::move(executor)), agent_(std::move(agent)), session_(std::move(session)) {
+    : caller_operation(std::move(handler), std::move(executor)), agent_(std::move(agent)),
+      session_(std::move(session)) {
     name = "load";
     what = batch::kind::load;
     agent_id = agent_;
@@ -66,7 +69,8 @@ void load_operation::succeed(const wire::rows& rows, int row) {
 
 erase_operation::erase_operation(std::string agent, std::string session, handler_type handler,
                                  boost::asio::any_io_executor executor)
-    : caller_operation(std::move(handler), std::move(executor)), agent_(std::move(agent)), session_(std::move(session)) {
+    : caller_operation(std::move(handler), std::move(executor)), agent_(std::move(agent)),
+      session_(std::move(session)) {
     name = "erase";
     what = batch::kind::erase;
     agent_id = agent_;
@@ -98,7 +102,8 @@ void list_operation::succeed(const wire::rows& rows, int) {
         for (std::size_t i = 0; i < shown; ++i) {
             const int row = static_cast<int>(i);
             page.sessions.push_back({std::string(rows.text(row, listed_row::session_id)),
-                                     rows.int8(row, listed_row::version), rows.timestamptz(row, listed_row::created_at),
+                                     rows.int8(row, listed_row::version),
+                                     rows.timestamptz(row, listed_row::created_at),
                                      rows.timestamptz(row, listed_row::updated_at)});
         }
         if (there > shown)

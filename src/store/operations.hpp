@@ -3,11 +3,10 @@
 
 #include "batch/operation.hpp"
 #include "detail/pending_completion.hpp"
-#include "pool/core.hpp"
-#include "store/cursor.hpp"
-
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/operations.hpp"
+#include "pool/core.hpp"
+#include "store/cursor.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 
@@ -31,9 +30,10 @@ public:
         : completion_(std::move(handler), executor), executor_(std::move(executor)) {}
 
     void fail(error why) override {
-        completion_.post(executor_, [failure = std::make_exception_ptr(std::move(why))](handler_type handler) mutable {
-            std::move(handler)(std::move(failure), T());
-        });
+        completion_.post(executor_,
+                         [failure = std::make_exception_ptr(std::move(why))](handler_type handler) mutable {
+                             std::move(handler)(std::move(failure), T());
+                         });
     }
 
     boost::asio::cancellation_slot slot() const noexcept { return completion_.slot(); }
@@ -74,7 +74,8 @@ private:
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
-    load_operation(std::string agent, std::string session, handler_type handler, boost::asio::any_io_executor executor);
+    load_operation(std::string agent, std::string session, handler_type handler,
+                   boost::asio::any_io_executor executor);
     void succeed(const wire::rows& rows, int row) override;
 
 private:
@@ -84,7 +85,8 @@ private:
 
 class erase_operation final : public caller_operation<bool> {
 public:
-    erase_operation(std::string agent, std::string session, handler_type handler, boost::asio::any_io_executor executor);
+    erase_operation(std::string agent, std::string session, handler_type handler,
+                    boost::asio::any_io_executor executor);
     void succeed(const wire::rows& rows, int row) override;
 
 private:
@@ -94,8 +96,8 @@ private:
 
 class list_operation final : public caller_operation<session_page> {
 public:
-    list_operation(std::string agent, std::size_t limit, std::optional<list_position> after, handler_type handler,
-                   boost::asio::any_io_executor executor);
+    list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
+                   handler_type handler, boost::asio::any_io_executor executor);
     void succeed(const wire::rows& rows, int row) override;
 
     std::size_t limit() const noexcept { return limit_; }
@@ -109,7 +111,8 @@ private:
 
 class count_operation final : public caller_operation<std::int64_t> {
 public:
-    count_operation(std::optional<std::string> agent, handler_type handler, boost::asio::any_io_executor executor);
+    count_operation(std::optional<std::string> agent, handler_type handler,
+                    boost::asio::any_io_executor executor);
     void succeed(const wire::rows& rows, int row) override;
 
 private:

@@ -30,7 +30,8 @@ class postgres_impl {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          engine(std::make_shared<batch::engine>(core, std::make_shared<table_statements>(core->config().table))) {}
+          engine(std::make_shared<batch::engine>(core,
+                                                 std::make_shared<table_statements>(core->config().table))) {}
 
     ~postgres_impl() { engine->shut_down(); }
 
@@ -43,7 +44,8 @@ public:
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
     template <class Handler, class Check, class Make>
-    void start(Handler handler, std::chrono::milliseconds own_timeout, std::string_view name, Check check, Make make) {
+    void start(Handler handler, std::chrono::milliseconds own_timeout, std::string_view name, Check check,
+               Make make) {
         try {
             validate_timeout(own_timeout, name);
             check();
@@ -62,10 +64,10 @@ public:
 
     template <class... Values>
     void refuse(completion<void(std::exception_ptr, Values...)> handler, std::exception_ptr why) {
-        detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler), core->executor());
-        pending.post(core->executor(), [why = std::move(why)](auto to) mutable {
-            std::move(to)(std::move(why), Values()...);
-        });
+        detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler),
+                                                                                core->executor());
+        pending.post(core->executor(),
+                     [why = std::move(why)](auto to) mutable { std::move(to)(std::move(why), Values()...); });
     }
 
     const std::shared_ptr<pool::core> core;
@@ -110,7 +112,8 @@ struct closing {
 postgres_store::postgres_store() noexcept = default;
 postgres_store::postgres_store(postgres_store&&) noexcept = default;
 postgres_store& postgres_store::operator=(postgres_store&&) noexcept = default;
-postgres_store::postgres_store(std::shared_ptr<store::postgres_impl> impl) noexcept : impl_(std::move(impl)) {}
+postgres_store::postgres_store(std::shared_ptr<store::postgres_impl> impl) noexcept
+    : impl_(std::move(impl)) {}
 postgres_store::~postgres_store() = default;
 
 connection_pool& postgres_store::pool() noexcept {
@@ -119,7 +122,8 @@ connection_pool& postgres_store::pool() noexcept {
 
 std::string postgres_store::schema_sql(const config& settings) {
     auto copy = settings;
-    if (copy.connection_string.empty()) copy.connection_string = "postgresql://"; // the DDL does not depend on it
+    if (copy.connection_string.empty())
+        copy.connection_string = "postgresql://"; // the DDL does not depend on it
     return store::schema_sql(settings::resolve(copy));
 }
 
@@ -129,7 +133,8 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     try {
         impl = std::make_shared<store::postgres_impl>(executor, settings);
     } catch (const error&) {
-        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler), executor);
+        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler),
+                                                                                     executor);
         return pending.post(executor, [failure = std::current_exception()](auto to) mutable {
             std::move(to)(std::move(failure), postgres_store());
         });
@@ -147,8 +152,8 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
     detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
         std::move(handler), std::move(opened)};
-    pool::call_with_connection(core, std::move(prepare), {"open", core->config().operation_timeout, true, true},
-                               std::move(relay));
+    pool::call_with_connection(core, std::move(prepare),
+                               {"open", core->config().operation_timeout, true, true}, std::move(relay));
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options,
@@ -160,8 +165,8 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
             if (state.failure) std::rethrow_exception(state.failure);
         },
         [&](auto to) {
-            return boost::intrusive_ptr(new store::save_operation(std::move(state), options.if_unchanged, std::move(to),
-                                                                  impl_->core->executor()));
+            return boost::intrusive_ptr(new store::save_operation(std::move(state), options.if_unchanged,
+                                                                  std::move(to), impl_->core->executor()));
         });
 }
 
@@ -169,7 +174,8 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
                              completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "load");
     impl_->start(
-        std::move(handler), options.timeout, "load", [&] { store::validate_key(agent_id, session_id, "load"); },
+        std::move(handler), options.timeout, "load",
+        [&] { store::validate_key(agent_id, session_id, "load"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::load_operation(std::move(agent_id), std::move(session_id),
                                                                   std::move(to), impl_->core->executor()));
@@ -180,7 +186,8 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
                               completion<void(std::exception_ptr, bool)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "erase");
     impl_->start(
-        std::move(handler), options.timeout, "erase", [&] { store::validate_key(agent_id, session_id, "erase"); },
+        std::move(handler), options.timeout, "erase",
+        [&] { store::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::erase_operation(std::move(agent_id), std::move(session_id),
                                                                    std::move(to), impl_->core->executor()));
@@ -200,8 +207,9 @@ void postgres_store::do_list(std::string agent_id, list_options options,
                 after = store::decode_cursor(store::query_kind::list, agent_id, options.after, "list");
         },
         [&](auto to) {
-            return boost::intrusive_ptr(new store::list_operation(std::move(agent_id), options.limit, std::move(after),
-                                                                  std::move(to), impl_->core->executor()));
+            return boost::intrusive_ptr(new store::list_operation(std::move(agent_id), options.limit,
+                                                                  std::move(after), std::move(to),
+                                                                  impl_->core->executor()));
         });
 }
 
@@ -223,10 +231,13 @@ void postgres_store::do_health_check(completion<void(std::exception_ptr, health_
     if (!impl_) return store::complete_closed(std::move(handler), "health_check");
     impl_->start(
         std::move(handler), {}, "health_check", [] {},
-        [&](auto to) { return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to))); });
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to)));
+        });
 }
 
-void postgres_store::do_transaction(std::function<void(class transaction&)> function, transaction_options options,
+void postgres_store::do_transaction(std::function<void(class transaction&)> function,
+                                    transaction_options options,
                                     completion<void(std::exception_ptr)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "transaction");
     try {
@@ -239,13 +250,14 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
         store::run_transaction(connection, *config, function, options, abandoned);
     };
     pool::call_with_connection(impl_->core, std::move(work),
-                               {"transaction", impl_->timeout(options.timeout), true, false}, std::move(handler));
+                               {"transaction", impl_->timeout(options.timeout), true, false},
+                               std::move(handler));
 }
 
 void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
     if (!impl_) {
-        return detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
-                                       std::exception_ptr());
+        return detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()),
+                                       std::move(handler), std::exception_ptr());
     }
     auto state = std::make_shared<store::closing>();
     state->core = impl_->core;

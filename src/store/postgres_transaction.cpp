@@ -1,5 +1,7 @@
 #include "store/postgres_transaction.hpp"
 
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/error.hpp"
 #include "pool/policy.hpp"
 #include "pool/sql_error.hpp"
 #include "store/codec.hpp"
@@ -7,9 +9,6 @@
 #include "store/pqxx_compat.hpp"
 #include "store/sql_text.hpp"
 #include "store/validate.hpp"
-
-#include "pgstate/detail/encoded_state.hpp"
-#include "pgstate/error.hpp"
 
 #include <pqxx/connection>
 #include <pqxx/except>
@@ -28,7 +27,9 @@ namespace {
 constexpr auto operation = "transaction";
 
 std::string microseconds(std::string_view column) {
-    return std::string("(extract(epoch FROM coalesce(").append(column).append(", 'epoch')) * 1000000)::bigint");
+    return std::string("(extract(epoch FROM coalesce(")
+        .append(column)
+        .append(", 'epoch')) * 1000000)::bigint");
 }
 
 timestamp to_timestamp(const pqxx::field& value) {
@@ -49,15 +50,16 @@ public:
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
         validate_key(agent_id, session_id, "load");
         return guarded("load", [&]() -> std::optional<agent_state> {
-            const auto found = execute(around_,
-                                       sql_.select("t.state::text, t.version, " + microseconds("t.created_at") + ", " +
-                                                       microseconds("t.updated_at"),
-                                                   "", by_key),
-                                       pqxx::params(agent_id, session_id));
+            const auto found =
+                execute(around_,
+                        sql_.select("t.state::text, t.version, " + microseconds("t.created_at") + ", " +
+                                        microseconds("t.updated_at"),
+                                    "", by_key),
+                        pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
             const auto row = found[0];
-            return decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(), to_timestamp(row[2]),
-                          to_timestamp(row[3]));
+            return decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
+                          to_timestamp(row[2]), to_timestamp(row[3]));
         });
     }
 
@@ -76,7 +78,8 @@ private:
     static constexpr std::string_view by_key = " WHERE t.agent_id = $1 AND t.session_id = $2";
 
     saved save(const detail::encoded_state& state, bool if_unchanged) {
-        const auto returning = "t.version, " + microseconds("t.created_at") + ", " + microseconds("t.updated_at");
+        const auto returning =
+            "t.version, " + microseconds("t.created_at") + ", " + microseconds("t.updated_at");
         const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
                                 .append(sql_text::new_version)
                                 .append(")");
@@ -91,7 +94,8 @@ private:
             all.append(state.version);
             done = execute(around_,
                            sql_.replace("$3::jsonb", "",
-                                        "t.agent_id = $1 AND t.session_id = $2 AND t.version = $4::bigint", returning),
+                                        "t.agent_id = $1 AND t.session_id = $2 AND t.version = $4::bigint",
+                                        returning),
                            all);
         }
         if (done.empty()) {
@@ -127,7 +131,8 @@ std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isol
 }
 
 void refuse_abandoned(const pool::abandoned_flag& abandoned) {
-    if (*abandoned) throw error(errc::timed_out, operation, "nobody waits for it any more; it was rolled back");
+    if (*abandoned)
+        throw error(errc::timed_out, operation, "nobody waits for it any more; it was rolled back");
 }
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,

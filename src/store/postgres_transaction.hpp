@@ -2,9 +2,8 @@
 #define PGSTATE_STORE_POSTGRES_TRANSACTION_HPP
 
 #include "config/resolved.hpp"
-#include "pool/call.hpp"
-
 #include "pgstate/transaction.hpp"
+#include "pool/call.hpp"
 
 #include <functional>
 

@@ -11,7 +11,8 @@ using namespace std::chrono;
 
 void append_digits(std::string& out, unsigned value, int count) {
     char digits[6];
-    for (int i = count; i-- > 0; value /= 10) digits[i] = static_cast<char>('0' + value % 10);
+    for (int i = count; i-- > 0; value /= 10)
+        digits[i] = static_cast<char>('0' + value % 10);
     out.append(digits, static_cast<std::size_t>(count));
 }
 
@@ -53,7 +54,8 @@ public:
             if (count < 6) value = value * 10 + (rest_[count] - '0');
         if (count == 0) refuse();
         rest_.remove_prefix(count);
-        for (; count < 6; ++count) value *= 10;
+        for (; count < 6; ++count)
+            value *= 10;
         return microseconds(value);
     }
 
@@ -92,7 +94,8 @@ bool append_rfc3339(std::string& out, timestamp when) {
     if (const auto fraction = time.subseconds().count(); fraction != 0) {
         out += '.';
         append_digits(out, static_cast<unsigned>(fraction), 6);
-        while (out.back() == '0') out.pop_back();
+        while (out.back() == '0')
+            out.pop_back();
     }
     out += 'Z';
     return true;

@@ -3,7 +3,8 @@
 namespace pgstate::store {
 
 std::string sql_text::insert(std::string_view source, existing what, std::string_view returning) const {
-    std::string sql = "INSERT INTO " + table_ + " AS t (agent_id, session_id, state, created_at, updated_at, version) ";
+    std::string sql =
+        "INSERT INTO " + table_ + " AS t (agent_id, session_id, state, created_at, updated_at, version) ";
     sql.append(source).append(" ON CONFLICT (agent_id, session_id) ");
     if (what == existing::kept)
         sql += "DO NOTHING";
@@ -29,7 +30,8 @@ std::string sql_text::replace(std::string_view document, std::string_view from, 
         .append(returning);
 }
 
-std::string sql_text::erase(std::string_view using_, std::string_view condition, std::string_view returning) const {
+std::string sql_text::erase(std::string_view using_, std::string_view condition,
+                            std::string_view returning) const {
     return std::string("DELETE FROM ")
         .append(table_)
         .append(" AS t")
@@ -40,8 +42,10 @@ std::string sql_text::erase(std::string_view using_, std::string_view condition,
         .append(returning);
 }
 
-std::string sql_text::select(std::string_view columns, std::string_view from, std::string_view condition) const {
-    std::string sql = std::string("SELECT ").append(columns).append(" FROM ").append(from).append(table_).append(" AS t");
+std::string sql_text::select(std::string_view columns, std::string_view from,
+                             std::string_view condition) const {
+    std::string sql =
+        std::string("SELECT ").append(columns).append(" FROM ").append(from).append(table_).append(" AS t");
     if (!condition.empty()) sql.append(condition);
     return sql;
 }

@@ -27,7 +27,8 @@ public:
 
     /// A new row's version: the server's clock in microseconds. A row's next version is at least one more than its last,
     /// so versions grow while a row lives, and one made again after it was erased starts above where it ended.
-    static constexpr std::string_view new_version = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
+    static constexpr std::string_view new_version =
+        "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 
 private:
     std::string table_;

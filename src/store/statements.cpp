@@ -1,9 +1,8 @@
 #include "store/statements.hpp"
 
+#include "pgstate/error.hpp"
 #include "store/operations.hpp"
 #include "store/sql_text.hpp"
-
-#include "pgstate/error.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -20,7 +19,8 @@ using wire::type_oid;
 // FNV-1a: the name must follow from the text alone, so that every process means the same by it behind a pooler.
 std::string name_of(std::string_view purpose, std::string_view sql) {
     std::uint64_t hash = 14695981039346656037ULL;
-    for (const char c : sql) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    for (const char c : sql)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     char digits[17];
     std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
     return std::string("pgstate_").append(purpose).append("_").append(digits);
@@ -70,23 +70,30 @@ const Operation& as(const batch::operation& what) {
     return static_cast<const Operation&>(what);
 }
 
-std::size_t total(const std::vector<batch::operation_ptr>& operations, std::size_t (*size)(const batch::operation&)) {
+std::size_t total(const std::vector<batch::operation_ptr>& operations,
+                  std::size_t (*size)(const batch::operation&)) {
     std::size_t sum = 0;
-    for (const auto& each : operations) sum += size(*each);
+    for (const auto& each : operations)
+        sum += size(*each);
     return sum;
 }
 
 void add_keys(wire::parameters& values, const std::vector<batch::operation_ptr>& operations) {
-    values.begin_text_array(operations.size(),
-                            total(operations, [](const batch::operation& each) { return each.agent_id.size(); }));
-    for (const auto& each : operations) values.element_text(each->agent_id);
-    values.begin_text_array(operations.size(),
-                            total(operations, [](const batch::operation& each) { return each.session_id.size(); }));
-    for (const auto& each : operations) values.element_text(each->session_id);
+    values.begin_text_array(operations.size(), total(operations, [](const batch::operation& each) {
+                                return each.agent_id.size();
+                            }));
+    for (const auto& each : operations)
+        values.element_text(each->agent_id);
+    values.begin_text_array(operations.size(), total(operations, [](const batch::operation& each) {
+                                return each.session_id.size();
+                            }));
+    for (const auto& each : operations)
+        values.element_text(each->session_id);
 }
 
 [[noreturn]] void nonsense() {
-    throw error(errc::corrupt_state, {}, "the server's answer does not fit the statement; is something between?");
+    throw error(errc::corrupt_state, {},
+                "the server's answer does not fit the statement; is something between?");
 }
 
 int only_row(const wire::rows& rows) {
@@ -110,11 +117,14 @@ std::vector<int> pair_by_ordinal(std::size_t count, const wire::rows& rows) {
 std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) {
     std::vector<int> row_of(operations.size(), -1);
     for (int row = 0; row < rows.size(); ++row) {
-        const auto key = std::pair(rows.text(row, saved_row::agent_id), rows.text(row, saved_row::session_id));
-        const auto at = std::lower_bound(operations.begin(), operations.end(), key, [](const auto& each, const auto& k) {
-            return std::tie(each->agent_id, each->session_id) < std::tie(k.first, k.second);
-        });
-        if (at == operations.end() || (*at)->agent_id != key.first || (*at)->session_id != key.second) nonsense();
+        const auto key =
+            std::pair(rows.text(row, saved_row::agent_id), rows.text(row, saved_row::session_id));
+        const auto at =
+            std::lower_bound(operations.begin(), operations.end(), key, [](const auto& each, const auto& k) {
+                return std::tie(each->agent_id, each->session_id) < std::tie(k.first, k.second);
+            });
+        if (at == operations.end() || (*at)->agent_id != key.first || (*at)->session_id != key.second)
+            nonsense();
         auto& mine = row_of[static_cast<std::size_t>(at - operations.begin())];
         if (mine != -1) nonsense();
         mine = row;
@@ -129,27 +139,32 @@ table_statements::table_statements(const settings::table_identifier& table) {
     using enum type_oid;
     using existing = sql_text::existing;
 
-    save_ = {prepared("save", sql.insert(values_source(), existing::replaced, saved_columns), {text, text, jsonb}),
-             planned_anew(sql.insert(array_source(), existing::replaced, saved_columns),
-                          {text_array, text_array, jsonb_array})};
-    create_ = {prepared("create", sql.insert(values_source(), existing::kept, saved_columns), {text, text, jsonb}),
-               planned_anew(sql.insert(array_source(), existing::kept, saved_columns),
-                            {text_array, text_array, jsonb_array})};
-    replace_ = {prepared("replace",
-                         sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
-                         {text, text, jsonb, int8}),
-                planned_anew(sql.replace("u.d",
-                                         " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::bigint[]) AS u(a, s, d, v)",
-                                         std::string(by_input) + " AND t.version = u.v", saved_columns),
-                             {text_array, text_array, jsonb_array, int8_array})};
+    save_ = {
+        prepared("save", sql.insert(values_source(), existing::replaced, saved_columns), {text, text, jsonb}),
+        planned_anew(sql.insert(array_source(), existing::replaced, saved_columns),
+                     {text_array, text_array, jsonb_array})};
+    create_ = {
+        prepared("create", sql.insert(values_source(), existing::kept, saved_columns), {text, text, jsonb}),
+        planned_anew(sql.insert(array_source(), existing::kept, saved_columns),
+                     {text_array, text_array, jsonb_array})};
+    replace_ = {
+        prepared("replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
+                 {text, text, jsonb, int8}),
+        planned_anew(
+            sql.replace("u.d",
+                        " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::bigint[]) AS u(a, s, d, v)",
+                        std::string(by_input) + " AND t.version = u.v", saved_columns),
+            {text_array, text_array, jsonb_array, int8_array})};
     const auto where_key = std::string(" WHERE ").append(by_key);
     const auto on_input = std::string(" ON ").append(by_input);
     probe_ = {prepared("probe", sql.select("1::bigint, t.version", "", where_key), {text, text}),
               planned_anew(sql.select("u.n, t.version", keys_input, on_input), {text_array, text_array})};
-    load_ = {prepared("load", sql.select("1::bigint, t.state, t.version, t.created_at, t.updated_at", "", where_key),
-                      {text, text}),
-             planned_anew(sql.select("u.n, t.state, t.version, t.created_at, t.updated_at", keys_input, on_input),
-                          {text_array, text_array})};
+    load_ = {
+        prepared("load",
+                 sql.select("1::bigint, t.state, t.version, t.created_at, t.updated_at", "", where_key),
+                 {text, text}),
+        planned_anew(sql.select("u.n, t.state, t.version, t.created_at, t.updated_at", keys_input, on_input),
+                     {text_array, text_array})};
     erase_ = {prepared("erase", sql.erase("", by_key, "t.agent_id, t.session_id"), {text, text}),
               planned_anew(sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input,
                                      "t.agent_id, t.session_id"),
@@ -217,16 +232,19 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         values.begin_jsonb_array(operations.size(), total(operations, [](const batch::operation& each) {
                                      return as<save_operation>(each).state().document.size();
                                  }));
-        for (const auto& each : operations) values.element_jsonb(as<save_operation>(*each).state().document);
+        for (const auto& each : operations)
+            values.element_jsonb(as<save_operation>(*each).state().document);
     }
     if (with_version) {
         values.begin_int8_array(operations.size());
-        for (const auto& each : operations) values.element_int8(as<save_operation>(*each).state().version);
+        for (const auto& each : operations)
+            values.element_int8(as<save_operation>(*each).state().version);
     }
     return made;
 }
 
-std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) const {
+std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>& operations,
+                                        const wire::rows& rows) const {
     switch (front(operations).what) {
     case batch::kind::list: return {0};
     case batch::kind::count_agent:
@@ -236,7 +254,8 @@ std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>&
         return {0};
     case batch::kind::probe:
     case batch::kind::load:
-        return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_ordinal(operations.size(), rows);
+        return operations.size() == 1 ? std::vector{only_row(rows)}
+                                      : pair_by_ordinal(operations.size(), rows);
     default: return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_key(operations, rows);
     }
 }

@@ -32,7 +32,8 @@ public:
     explicit table_statements(const settings::table_identifier& table);
 
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
-    std::vector<int> pair(const std::vector<batch::operation_ptr>& operations, const wire::rows& rows) const override;
+    std::vector<int> pair(const std::vector<batch::operation_ptr>& operations,
+                          const wire::rows& rows) const override;
 
 private:
     /// One operation's form, prepared, and the form for many, planned each time: a plan kept from when the table was

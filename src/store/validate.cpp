@@ -17,7 +17,8 @@ void validate_part(std::string_view part, std::string_view name, std::string_vie
     if (part.empty()) refuse(operation, name, "is empty; every state needs one");
     switch (check_text(part)) {
     case text_fault::none: return;
-    case text_fault::nul: refuse(operation, name, "holds a NUL character, which PostgreSQL cannot store; remove it");
+    case text_fault::nul:
+        refuse(operation, name, "holds a NUL character, which PostgreSQL cannot store; remove it");
     case text_fault::not_utf8: refuse(operation, name, "is not valid UTF-8; convert it");
     }
 }
@@ -29,16 +30,16 @@ void validate_key(std::string_view agent_id, std::string_view session_id, std::s
     validate_part(session_id, "session_id", operation);
     if (agent_id.size() + session_id.size() > max_key_bytes)
         refuse(operation, "agent_id and session_id",
-               "are together " + std::to_string(agent_id.size() + session_id.size()) + " bytes long; at most " +
-                   std::to_string(max_key_bytes) + " fit into the primary key");
+               "are together " + std::to_string(agent_id.size() + session_id.size()) +
+                   " bytes long; at most " + std::to_string(max_key_bytes) + " fit into the primary key");
 }
 
 void validate_agent(std::string_view agent_id, std::string_view operation) {
     validate_part(agent_id, "agent_id", operation);
     if (agent_id.size() > max_key_bytes)
         refuse(operation, "agent_id",
-               "is " + std::to_string(agent_id.size()) + " bytes long; at most " + std::to_string(max_key_bytes) +
-                   " fit into the primary key");
+               "is " + std::to_string(agent_id.size()) + " bytes long; at most " +
+                   std::to_string(max_key_bytes) + " fit into the primary key");
 }
 
 void validate_timeout(std::chrono::milliseconds timeout, std::string_view operation) {
@@ -49,12 +50,14 @@ void validate_list(const list_options& options) {
     validate_timeout(options.timeout, "list");
     if (options.limit < 1 || options.limit > list_options::max_limit)
         refuse("list", "limit",
-               "is " + std::to_string(options.limit) + "; it can be 1 to " + std::to_string(list_options::max_limit));
+               "is " + std::to_string(options.limit) + "; it can be 1 to " +
+                   std::to_string(list_options::max_limit));
 }
 
 void validate_transaction(const transaction_options& options) {
     validate_timeout(options.timeout, "transaction");
-    if (options.max_retries < 0) refuse("transaction", "max_retries", "is negative; 0 means that nothing is retried");
+    if (options.max_retries < 0)
+        refuse("transaction", "max_retries", "is negative; 0 means that nothing is retried");
 }
 
 } // namespace pgstate::store

@@ -8,8 +8,8 @@ namespace {
 
 bool is_sqlstate(std::string_view text) {
     return text.size() == 5 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-        return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
-    });
+               return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+           });
 }
 
 /// Where "XXXXX: " begins in "SEVERITY:  XXXXX: text" (the severity may be translated); npos if nowhere.
@@ -32,7 +32,8 @@ server_error parse_connect_failure(std::string_view message) {
 
         const auto at = find_sqlstate(line);
         const bool new_attempt = line.find("failed: ") != std::string_view::npos;
-        if (at == std::string_view::npos && after_sqlstate && !new_attempt) continue; // detail, hint, location
+        if (at == std::string_view::npos && after_sqlstate && !new_attempt)
+            continue; // detail, hint, location
         if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
         if (!failure.message.empty()) failure.message += "; ";
         if (at == std::string_view::npos) {
@@ -59,8 +60,8 @@ std::string conninfo_refusal(std::string_view message) {
 }
 
 bool is_permanent_connect_failure(std::string_view sqlstate) {
-    return sqlstate.substr(0, 2) == "28" || sqlstate == "3D000" || sqlstate == "42501" || sqlstate == "0A000" ||
-           sqlstate == "42704" || sqlstate == "22023";
+    return sqlstate.substr(0, 2) == "28" || sqlstate == "3D000" || sqlstate == "42501" ||
+           sqlstate == "0A000" || sqlstate == "42704" || sqlstate == "22023";
 }
 
 } // namespace pgstate::wire

@@ -19,7 +19,8 @@ namespace {
 // libpq closes its socket inside a failing PQconsumeInput and the number may be reused at once: Asio gets its own.
 int duplicate(int socket) {
     const int copy = ::dup(socket);
-    if (copy < 0) throw error(errc::unavailable, "connect", "no file descriptor left for the connection's socket");
+    if (copy < 0)
+        throw error(errc::unavailable, "connect", "no file descriptor left for the connection's socket");
     return copy;
 }
 
@@ -64,7 +65,8 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
     executor_ = std::move(strand);
 }
 
-void connection::send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler) {
+void connection::send(const statement& what, const parameters& values, statement_mode mode,
+                      reply_handler handler) {
     pending_.push_back({&what, std::move(handler), {}, false});
     if (broken_) return lose({"", "the connection was lost"});
 
@@ -104,7 +106,8 @@ bool connection::check_idle() {
     if (PQconsumeInput(raw) != 1 || !session_->alive()) broken_ = true;
     PQisBusy(raw); // parses what came
     if (!session_->alive()) broken_ = true;
-    while (auto* notification = PQnotifies(raw)) PQfreemem(notification);
+    while (auto* notification = PQnotifies(raw))
+        PQfreemem(notification);
     return !broken_;
 }
 
@@ -207,14 +210,16 @@ void connection::remember_prepared(const pending& over) {
     const auto& sqlstate = over.answer.failure.sqlstate;
     if (sqlstate == "0A000") // its plan no longer fits the table, and its name is taken by it
         session_->outdated.insert(over.what);
-    else if (sqlstate == "42P05") // it was there: behind a pooler, or from before. The name follows from the text
+    else if (sqlstate ==
+             "42P05") // it was there: behind a pooler, or from before. The name follows from the text
         session_->prepared.insert(over.what);
     else if (over.prepare_refused || sqlstate == "26000")
         session_->prepared.erase(over.what);
 }
 
 void connection::finish(std::deque<pending>& done) {
-    for (auto& each : done) each.handler(std::move(each.answer));
+    for (auto& each : done)
+        each.handler(std::move(each.answer));
 }
 
 void connection::lose(server_error why) {

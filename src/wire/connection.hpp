@@ -1,12 +1,11 @@
 #ifndef PGSTATE_WIRE_CONNECTION_HPP
 #define PGSTATE_WIRE_CONNECTION_HPP
 
+#include "pgstate/config.hpp"
 #include "wire/exchange_fsm.hpp"
 #include "wire/rows.hpp"
 #include "wire/session.hpp"
 #include "wire/statement.hpp"
-
-#include "pgstate/config.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>

@@ -1,10 +1,10 @@
 #include "wire/rows.hpp"
 
+#include "pgstate/error.hpp"
 #include "wire/statement.hpp"
 
-#include "pgstate/error.hpp"
-
 #include <boost/endian/conversion.hpp>
+
 #include <libpq-fe.h>
 
 #include <charconv>
@@ -14,7 +14,8 @@ namespace pgstate::wire {
 namespace {
 
 [[noreturn]] void unexpected(const char* type) {
-    throw error(errc::corrupt_state, {}, std::string("the server's answer has no ") + type + " where one belongs");
+    throw error(errc::corrupt_state, {},
+                std::string("the server's answer has no ") + type + " where one belongs");
 }
 
 std::int64_t big_endian_64(std::string_view bytes) {

@@ -32,7 +32,7 @@ struct free_options {
 
 /// Defaults go before the user's string, where the string overrides them; what must hold goes after it.
 raw_connection start(const std::string& conninfo, const std::map<std::string, std::string>& narrowed) {
-    std::vector<const char*> keys{"keepalives_idle", "keepalives_interval", "keepalives_count",
+    std::vector<const char*> keys{"keepalives_idle",  "keepalives_interval",       "keepalives_count",
                                   "tcp_user_timeout", "fallback_application_name", "dbname"};
     std::vector<const char*> values{"30", "10", "3", "60000", "pgstate", conninfo.c_str()};
     for (const auto& [key, value] : narrowed) {
@@ -70,7 +70,8 @@ std::vector<std::string> split(const std::string& list) {
 std::string join_without(std::vector<std::string> parts, std::size_t index) {
     parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(index));
     std::string list;
-    for (std::size_t i = 0; i < parts.size(); ++i) list.append(i == 0 ? "" : ",").append(parts[i]);
+    for (std::size_t i = 0; i < parts.size(); ++i)
+        list.append(i == 0 ? "" : ",").append(parts[i]);
     return list;
 }
 
@@ -86,7 +87,8 @@ std::map<std::string, std::string> without_current_host(PGconn* raw) {
     const std::string_view port = PQport(raw) ? PQport(raw) : "";
     std::size_t current = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        const bool same_host = (i < hosts.size() && hosts[i] == host) || (i < addresses.size() && addresses[i] == host);
+        const bool same_host =
+            (i < hosts.size() && hosts[i] == host) || (i < addresses.size() && addresses[i] == host);
         const bool same_port = ports.size() == count ? ports[i] == port : true;
         if (same_host && same_port) {
             current = i;
@@ -132,13 +134,15 @@ void ignore_notice(void*, const char*) {}
 
 void check_connection_string(const std::string& conninfo) {
     char* message = nullptr;
-    const std::unique_ptr<PQconninfoOption, free_options> options(PQconninfoParse(conninfo.c_str(), &message));
+    const std::unique_ptr<PQconninfoOption, free_options> options(
+        PQconninfoParse(conninfo.c_str(), &message));
     const std::unique_ptr<char, void (*)(void*)> owner(message, PQfreemem);
     if (options) return;
     throw error(errc::invalid_argument, "connection_string", conninfo_refusal(message ? message : ""));
 }
 
-std::shared_ptr<session> session::connect(const connect_options& options, const std::function<bool()>& cancelled) {
+std::shared_ptr<session> session::connect(const connect_options& options,
+                                          const std::function<bool()>& cancelled) {
     std::map<std::string, std::string> narrowed;
     std::string timed_out; // what was said of the hosts before
     for (;;) {
@@ -147,7 +151,8 @@ std::shared_ptr<session> session::connect(const connect_options& options, const 
         PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE); // the only way to learn a failed connect's SQLSTATE
         const auto timeout = timeout_of(raw.get(), options.timeout);
         const auto now = clock::now();
-        const auto deadline = timeout == std::chrono::milliseconds::max() ? clock::time_point::max() : now + timeout;
+        const auto deadline =
+            timeout == std::chrono::milliseconds::max() ? clock::time_point::max() : now + timeout;
         const auto outcome =
             PQstatus(raw.get()) == CONNECTION_BAD ? attempt::failed : drive(raw.get(), deadline, cancelled);
 
@@ -161,11 +166,12 @@ std::shared_ptr<session> session::connect(const connect_options& options, const 
             unavailable.with_sqlstate(failure.sqlstate);
             throw unavailable;
         }
-        timed_out += std::string("connection to \"") + (PQhost(raw.get()) ? PQhost(raw.get()) : "") + "\" port " +
-                     (PQport(raw.get()) ? PQport(raw.get()) : "") + " timed out after " +
+        timed_out += std::string("connection to \"") + (PQhost(raw.get()) ? PQhost(raw.get()) : "") +
+                     "\" port " + (PQport(raw.get()) ? PQport(raw.get()) : "") + " timed out after " +
                      std::to_string(timeout.count()) + " ms; ";
         auto rest = without_current_host(raw.get());
-        if (rest.empty()) throw error(errc::unavailable, "connect", timed_out.substr(0, timed_out.size() - 2));
+        if (rest.empty())
+            throw error(errc::unavailable, "connect", timed_out.substr(0, timed_out.size() - 2));
         narrowed = std::move(rest);
     }
 }

@@ -1,13 +1,13 @@
 #ifndef PGSTATE_WIRE_SESSION_HPP
 #define PGSTATE_WIRE_SESSION_HPP
 
+#include <pqxx/connection>
+
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_set>
-
-#include <pqxx/connection>
 
 struct pg_conn; // libpq's PGconn
 
@@ -31,7 +31,8 @@ class session {
 public:
     /// Connects; blocks, and is meant for a worker thread. `cancelled` is asked several times a second.
     /// \throws error unavailable - carries libpq's message, and the SQLSTATE where the server gave one
-    static std::shared_ptr<session> connect(const connect_options& options, const std::function<bool()>& cancelled);
+    static std::shared_ptr<session> connect(const connect_options& options,
+                                            const std::function<bool()>& cancelled);
 
     explicit session(pg_conn* raw);
     session(const session&) = delete;

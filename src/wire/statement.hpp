@@ -28,7 +28,8 @@ inline constexpr timestamp postgres_epoch = std::chrono::sys_days(std::chrono::y
 /// A statement that is sent many times. Its address is its identity: one object for each text, outliving every
 /// connection that it is sent on.
 struct statement {
-    std::string name; ///< its name on the server when it is prepared; empty: always unnamed, planned anew each time
+    std::string
+        name; ///< its name on the server when it is prepared; empty: always unnamed, planned anew each time
     std::string sql;
     std::vector<type_oid> parameters;
 };

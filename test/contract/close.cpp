@@ -39,7 +39,8 @@ TEMPLATE_LIST_TEST_CASE("a closed store refuses every operation", "[contract]", 
         check_closed(require_failure(counted, errc::closed), "count");
         const auto checked = co_await store->health_check(as_result);
         check_closed(require_failure(checked, errc::closed), "health_check");
-        const auto done = co_await store->transaction([](pgstate::transaction&) { FAIL("called"); }, as_result);
+        const auto done =
+            co_await store->transaction([](pgstate::transaction&) { FAIL("called"); }, as_result);
         check_closed(require_failure(done, errc::closed), "transaction");
     });
 }

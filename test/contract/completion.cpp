@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
+
 #include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
@@ -94,10 +95,11 @@ TEMPLATE_LIST_TEST_CASE("every kind of completion token works", "[contract]", ev
     }
     SECTION("a callback that can only be moved") {
         bool called = false;
-        store->save(state, [&called, owned = std::make_unique<int>(1)](std::exception_ptr failure, pgstate::saved) {
-            CHECK_FALSE(failure);
-            called = *owned == 1;
-        });
+        store->save(state,
+                    [&called, owned = std::make_unique<int>(1)](std::exception_ptr failure, pgstate::saved) {
+                        CHECK_FALSE(failure);
+                        called = *owned == 1;
+                    });
         store.run_until([&] { return called; });
     }
     SECTION("use_awaitable") {
@@ -194,8 +196,8 @@ TEMPLATE_LIST_TEST_CASE("a handler runs on its executor, never inside the call",
     store.run_until([&] { return started > 0 && done == started; });
 }
 
-TEMPLATE_LIST_TEST_CASE("without an executor a handler runs on the store's, never inside the call", "[contract]",
-                        every_kind) {
+TEMPLATE_LIST_TEST_CASE("without an executor a handler runs on the store's, never inside the call",
+                        "[contract]", every_kind) {
     store_under_test<TestType> store;
     bool inside = false;
     int done = 0;
@@ -214,7 +216,8 @@ TEMPLATE_LIST_TEST_CASE("without an executor a handler runs on the store's, neve
     store.run_until([&] { return started > 0 && done == started; });
 }
 
-TEMPLATE_LIST_TEST_CASE("the handler's own context is kept alive until it has run", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("the handler's own context is kept alive until it has run", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     asio::io_context other;
     int done = 0;

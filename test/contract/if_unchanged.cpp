@@ -120,7 +120,8 @@ TEMPLATE_LIST_TEST_CASE("a version that never was is a conflict", "[contract]", 
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         const auto made = co_await store->save(state);
-        for (const std::int64_t version : {std::int64_t{-1}, made.version - 1, made.version + 1, INT64_MAX, INT64_MIN}) {
+        for (const std::int64_t version :
+             {std::int64_t{-1}, made.version - 1, made.version + 1, INT64_MAX, INT64_MIN}) {
             state.version = version;
             const auto result = co_await store->save(state, if_unchanged, as_result);
             CHECK(require_failure(result, errc::conflict).current_version() == made.version);
@@ -152,7 +153,8 @@ TEMPLATE_LIST_TEST_CASE("of many creators at once one wins", "[contract]", every
     }
     store.run_until([&] { return done == creators; });
     CHECK(winners == 1);
-    for (const auto seen : seen_by_losers) CHECK(seen == winner);
+    for (const auto seen : seen_by_losers)
+        CHECK(seen == winner);
     store.run([&]() -> asio::awaitable<void> {
         const auto loaded = co_await store->load("a", "s");
         REQUIRE(loaded.has_value());

@@ -37,8 +37,8 @@ void save_many(store_under_test<Kind>& store, const std::string& agent, int coun
 }
 
 /// Every session of `agent`, fetched `limit` at a time.
-asio::awaitable<std::vector<session_info>> all_pages(pgstate::state_store& store, std::string agent, std::size_t limit,
-                                                     std::size_t& pages) {
+asio::awaitable<std::vector<session_info>> all_pages(pgstate::state_store& store, std::string agent,
+                                                     std::size_t limit, std::size_t& pages) {
     std::vector<session_info> all;
     list_options options(limit);
     for (pages = 0;;) {
@@ -74,9 +74,12 @@ TEMPLATE_LIST_TEST_CASE("list shows an agent's sessions, the latest first", "[co
         const auto page = co_await store->list("a");
         REQUIRE(page.size() == 3);
         CHECK(page.next.empty());
-        CHECK(page.sessions[0] == session_info{"one", updated.version, saves[0].created_at, updated.updated_at});
-        CHECK(page.sessions[1] == session_info{"three", saves[2].version, saves[2].created_at, saves[2].updated_at});
-        CHECK(page.sessions[2] == session_info{"two", saves[1].version, saves[1].created_at, saves[1].updated_at});
+        CHECK(page.sessions[0] ==
+              session_info{"one", updated.version, saves[0].created_at, updated.updated_at});
+        CHECK(page.sessions[1] ==
+              session_info{"three", saves[2].version, saves[2].created_at, saves[2].updated_at});
+        CHECK(page.sessions[2] ==
+              session_info{"two", saves[1].version, saves[1].created_at, saves[1].updated_at});
 
         const auto nothing = co_await store->list("nobody");
         CHECK(nothing.empty());
@@ -96,16 +99,19 @@ TEMPLATE_LIST_TEST_CASE("paging skips nothing and repeats nothing", "[contract]"
         REQUIRE(all.size() == count);
         CHECK(std::is_sorted(all.begin(), all.end(), newest_first));
         std::set<std::string> names;
-        for (const auto& session : all) names.insert(session.session_id);
+        for (const auto& session : all)
+            names.insert(session.session_id);
         CHECK(names.size() == count);
         CHECK(pages == (count + limit - 1) / limit); // no empty page at the end
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("sessions of one moment stand in descending order of their bytes", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("sessions of one moment stand in descending order of their bytes", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     // In a language's collation these stand otherwise.
-    const std::vector<std::string> sessions = {"a", "B", "é", "Z", "_", "aa", "A", "ä", "b-1", "b1", "日", "10", "9"};
+    const std::vector<std::string> sessions = {"a", "B",   "é",  "Z",  "_",  "aa", "A",
+                                               "ä", "b-1", "b1", "日", "10", "9"};
     int done = 0;
     for (const auto& session : sessions) {
         const agent_state state("a", session);
@@ -123,7 +129,8 @@ TEMPLATE_LIST_TEST_CASE("sessions of one moment stand in descending order of the
     CHECK(std::is_sorted(at_once.begin(), at_once.end(), newest_first));
 }
 
-TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and go", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and go", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     save_many(store, "a", 20);
     store.run([&]() -> asio::awaitable<void> {
@@ -138,8 +145,10 @@ TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and
         CHECK(second.size() == 10);
         CHECK(second.next.empty());
         std::set<std::string> names;
-        for (const auto& s : first) names.insert(s.session_id);
-        for (const auto& s : second) names.insert(s.session_id);
+        for (const auto& s : first)
+            names.insert(s.session_id);
+        for (const auto& s : second)
+            names.insert(s.session_id);
         CHECK(names.size() == 20);
         CHECK_FALSE(names.contains("newcomer"));
     });
@@ -148,7 +157,8 @@ TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and
 TEMPLATE_LIST_TEST_CASE("a limit out of range is refused", "[contract]", every_kind) {
     store_under_test<TestType> store;
     store.run([&]() -> asio::awaitable<void> {
-        for (const std::size_t limit : {std::size_t{0}, list_options::max_limit + 1, static_cast<std::size_t>(-1)}) {
+        for (const std::size_t limit :
+             {std::size_t{0}, list_options::max_limit + 1, static_cast<std::size_t>(-1)}) {
             const list_options options(limit);
             const auto page = co_await store->list("a", options, as_result);
             CHECK(names(require_failure(page, errc::invalid_argument), "limit"));
@@ -159,7 +169,8 @@ TEMPLATE_LIST_TEST_CASE("a limit out of range is refused", "[contract]", every_k
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refused", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refused", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     save_many(store, "a", 3);
     save_many(store, "b", 3);
@@ -169,8 +180,9 @@ TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refu
         const std::string good = first_page.next;
         REQUIRE_FALSE(good.empty());
 
-        std::vector<std::string> bad = {"x", "!", "not a cursor", std::string(5000, 'A'), good + "A", good + good,
-                                        " " + good, std::string("nul\0", 4), "\xff"};
+        std::vector<std::string> bad = {"x",        "!",         "not a cursor", std::string(5000, 'A'),
+                                        good + "A", good + good, " " + good,     std::string("nul\0", 4),
+                                        "\xff"};
         for (std::size_t i = 0; i < good.size(); ++i) {
             std::string changed = good;
             changed[i] = changed[i] == 'A' ? 'B' : 'A';

@@ -60,10 +60,12 @@ TEMPLATE_LIST_TEST_CASE("saves of one key take effect in the order of the calls"
     store_under_test<TestType> store;
     starter start{*store};
     std::vector<std::int64_t> versions;
-    for (int i = 1; i <= 50; ++i) start.save("s", i, &versions);
+    for (int i = 1; i <= 50; ++i)
+        start.save("s", i, &versions);
     start.load("s", 50);
     store.run_until([&] { return start.outstanding == 0; });
-    for (std::size_t i = 1; i < versions.size(); ++i) CHECK(versions[i] > versions[i - 1]);
+    for (std::size_t i = 1; i < versions.size(); ++i)
+        CHECK(versions[i] > versions[i - 1]);
 }
 
 TEMPLATE_LIST_TEST_CASE("a load sees the saves before it and none after", "[contract]", every_kind) {
@@ -111,6 +113,7 @@ TEMPLATE_LIST_TEST_CASE("many keys at once keep each its order", "[contract]", e
         }
     }
     store.run_until([&] { return start.outstanding == 0; });
-    for (const auto& [session, value] : expected) start.load(session, value);
+    for (const auto& [session, value] : expected)
+        start.load(session, value);
     store.run_until([&] { return start.outstanding == 0; });
 }

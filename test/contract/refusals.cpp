@@ -64,7 +64,8 @@ TEMPLATE_LIST_TEST_CASE("bad ids are refused by name", "[contract]", every_kind)
 TEMPLATE_LIST_TEST_CASE("the longest key is saved, and one byte more is refused", "[contract]", every_kind) {
     store_under_test<TestType> store;
     store.run([&]() -> asio::awaitable<void> {
-        for (const std::size_t part : {std::size_t{1}, pgstate::max_key_bytes / 2, pgstate::max_key_bytes - 1}) {
+        for (const std::size_t part :
+             {std::size_t{1}, pgstate::max_key_bytes / 2, pgstate::max_key_bytes - 1}) {
             // Hard to compress: the index must hold it as it is.
             std::string text;
             for (unsigned x = 1; text.size() < pgstate::max_key_bytes; x = x * 1664525u + 1013904223u)
@@ -81,14 +82,21 @@ TEMPLATE_LIST_TEST_CASE("the longest key is saved, and one byte more is refused"
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("text that PostgreSQL cannot hold is refused wherever it stands", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("text that PostgreSQL cannot hold is refused wherever it stands", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     using edit = std::function<void(agent_state&, const std::string&)>;
     const std::vector<std::pair<std::string, edit>> places = {
         {"data", [](agent_state& s, const std::string& t) { s.data["x"] = t; }},
         {"data", [](agent_state& s, const std::string& t) { s.data[t] = 1; }},
-        {"data", [](agent_state& s, const std::string& t) { s.data["x"] = {1, {{"y", {2, t}}}}; }},
-        {"context", [](agent_state& s, const std::string& t) { s.context["x"] = {{t, nullptr}}; }},
+        {"data",
+         [](agent_state& s, const std::string& t) {
+             s.data["x"] = {1, {{"y", {2, t}}}};
+         }},
+        {"context",
+         [](agent_state& s, const std::string& t) {
+             s.context["x"] = {{t, nullptr}};
+         }},
         {"context", [](agent_state& s, const std::string& t) { s.context["x"] = t; }},
         {"history[1].role", [](agent_state& s, const std::string& t) { s.history[1].role = t; }},
         {"history[1].content", [](agent_state& s, const std::string& t) { s.history[1].content = t; }},
@@ -131,8 +139,8 @@ TEMPLATE_LIST_TEST_CASE("numbers that JSON does not have are refused", "[contrac
 TEMPLATE_LIST_TEST_CASE("extra cannot stand in for a known member", "[contract]", every_kind) {
     store_under_test<TestType> store;
     store.run([&]() -> asio::awaitable<void> {
-        for (const char* name : {"agent_id", "session_id", "version", "data", "history", "context", "created_at",
-                                 "updated_at"}) {
+        for (const char* name : {"agent_id", "session_id", "version", "data", "history", "context",
+                                 "created_at", "updated_at"}) {
             agent_state state("a", "s");
             state.extra[name] = "x";
             const auto saved = co_await store->save(state, as_result);
@@ -178,11 +186,13 @@ TEMPLATE_LIST_TEST_CASE("a negative time-out is refused", "[contract]", every_ki
         check_refused(require_failure(listed, errc::invalid_argument), "list", "timeout");
         const auto counted = co_await store->count(pgstate::count_options{negative}, as_result);
         check_refused(require_failure(counted, errc::invalid_argument), "count", "timeout");
-        const auto done = co_await store->transaction([](pgstate::transaction&) { FAIL("called"); },
-                                                      pgstate::transaction_options{.timeout = negative}, as_result);
+        const auto done =
+            co_await store->transaction([](pgstate::transaction&) { FAIL("called"); },
+                                        pgstate::transaction_options{.timeout = negative}, as_result);
         check_refused(require_failure(done, errc::invalid_argument), "transaction", "timeout");
-        const auto retried = co_await store->transaction([](pgstate::transaction&) { FAIL("called"); },
-                                                         pgstate::transaction_options{.max_retries = -1}, as_result);
+        const auto retried =
+            co_await store->transaction([](pgstate::transaction&) { FAIL("called"); },
+                                        pgstate::transaction_options{.max_retries = -1}, as_result);
         check_refused(require_failure(retried, errc::invalid_argument), "transaction", "max_retries");
         co_await check_count(*store, 0);
     });

@@ -88,11 +88,29 @@ TEMPLATE_LIST_TEST_CASE("64-bit integers keep their value and doubles every bit"
                                    std::numeric_limits<std::uint64_t>::max(),
                                    std::uint64_t{9223372036854775808u},
                                    9007199254740993};
-    boost::json::array doubles = {1.0,    -1.0,   0.0,    0.1,    -0.3,      1.0 / 3,
-                                  1e15,   1e16,   1e21,   1e22,   1e23,      1.7976931348623157e308,
-                                  5e-324, 1e-7,   2.5e-8, 1e300,  4503599627370496.5,
-                                  9007199254740992.0,     9223372036854775808.0,      18446744073709551616.0,
-                                  18446744073709549568.0, 36893488147419103232.0,     2.2250738585072014e-308,
+    boost::json::array doubles = {1.0,
+                                  -1.0,
+                                  0.0,
+                                  0.1,
+                                  -0.3,
+                                  1.0 / 3,
+                                  1e15,
+                                  1e16,
+                                  1e21,
+                                  1e22,
+                                  1e23,
+                                  1.7976931348623157e308,
+                                  5e-324,
+                                  1e-7,
+                                  2.5e-8,
+                                  1e300,
+                                  4503599627370496.5,
+                                  9007199254740992.0,
+                                  9223372036854775808.0,
+                                  18446744073709551616.0,
+                                  18446744073709549568.0,
+                                  36893488147419103232.0,
+                                  2.2250738585072014e-308,
                                   123456789012345680.0};
     std::mt19937_64 random(20240607);
     while (doubles.size() < 2000) {
@@ -136,11 +154,13 @@ TEMPLATE_LIST_TEST_CASE("a state of two megabytes comes back whole", "[contract]
     store_under_test<TestType> store;
     agent_state state("a", "s");
     std::string text;
-    while (text.size() < (std::size_t{1} << 20)) text += "line \"" + std::to_string(text.size()) + "\" – ü 🤖\n";
+    while (text.size() < (std::size_t{1} << 20))
+        text += "line \"" + std::to_string(text.size()) + "\" – ü 🤖\n";
     state.data["text"] = text;
     for (int i = 0; i < 10'000; ++i)
-        state.history.emplace_back(i % 2 ? "assistant" : "user", "message number " + std::to_string(i) +
-                                                                     " with some more words to be a real one");
+        state.history.emplace_back(i % 2 ? "assistant" : "user",
+                                   "message number " + std::to_string(i) +
+                                       " with some more words to be a real one");
     store.run([&]() -> asio::awaitable<void> {
         co_await store->save(state);
         const auto loaded = co_await store->load("a", "s");

@@ -71,10 +71,13 @@ TEMPLATE_LIST_TEST_CASE("a transaction gives its function's result", "[contract]
     store.run([&]() -> asio::awaitable<void> {
         const int number = co_await store->transaction([](transaction&) { return 42; });
         CHECK(number == 42);
-        const std::string text = co_await store->transaction([](transaction&) { return std::string(100, 'x'); });
+        const std::string text =
+            co_await store->transaction([](transaction&) { return std::string(100, 'x'); });
         CHECK(text == std::string(100, 'x'));
         // Named: g++ 12 destroys a temporary closure with such captures twice where it meets co_await.
-        auto move_only = [value = std::make_unique<int>(7)](transaction&) mutable { return std::move(value); };
+        auto move_only = [value = std::make_unique<int>(7)](transaction&) mutable {
+            return std::move(value);
+        };
         const auto owned = co_await store->transaction(std::move(move_only));
         REQUIRE(owned);
         CHECK(*owned == 7);
@@ -137,7 +140,8 @@ TEMPLATE_LIST_TEST_CASE("what a function throws comes back as itself", "[contrac
         CHECK_THROWS_AS(std::rethrow_exception(wrapped.cause()), int);
         const auto system = co_await store->transaction(
             [](transaction&) {
-                throw boost::system::system_error(make_error_code(boost::system::errc::no_such_file_or_directory));
+                throw boost::system::system_error(
+                    make_error_code(boost::system::errc::no_such_file_or_directory));
             },
             as_result);
         CHECK(require_failure(system, errc::callback_failed).cause());
@@ -176,7 +180,8 @@ TEMPLATE_LIST_TEST_CASE("a conflict within a transaction rolls it back", "[contr
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a conflict that the function handles does not end the transaction", "[contract]", every_kind) {
+TEMPLATE_LIST_TEST_CASE("a conflict that the function handles does not end the transaction", "[contract]",
+                        every_kind) {
     store_under_test<TestType> store;
     store.run([&]() -> asio::awaitable<void> {
         const agent_state state("a", "s");
@@ -229,7 +234,8 @@ TEMPLATE_LIST_TEST_CASE("a read-modify-write in transactions loses no update", "
                 state.data["n"] = before + 1;
                 tx.save(state);
             },
-            options, [&done](std::exception_ptr failure) {
+            options,
+            [&done](std::exception_ptr failure) {
                 CHECK_FALSE(failure);
                 ++done;
             });

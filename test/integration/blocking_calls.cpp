@@ -98,7 +98,8 @@ int getaddrinfo(const char* node, const char* service, const addrinfo* hints, ad
 namespace pgstate_test {
 
 no_blocking_here::no_blocking_here() {
-    if (!offences) offences = new std::vector<std::string>; // read by calls that come as late as the thread's end
+    if (!offences)
+        offences = new std::vector<std::string>; // read by calls that come as late as the thread's end
     offences->clear();
     watched = true;
 }

@@ -1,7 +1,6 @@
 #include "integration/store_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +16,8 @@ namespace {
 pgstate::error open_fails(const pgstate::config& settings, errc code = errc::unavailable) {
     asio::io_context context;
     return run(context, [&]() -> asio::awaitable<pgstate::error> {
-        const auto opened = co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
+        const auto opened =
+            co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
         co_return require_failure(opened, code);
     });
 }
@@ -60,8 +60,8 @@ TEST_CASE("several hosts are tried in turn", "[connect]") {
     const auto socket = server().socket_directory().string();
     const auto port = std::to_string(server().port());
     asio::io_context context;
-    const auto settings =
-        config_for("host=127.0.0.1," + socket + " port=1," + port + " user=postgres dbname=" + fresh_database_name());
+    const auto settings = config_for("host=127.0.0.1," + socket + " port=1," + port +
+                                     " user=postgres dbname=" + fresh_database_name());
     run(context, [&]() -> asio::awaitable<void> {
         auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         const auto count = co_await store.count();
@@ -71,11 +71,13 @@ TEST_CASE("several hosts are tried in turn", "[connect]") {
 }
 
 TEST_CASE("what libpq does not know is refused before anything is connected to", "[connect]") {
-    const auto failure = open_fails(config_for("host=h no_such_option=1 password=hunter2"), errc::invalid_argument);
+    const auto failure =
+        open_fails(config_for("host=h no_such_option=1 password=hunter2"), errc::invalid_argument);
     CHECK(contains(failure.what(), "no_such_option"));
     CHECK_FALSE(contains(failure.what(), "hunter2"));
     CHECK(contains(open_fails(config_for(""), errc::invalid_argument).what(), "connection_string"));
-    CHECK(contains(open_fails(config_for("host=h pool_max_cons=3"), errc::invalid_argument).what(), "pool_max_cons"));
+    CHECK(contains(open_fails(config_for("host=h pool_max_cons=3"), errc::invalid_argument).what(),
+                   "pool_max_cons"));
 }
 
 TEST_CASE("sixteen processes open an empty database at once", "[connect]") {

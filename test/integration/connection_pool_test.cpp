@@ -162,7 +162,8 @@ TEST_CASE("callers are served in the order in which they came", "[pool]") {
     connection_pool pool(context.get_executor(), settings);
     std::vector<int> served;
     for (int i = 0; i < 20; ++i)
-        pool.with_connection([&served, i](pqxx::connection&) { served.push_back(i); }, [](std::exception_ptr) {});
+        pool.with_connection([&served, i](pqxx::connection&) { served.push_back(i); },
+                             [](std::exception_ptr) {});
     run_until(context, [&] { return served.size() == 20; });
     CHECK(std::is_sorted(served.begin(), served.end()));
     run(context, [&]() -> asio::awaitable<void> { co_await pool.close(); });

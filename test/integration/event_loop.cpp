@@ -7,6 +7,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
@@ -86,14 +87,16 @@ TEST_CASE("no operation blocks the event loop's thread", "[event_loop]") {
         co_await store.count("agent");
         co_await store.health_check();
         co_await store.transaction([&](pgstate::transaction& tx) { tx.save(state); });
-        co_await store.pool().with_connection([](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); });
+        co_await store.pool().with_connection(
+            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); });
         store.pool().reset();
         co_await store.erase("agent", "session");
         co_await store.close();
 
         auto broken = settings;
         broken.connection_string = "postgresql://localhost:1/none";
-        const auto refused = co_await pgstate::postgres_store::open(context.get_executor(), broken, as_result);
+        const auto refused =
+            co_await pgstate::postgres_store::open(context.get_executor(), broken, as_result);
         CHECK(refused.has_error());
     });
     CHECK(no_blocking_here::seen() == std::vector<std::string>());
@@ -103,11 +106,13 @@ TEST_CASE("the beat goes on while a server that never answers is connected to", 
     // Takes connections, which the kernel does for it, and says nothing.
     asio::io_context silent;
     asio::ip::tcp::acceptor black_hole(silent, {asio::ip::address_v4::loopback(), 0});
-    auto settings = config_for("postgresql://u@127.0.0.1:" + std::to_string(black_hole.local_endpoint().port()) + "/d");
+    auto settings =
+        config_for("postgresql://u@127.0.0.1:" + std::to_string(black_hole.local_endpoint().port()) + "/d");
     settings.pool.connect_timeout = 300ms;
     const auto begin = clock_type::now();
     const auto pause = longest_pause([&](asio::io_context& context) -> asio::awaitable<void> {
-        const auto opened = co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
+        const auto opened =
+            co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
         CHECK(require_failure(opened, pgstate::errc::unavailable).operation() == "open");
     });
     CHECK(clock_type::now() - begin < 10s);
@@ -120,7 +125,8 @@ TEST_CASE("the beat goes on while the resolver is slow, and the time-out holds",
     settings.operation_timeout = 400ms;
     const auto begin = clock_type::now();
     const auto pause = longest_pause([&](asio::io_context& context) -> asio::awaitable<void> {
-        const auto opened = co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
+        const auto opened =
+            co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
         CHECK(opened.has_error());
     });
     CHECK(clock_type::now() - begin < 10s);

@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
@@ -65,7 +66,8 @@ TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]"
     asio::cancellation_signal cancel;
     outcome<pgstate::saved> cancelled;
     outcome<pgstate::saved> other;
-    f.store.save(state_of(1, "cancelled"), as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
+    f.store.save(state_of(1, "cancelled"),
+                 as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
     f.store.save(state_of(2, "other"), as_result(other.handler()));
     f.context.poll();
     cancel.emit(asio::cancellation_type::terminal);
@@ -76,7 +78,8 @@ TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]"
     release->set_value();
     run_until(f.context, [&] { return other.calls == 1 && holder.calls == 1; });
     CHECK(other.value->has_value());
-    const auto left = run(f.context, [&]() -> asio::awaitable<std::int64_t> { co_return co_await f.store.count(); });
+    const auto left =
+        run(f.context, [&]() -> asio::awaitable<std::int64_t> { co_return co_await f.store.count(); });
     CHECK(left == 1);
     CHECK(cancelled.calls == 1);
 }
@@ -93,19 +96,23 @@ TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[ca
     asio::cancellation_signal cancel;
     outcome<pgstate::saved> cancelled;
     std::vector<std::unique_ptr<outcome<pgstate::saved>>> others;
-    f.store.save(state_of(1, "s0"), as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
+    f.store.save(state_of(1, "s0"),
+                 as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
     for (int i = 1; i < 64; ++i) {
         others.push_back(std::make_unique<outcome<pgstate::saved>>());
         f.store.save(state_of(i, "s" + std::to_string(i)), as_result(others.back()->handler()));
     }
-    run(f.context, [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
     cancel.emit(asio::cancellation_type::terminal);
     run_until(f.context, [&] { return cancelled.calls == 1; });
     CHECK(cancelled.value->error().code() == asio::error::operation_aborted);
 
     lock.let_go();
-    run_until(f.context, [&] { return std::ranges::all_of(others, [](auto& each) { return each->calls == 1; }); });
-    for (const auto& each : others) CHECK(each->value->has_value());
+    run_until(f.context,
+              [&] { return std::ranges::all_of(others, [](auto& each) { return each->calls == 1; }); });
+    for (const auto& each : others)
+        CHECK(each->value->has_value());
     CHECK(cancelled.calls == 1);
 }
 
@@ -146,7 +153,8 @@ TEST_CASE("a pool whose connections are all held says so", "[time-out]") {
         CHECK(std::string_view(failure.what()).find("pool_max_conns") != std::string_view::npos);
         pgstate::acquire_options options;
         options.timeout = 100ms;
-        const auto none = co_await f.store.pool().with_connection([](pqxx::connection&) {}, options, as_result);
+        const auto none =
+            co_await f.store.pool().with_connection([](pqxx::connection&) {}, options, as_result);
         require_failure(none, errc::pool_exhausted);
     });
     release->set_value();
@@ -164,7 +172,8 @@ TEST_CASE("a write whose connection is lost has an unknown outcome, and is not s
     pqxx::connection observer(f.database);
     outcome<pgstate::saved> lost;
     f.store.save(state_of(1), as_result(lost.handler()));
-    run(f.context, [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
     pqxx::nontransaction(observer).exec(terminate_the_waiting_one());
     run_until(f.context, [&] { return lost.calls == 1; });
     CHECK(lost.value->error() == errc::outcome_unknown);
@@ -188,7 +197,8 @@ TEST_CASE("a read whose connection is lost is made again", "[faults]") {
     pqxx::connection observer(f.database);
     outcome<std::optional<agent_state>> loaded;
     f.store.load("a", "s", as_result(loaded.handler()));
-    run(f.context, [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
     pqxx::nontransaction(observer).exec(terminate_the_waiting_one());
     table_lock.abort();
     run_until(f.context, [&] { return loaded.calls == 1; });
@@ -242,7 +252,8 @@ TEST_CASE("a row that is no agent state is named, and its neighbours load", "[fa
     CHECK(bad.value->error() == errc::corrupt_state);
     CHECK(what.find("bad") != std::string_view::npos);
     CHECK(what.find("canary") == std::string_view::npos);
-    for (const auto& each : loads) CHECK(each->value->value().has_value());
+    for (const auto& each : loads)
+        CHECK(each->value->value().has_value());
 }
 
 TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
@@ -254,7 +265,8 @@ TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
         saves.push_back(std::make_unique<outcome<pgstate::saved>>());
         f.store.save(state_of(i, "s" + std::to_string(i)), as_result(saves.back()->handler()));
     }
-    run_until(f.context, [&] { return std::ranges::all_of(saves, [](auto& each) { return each->calls == 1; }); });
+    run_until(f.context,
+              [&] { return std::ranges::all_of(saves, [](auto& each) { return each->calls == 1; }); });
     for (std::size_t i = 0; i < saves.size(); ++i) {
         if (i == 5)
             CHECK(saves[i]->value->error() == pgstate::sqlstate::check_violation);
@@ -320,7 +332,8 @@ TEST_CASE("a store that is destroyed completes what it still had", "[faults]") {
     outcome<pgstate::saved> queued;
     f.store.save(state_of(1), as_result(sent.handler()));
     f.store.save(state_of(2), as_result(queued.handler()));
-    run(f.context, [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
     f.store = pgstate::postgres_store();
     run_until(f.context, [&] { return sent.calls == 1 && queued.calls == 1; });
     CHECK(sent.value->error() == errc::closed);
@@ -336,7 +349,8 @@ TEST_CASE("an event loop that is destroyed with operations in it takes them alon
         run(context, [&]() -> asio::awaitable<void> {
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         });
-        for (int i = 0; i < 50; ++i) store.save(state_of(i), [&](std::exception_ptr, pgstate::saved) { ++calls; });
+        for (int i = 0; i < 50; ++i)
+            store.save(state_of(i), [&](std::exception_ptr, pgstate::saved) { ++calls; });
         context.run_one();
         context.run_one();
     }

@@ -7,6 +7,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
 #include <pqxx/transaction>

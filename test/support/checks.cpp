@@ -18,13 +18,15 @@ awaitable<void> check_missing(pgstate::state_store& store, std::string agent, st
     CHECK_FALSE(found.has_value());
 }
 
-awaitable<void> check_erase(pgstate::state_store& store, std::string agent, std::string session, bool expected) {
+awaitable<void> check_erase(pgstate::state_store& store, std::string agent, std::string session,
+                            bool expected) {
     const bool erased = co_await store.erase(agent, session);
     INFO("agent " << agent << ", session " << session);
     CHECK(erased == expected);
 }
 
-awaitable<void> check_count(pgstate::state_store& store, std::int64_t expected, std::optional<std::string> agent) {
+awaitable<void> check_count(pgstate::state_store& store, std::int64_t expected,
+                            std::optional<std::string> agent) {
     std::int64_t total = 0;
     if (agent)
         total = co_await store.count(*agent);

@@ -14,8 +14,10 @@ namespace pgstate_test {
 // Catch2's macros take no co_await: these look first and check then.
 
 /// That there is, or is not, a state under the key.
-boost::asio::awaitable<void> check_exists(pgstate::state_store& store, std::string agent, std::string session);
-boost::asio::awaitable<void> check_missing(pgstate::state_store& store, std::string agent, std::string session);
+boost::asio::awaitable<void> check_exists(pgstate::state_store& store, std::string agent,
+                                          std::string session);
+boost::asio::awaitable<void> check_missing(pgstate::state_store& store, std::string agent,
+                                           std::string session);
 
 /// That an erase says `expected`.
 boost::asio::awaitable<void> check_erase(pgstate::state_store& store, std::string agent, std::string session,

@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
@@ -31,8 +32,9 @@ void run_until(asio::io_context& context, Predicate done) {
     context.restart();
     while (!done()) {
         if (context.run_one_until(deadline) == 0 && !done())
-            throw std::runtime_error(context.stopped() ? "the io_context ran out of work before the operation completed"
-                                                       : "the operation did not complete in time");
+            throw std::runtime_error(context.stopped()
+                                         ? "the io_context ran out of work before the operation completed"
+                                         : "the operation did not complete in time");
     }
 }
 

@@ -22,12 +22,14 @@ pgstate::agent_state full_state(const std::string& agent, const std::string& ses
                   {"list", {1, "two", 3.0, {4, {{"five", 6}}}, boost::json::array{}, boost::json::object{}}}};
     state.context = {{"user", "john"}, {"goal", {{"topic", "letters"}, {"step", 2}}}};
     state.extra = {{"tenant", "acme"}, {"flags", {1, 2, 3}}, {"none", nullptr}, {"weight", 1.5}};
-    const pgstate::timestamp start = std::chrono::sys_days(std::chrono::year(2024) / 2 / 29) + 23h + 59min + 59s;
+    const pgstate::timestamp start =
+        std::chrono::sys_days(std::chrono::year(2024) / 2 / 29) + 23h + 59min + 59s;
     state.history.emplace_back("user", "Hello, \"world\"\n\ttabbed \\ back", start + 123456us);
     state.history.emplace_back("assistant", "", start + 500ms);
     state.history.back().metadata = {{"model", "m"}, {"tokens", 12}, {"nested", {{"a", {1, 2}}}}};
     state.history.back().extra = {{"tool_calls", {{{"id", "x"}}}}, {"score", 2.25}, {"null", nullptr}};
-    state.history.emplace_back("tool", "text", std::chrono::sys_days(std::chrono::year(1) / 1 / 1)); // Go's zero time
+    state.history.emplace_back("tool", "text",
+                               std::chrono::sys_days(std::chrono::year(1) / 1 / 1)); // Go's zero time
     return state;
 }
 
@@ -52,8 +54,8 @@ std::vector<std::string> many_texts() {
         "ไทย",
         "Tiếng Việt",
         "👩‍👩‍👧‍👦 🇩🇪 🤖",
-        "a\u0301 and \u00e1",                  // decomposed and composed
-        "\u2028 and \u2029",                   // what JavaScript once could not
+        "a\u0301 and \u00e1", // decomposed and composed
+        "\u2028 and \u2029",  // what JavaScript once could not
         "\ufeff byte order mark",
         "\uffff \ue000 \U0010ffff \U00010000", // the edges of the planes
         "\x7f delete",
@@ -63,7 +65,8 @@ std::vector<std::string> many_texts() {
         "$1 %s {0} {} \\x00",
     };
     std::string controls;
-    for (char c = 1; c < 0x20; ++c) controls += c;
+    for (char c = 1; c < 0x20; ++c)
+        controls += c;
     texts.push_back(controls);
     texts.push_back(std::string(10'000, 'x') + "ü");
     return texts;
@@ -84,16 +87,16 @@ std::vector<std::string> bad_texts() {
         "nul \0 inside"s,
         "\0"s,
         "a nul far behind the front, after two words of eight \0"s,
-        "\xED\xA0\x80"s,         // a lone high surrogate
+        "\xED\xA0\x80"s,                  // a lone high surrogate
         "pair \xED\xA0\xBD\xED\xB0\x80"s, // a pair of surrogates, each encoded by itself
-        "\xC0\x80"s,             // NUL in two bytes
+        "\xC0\x80"s,                      // NUL in two bytes
         "\xC1\xBF"s,
         "\xE0\x9F\xBF"s,         // overlong
         "\xF0\x8F\xBF\xBF"s,     // overlong
         "\xF4\x90\x80\x80"s,     // above U+10FFFF
         "\xF8\x88\x80\x80\x80"s, // five bytes
         "\xFF"s,
-        "\x80"s,                 // a continuation by itself
+        "\x80"s, // a continuation by itself
         "plain text and then \xBF"s,
         "cut off \xE2\x82"s,
         "cut off \xF0\x9F\xA4"s,

@@ -104,7 +104,8 @@ TEST_CASE("a lost or outdated prepared statement is prepared anew, once", "[retr
 }
 
 TEST_CASE("of several operations each is tried alone; one alone fails", "[retry]") {
-    for (const std::string_view sqlstate : {"23514", "22P05", "42P01", "42501", "57014", "53300", "57P01", ""})
+    for (const std::string_view sqlstate :
+         {"23514", "22P05", "42P01", "42501", "57014", "53300", "57P01", ""})
         for (const bool write : {false, true})
             check({
                 {sqlstate, false, write, 1, 1, verdict::fail},

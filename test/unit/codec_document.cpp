@@ -6,6 +6,7 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
@@ -34,7 +35,8 @@ pgstate::error refusal(const std::string& document) {
 
 std::vector<std::string> member_names(const boost::json::object& object) {
     std::vector<std::string> names;
-    for (const auto& member : object) names.emplace_back(member.key().data(), member.key().size());
+    for (const auto& member : object)
+        names.emplace_back(member.key().data(), member.key().size());
     return names;
 }
 
@@ -73,8 +75,8 @@ TEST_CASE("the document is the Go SDK's, member for member", "[codec]") {
 TEST_CASE("an empty state has every member of a document, and times of now", "[codec]") {
     const auto before = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     const auto object = boost::json::parse(encode(agent_state("a", "s"))).as_object();
-    CHECK(member_names(object) == std::vector<std::string>{"agent_id", "session_id", "version", "data", "history",
-                                                           "context", "created_at", "updated_at"});
+    CHECK(member_names(object) == std::vector<std::string>{"agent_id", "session_id", "version", "data",
+                                                           "history", "context", "created_at", "updated_at"});
     CHECK(object.at("data").as_object().empty());
     CHECK(object.at("context").as_object().empty());
     CHECK(object.at("history").as_array().empty());
@@ -103,10 +105,11 @@ TEST_CASE("a document gives its state back, the columns first", "[codec]") {
 
 TEST_CASE("the order of members does not matter", "[codec]") {
     // As jsonb gives them back: shorter names first, and with spaces.
-    const auto loaded = load(R"({"data": {"x": 1}, "extra1": [1], "context": {}, "history": [{"role": "user",)"
-                             R"( "content": "hi", "metadata": {"m": null}, "timestamp": "1970-01-01T00:00:00.25Z"}],)"
-                             R"( "version": 1, "agent_id": "z", "created_at": "1970-01-01T00:00:00Z",)"
-                             R"( "session_id": "z", "updated_at": "1970-01-01T00:00:00Z"})");
+    const auto loaded =
+        load(R"({"data": {"x": 1}, "extra1": [1], "context": {}, "history": [{"role": "user",)"
+             R"( "content": "hi", "metadata": {"m": null}, "timestamp": "1970-01-01T00:00:00.25Z"}],)"
+             R"( "version": 1, "agent_id": "z", "created_at": "1970-01-01T00:00:00Z",)"
+             R"( "session_id": "z", "updated_at": "1970-01-01T00:00:00Z"})");
     CHECK(loaded.data.at("x") == 1);
     REQUIRE(loaded.history.size() == 1);
     CHECK(loaded.history[0].role == "user");
@@ -124,15 +127,17 @@ TEST_CASE("absent members and Go's nulls are empty", "[codec]") {
         INFO(document);
         CHECK(contents_of(load(document)) == agent_state("a", "s"));
     }
-    const auto loaded = load(R"({"history":[{},{"role":null,"content":null,"timestamp":null,"metadata":null}]})");
+    const auto loaded =
+        load(R"({"history":[{},{"role":null,"content":null,"timestamp":null,"metadata":null}]})");
     REQUIRE(loaded.history.size() == 2);
     CHECK(loaded.history[0] == pgstate::agent_message());
     CHECK(loaded.history[1] == pgstate::agent_message());
 }
 
 TEST_CASE("of a repeated member the last counts", "[codec]") {
-    const auto loaded = load(R"({"data":{"x":1},"history":[{"role":"a","role":"b"},{}],"data":{"y":{"z":1,"z":2}},)"
-                             R"("history":[{"role":"c"}],"more":1,"more":2})");
+    const auto loaded =
+        load(R"({"data":{"x":1},"history":[{"role":"a","role":"b"},{}],"data":{"y":{"z":1,"z":2}},)"
+             R"("history":[{"role":"c"}],"more":1,"more":2})");
     CHECK(loaded.data == boost::json::object{{"y", {{"z", 2}}}});
     REQUIRE(loaded.history.size() == 1);
     CHECK(loaded.history[0].role == "c");
@@ -251,8 +256,7 @@ TEST_CASE("nesting has one limit for saving and loading", "[codec]") {
         CHECK(error == errc::invalid_argument);
         CHECK(names(error, "512"));
     }
-    const auto too_deep =
-        refusal("{\"x\":" + std::string(600, '[') + std::string(600, ']') + "}");
+    const auto too_deep = refusal("{\"x\":" + std::string(600, '[') + std::string(600, ']') + "}");
     CHECK(too_deep == errc::corrupt_state);
     CHECK(names(too_deep, "512"));
 }
@@ -265,8 +269,7 @@ TEST_CASE("a state that is refused is kept as a failure", "[codec]") {
     CHECK(good.agent_id == "a");
     CHECK(good.session_id == "s");
     CHECK(good.version == 5);
-    CHECK(good.document == encode(state).substr(0, good.document.find("\"created_at\"")) +
-                               good.document.substr(good.document.find("\"created_at\"")));
+    CHECK(contents_of(load(good.document)) == contents_of(state));
 
     state.data["x"] = "\xff";
     const pgstate::detail::encoded_state bad(state);

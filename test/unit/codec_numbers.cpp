@@ -4,6 +4,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <bit>
@@ -28,7 +29,9 @@ std::string written(double value) {
 
 /// The value that a number in a document gives.
 boost::json::value loaded(const std::string& literal) {
-    return pgstate::store::decode("a", "s", "{\"data\":{\"x\":[" + literal + "]}}", 1, {}, {}).data.at("x").at(0);
+    return pgstate::store::decode("a", "s", "{\"data\":{\"x\":[" + literal + "]}}", 1, {}, {})
+        .data.at("x")
+        .at(0);
 }
 
 /// A JSON number as jsonb shows it: all digits, no exponent.
@@ -46,7 +49,8 @@ std::string as_jsonb(const std::string& literal) {
     if (whole <= 0) return sign + "0." + std::string(static_cast<std::size_t>(-whole), '0') + digits;
     if (whole >= static_cast<int>(digits.size()))
         return sign + digits + std::string(static_cast<std::size_t>(whole) - digits.size(), '0');
-    return sign + digits.substr(0, static_cast<std::size_t>(whole)) + "." + digits.substr(static_cast<std::size_t>(whole));
+    return sign + digits.substr(0, static_cast<std::size_t>(whole)) + "." +
+           digits.substr(static_cast<std::size_t>(whole));
 }
 
 } // namespace
@@ -67,9 +71,11 @@ TEST_CASE("every double survives a trip through jsonb's form", "[codec]") {
     std::mt19937_64 random(42);
     for (int i = 0; i < 100'000; ++i) {
         double value = std::bit_cast<double>(random());
-        if (i % 4 == 1) value = std::ldexp(static_cast<double>(random() >> 11), static_cast<int>(random() % 80) - 40);
+        if (i % 4 == 1)
+            value = std::ldexp(static_cast<double>(random() >> 11), static_cast<int>(random() % 80) - 40);
         if (i % 4 == 2) value = std::bit_cast<double>(random() >> 12); // subnormal
-        if (i % 4 == 3) value = std::round(std::ldexp(1.0 + static_cast<double>(random() >> 12) / 4e15, i % 100));
+        if (i % 4 == 3)
+            value = std::round(std::ldexp(1.0 + static_cast<double>(random() >> 12) / 4e15, i % 100));
         if (!std::isfinite(value) || value == 0) continue;
         const auto back = loaded(as_jsonb(written(value)));
         INFO(written(value));
@@ -99,7 +105,8 @@ TEST_CASE("a number that a double holds is read, however it is spelled", "[codec
     CHECK(loaded("0e10").as_double() == 0);
     CHECK(loaded("10000000000000000000000").as_double() == 1e22);
     CHECK(loaded("0." + std::string(323, '0') + "5").as_double() == 5e-324);
-    CHECK(loaded("17976931348623157" + std::string(292, '0')).as_double() == std::numeric_limits<double>::max());
+    CHECK(loaded("17976931348623157" + std::string(292, '0')).as_double() ==
+          std::numeric_limits<double>::max());
     CHECK(loaded("36893488147419103232").as_double() == std::ldexp(1.0, 65)); // exactly
     CHECK(loaded("36893488147419103000").as_double() == std::ldexp(1.0, 65)); // shortest
     CHECK(loaded("0.1000000000000000055511151231257827021181583404541015625").as_double() == 0.1);
@@ -110,7 +117,8 @@ TEST_CASE("a number that nothing holds is an error, not another number", "[codec
     for (const char* literal :
          {"18446744073709551617", "-9223372036854775809", "12345678901234567890123", "36893488147419103233",
           "0.1234567890123456789", "0.10000000000000001", "3.141592653589793238", "1e400", "-1e400", "1e-400",
-          "123456789012345678901234567890.5", "2e-324", "179769313486231580000000000000000000000000000000000e300"}) {
+          "123456789012345678901234567890.5", "2e-324",
+          "179769313486231580000000000000000000000000000000000e300"}) {
         INFO(literal);
         const auto error = failure_of([&] { loaded(literal); });
         CHECK(error == errc::corrupt_state);
@@ -124,6 +132,7 @@ TEST_CASE("a number that nothing holds is an error, not another number", "[codec
 }
 
 TEST_CASE("read_double takes JSON numbers only", "[codec]") {
-    for (const char* text : {"", "x", "1x", "nan", "inf", "1.5.5"}) CHECK_FALSE(read_double(text).has_value());
+    for (const char* text : {"", "x", "1x", "nan", "inf", "1.5.5"})
+        CHECK_FALSE(read_double(text).has_value());
     CHECK(read_double("0e999999999999999999999") == 0.0);
 }

@@ -26,22 +26,26 @@ pgstate::error refusal(query_kind kind, const std::string& agent, const std::str
 } // namespace
 
 TEST_CASE("a cursor gives its position back", "[cursor]") {
-    for (const std::string& session : {std::string("s"), std::string("session-12"), std::string("séance 日本 🤖"),
-                                       std::string(pgstate::max_key_bytes - 1, 'x')}) {
-        for (const auto micros : {std::int64_t{0}, std::int64_t{1717761600123456}, std::int64_t{-1},
-                                  std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
+    for (const std::string& session :
+         {std::string("s"), std::string("session-12"), std::string("séance 日本 🤖"),
+          std::string(pgstate::max_key_bytes - 1, 'x')}) {
+        for (const auto micros :
+             {std::int64_t{0}, std::int64_t{1717761600123456}, std::int64_t{-1},
+              std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
             const list_position position{timestamp(microseconds(micros)), session};
             const auto text = encode_cursor(query_kind::list, "agent", position);
             CHECK(decode_cursor(query_kind::list, "agent", text, "list") == position);
-            CHECK(text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
-                  std::string::npos);
+            CHECK(
+                text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") ==
+                std::string::npos);
         }
     }
 }
 
 TEST_CASE("any change to a cursor is noticed", "[cursor]") {
     for (const std::string session : {"s", "se", "ses", "sess"}) { // every length of the last group
-        const auto good = encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1717761600123456)), session});
+        const auto good =
+            encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1717761600123456)), session});
         std::set<std::string> changed;
         for (std::size_t i = 0; i < good.size(); ++i) {
             for (const char c : {'A', 'B', 'Q', 'g', '-', '_', '=', '+', '/', ' ', '\0', '\xff'}) {

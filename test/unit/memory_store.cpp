@@ -4,6 +4,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
@@ -56,7 +57,8 @@ TEST_CASE("sessions of one moment are listed in descending order of their bytes"
         pgstate::list_options options(2);
         for (;;) {
             const auto page = co_await store.list("a", options);
-            for (const auto& s : page) sessions.push_back(s.session_id);
+            for (const auto& s : page)
+                sessions.push_back(s.session_id);
             if (page.next.empty()) break;
             options.after = page.next;
         }
@@ -149,7 +151,8 @@ TEST_CASE("nobody sees a transaction before its commit", "[memory]") {
         [&](pgstate::transaction& tx) {
             const agent_state state("a", "s");
             tx.save(state);
-            store.load("a", "s", [&](std::exception_ptr, std::optional<agent_state> s) { seen = s.has_value(); });
+            store.load("a", "s",
+                       [&](std::exception_ptr, std::optional<agent_state> s) { seen = s.has_value(); });
         },
         [&](std::exception_ptr failure) {
             CHECK_FALSE(failure);
@@ -192,11 +195,13 @@ TEST_CASE("a memory_store that was moved from is closed", "[memory]") {
     memory_store other = std::move(store);
     // There is no executor left but the system's: the handlers run on its threads.
     const agent_state state("a", "s");
-    const auto saved = store.save(state, as_result(asio::use_future)).get(); // NOLINT(bugprone-use-after-move)
+    const auto saved =
+        store.save(state, as_result(asio::use_future)).get(); // NOLINT(bugprone-use-after-move)
     require_failure(saved, errc::closed);
     const auto listed = store.list("a", as_result(asio::use_future)).get();
     require_failure(listed, errc::closed);
-    const auto transacted = store.transaction([](pgstate::transaction&) {}, as_result(asio::use_future)).get();
+    const auto transacted =
+        store.transaction([](pgstate::transaction&) {}, as_result(asio::use_future)).get();
     require_failure(transacted, errc::closed);
     CHECK_FALSE(store.close(as_result(asio::use_future)).get().has_error());
 
@@ -214,7 +219,8 @@ TEST_CASE("operations outlive the store", "[memory]") {
         memory_store store(context.get_executor());
         const agent_state state("a", "s");
         store.save(state, [&](std::exception_ptr failure, pgstate::saved) { done += !failure; });
-        store.load("a", "s", [&](std::exception_ptr, std::optional<agent_state> s) { done += s.has_value(); });
+        store.load("a", "s",
+                   [&](std::exception_ptr, std::optional<agent_state> s) { done += s.has_value(); });
         store.transaction([&](pgstate::transaction& tx) { done += tx.load("a", "s").has_value(); },
                           [&](std::exception_ptr failure) { done += !failure; });
     }

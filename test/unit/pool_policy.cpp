@@ -18,7 +18,8 @@ using pgstate::pool::max_concurrent_connects;
 using pgstate::pool::retire;
 using pgstate::pool::retirement;
 
-pgstate::pool_config limits(std::size_t max_conns, std::size_t min_conns = 0, std::size_t min_idle_conns = 0) {
+pgstate::pool_config limits(std::size_t max_conns, std::size_t min_conns = 0,
+                            std::size_t min_idle_conns = 0) {
     pgstate::pool_config result;
     result.max_conns = max_conns;
     result.min_conns = min_conns;
@@ -101,7 +102,8 @@ TEST_CASE("which idle connections have to go", "[pool_policy]") {
 }
 
 TEST_CASE("the pause after failures doubles from 50 ms to 2 s", "[pool_policy]") {
-    const std::vector<std::chrono::milliseconds> longest{50ms, 100ms, 200ms, 400ms, 800ms, 1600ms, 2000ms, 2000ms};
+    const std::vector<std::chrono::milliseconds> longest{50ms,  100ms,  200ms,  400ms,
+                                                         800ms, 1600ms, 2000ms, 2000ms};
     for (std::size_t i = 0; i < longest.size(); ++i) {
         CAPTURE(i);
         CHECK(backoff(i + 1, 1.0) == longest[i]);

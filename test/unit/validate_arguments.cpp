@@ -43,7 +43,8 @@ TEST_CASE("a fault is found wherever it stands", "[validate]") {
             REQUIRE(check_text(front + "\x01" + back) == text_fault::none);
             REQUIRE(check_text(front + "é日🤖" + back) == text_fault::none);
             REQUIRE(check_text(front + std::string(1, '\0') + back) == text_fault::nul);
-            for (const auto& bad : bad_texts()) REQUIRE(check_text(front + bad + back) != text_fault::none);
+            for (const auto& bad : bad_texts())
+                REQUIRE(check_text(front + bad + back) != text_fault::none);
         }
     }
 }

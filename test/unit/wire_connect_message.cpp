@@ -11,7 +11,8 @@ using pgstate::wire::parse_connect_failure;
 
 TEST_CASE("the SQLSTATE is taken out of a server's refusal", "[connect_message]") {
     const auto failure = parse_connect_failure(
-        "connection to server at \"db\" (10.0.0.1), port 5432 failed: FATAL:  28P01: password authentication failed "
+        "connection to server at \"db\" (10.0.0.1), port 5432 failed: FATAL:  28P01: password "
+        "authentication failed "
         "for user \"app\"\n"
         "LOCATION:  auth_failed, auth.c:335\n");
     CHECK(failure.sqlstate == "28P01");
@@ -20,37 +21,42 @@ TEST_CASE("the SQLSTATE is taken out of a server's refusal", "[connect_message]"
 }
 
 TEST_CASE("a translated severity does not matter", "[connect_message]") {
-    const auto failure = parse_connect_failure("Verbindung fehlgeschlagen: FATAL:  3D000: Datenbank existiert nicht");
+    const auto failure =
+        parse_connect_failure("Verbindung fehlgeschlagen: FATAL:  3D000: Datenbank existiert nicht");
     CHECK(failure.sqlstate == "3D000");
     CHECK(parse_connect_failure("SCHWERWIEGEND:  53300: zu viele").sqlstate == "53300");
 }
 
 TEST_CASE("detail, hint and location are dropped", "[connect_message]") {
-    const auto failure = parse_connect_failure("connection to server on socket \"/run/.s.PGSQL.5432\" failed: "
-                                               "FATAL:  57P03: the database system is not accepting connections\n"
-                                               "DETAIL:  Hot standby mode is disabled.\n"
-                                               "HINT:  Ask somebody.\n"
-                                               "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n");
+    const auto failure =
+        parse_connect_failure("connection to server on socket \"/run/.s.PGSQL.5432\" failed: "
+                              "FATAL:  57P03: the database system is not accepting connections\n"
+                              "DETAIL:  Hot standby mode is disabled.\n"
+                              "HINT:  Ask somebody.\n"
+                              "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n");
     CHECK(failure.sqlstate == "57P03");
-    CHECK(failure.message == "connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  the database "
-                             "system is not accepting connections");
+    CHECK(failure.message ==
+          "connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  the database "
+          "system is not accepting connections");
 }
 
 TEST_CASE("without a server there is a message and no SQLSTATE", "[connect_message]") {
-    const auto failure =
-        parse_connect_failure("connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused\n"
-                              "\tIs the server running on that host and accepting TCP/IP connections?\n");
+    const auto failure = parse_connect_failure(
+        "connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused\n"
+        "\tIs the server running on that host and accepting TCP/IP connections?\n");
     CHECK(failure.sqlstate.empty());
-    CHECK(failure.message == "connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused; Is the "
-                             "server running on that host and accepting TCP/IP connections?");
+    CHECK(failure.message ==
+          "connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused; Is the "
+          "server running on that host and accepting TCP/IP connections?");
     CHECK(parse_connect_failure("").message.empty());
     CHECK(parse_connect_failure("\n \n\t\n").message.empty());
     CHECK(parse_connect_failure("could not translate host name").message == "could not translate host name");
 }
 
 TEST_CASE("only five capitals and digits in their place are a SQLSTATE", "[connect_message]") {
-    for (const std::string_view text : {"FATAL:  28p01: no", "FATAL:  28P0: no", "FATAL:  28P012: no", "FATAL: 28P01: no",
-                                        "FATAL:  28P01 no", "FATAL:  28P01", "FATAL:  28P01:", "FATAL:  "}) {
+    for (const std::string_view text :
+         {"FATAL:  28p01: no", "FATAL:  28P0: no", "FATAL:  28P012: no", "FATAL: 28P01: no",
+          "FATAL:  28P01 no", "FATAL:  28P01", "FATAL:  28P01:", "FATAL:  "}) {
         CAPTURE(text);
         const auto failure = parse_connect_failure(text);
         CHECK(failure.sqlstate.empty());
@@ -61,36 +67,42 @@ TEST_CASE("only five capitals and digits in their place are a SQLSTATE", "[conne
 
 TEST_CASE("of several hosts all are told, and the last refusal counts", "[connect_message]") {
     SECTION("unreachable, then refused") {
-        const auto failure = parse_connect_failure("connection to server at \"a\", port 1 failed: Connection refused\n"
-                                                   "\tIs the server running?\n"
-                                                   "connection to server at \"b\", port 2 failed: FATAL:  3D000: "
-                                                   "database \"x\" does not exist\n"
-                                                   "LOCATION:  InitPostgres, postinit.c:885\n");
+        const auto failure =
+            parse_connect_failure("connection to server at \"a\", port 1 failed: Connection refused\n"
+                                  "\tIs the server running?\n"
+                                  "connection to server at \"b\", port 2 failed: FATAL:  3D000: "
+                                  "database \"x\" does not exist\n"
+                                  "LOCATION:  InitPostgres, postinit.c:885\n");
         CHECK(failure.sqlstate == "3D000");
-        CHECK(failure.message == "connection to server at \"a\", port 1 failed: Connection refused; Is the server "
-                                 "running?; connection to server at \"b\", port 2 failed: FATAL:  database \"x\" does "
-                                 "not exist");
+        CHECK(failure.message ==
+              "connection to server at \"a\", port 1 failed: Connection refused; Is the server "
+              "running?; connection to server at \"b\", port 2 failed: FATAL:  database \"x\" does "
+              "not exist");
     }
     SECTION("refused twice") {
-        const auto failure = parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
-                                                   "database system is starting up\n"
-                                                   "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
-                                                   "connection to server at \"b\", port 2 failed: FATAL:  53300: "
-                                                   "too many\n"
-                                                   "LOCATION:  InitPostgres, postinit.c:1\n");
+        const auto failure =
+            parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
+                                  "database system is starting up\n"
+                                  "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
+                                  "connection to server at \"b\", port 2 failed: FATAL:  53300: "
+                                  "too many\n"
+                                  "LOCATION:  InitPostgres, postinit.c:1\n");
         CHECK(failure.sqlstate == "53300");
-        CHECK(failure.message == "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
-                                 "starting up; connection to server at \"b\", port 2 failed: FATAL:  too many");
+        CHECK(failure.message ==
+              "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
+              "starting up; connection to server at \"b\", port 2 failed: FATAL:  too many");
     }
     SECTION("refused, then unreachable") {
-        const auto failure = parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
-                                                   "database system is starting up\n"
-                                                   "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
-                                                   "connection to server at \"b\", port 2 failed: Connection refused\n"
-                                                   "\tIs the server running?\n");
-        CHECK(failure.message == "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
-                                 "starting up; connection to server at \"b\", port 2 failed: Connection refused; Is "
-                                 "the server running?");
+        const auto failure =
+            parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
+                                  "database system is starting up\n"
+                                  "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
+                                  "connection to server at \"b\", port 2 failed: Connection refused\n"
+                                  "\tIs the server running?\n");
+        CHECK(failure.message ==
+              "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
+              "starting up; connection to server at \"b\", port 2 failed: Connection refused; Is "
+              "the server running?");
     }
 }
 
@@ -105,9 +117,11 @@ TEST_CASE("libpq's refusal of an option is passed on", "[connect_message]") {
 
 TEST_CASE("libpq's other refusals, which quote the string, are not passed on", "[connect_message]") {
     for (const std::string_view text :
-         {"missing \"=\" after \"hunter2\" in connection info string\n", "invalid percent-encoded token: \"hunter2%zz\"\n",
+         {"missing \"=\" after \"hunter2\" in connection info string\n",
+          "invalid percent-encoded token: \"hunter2%zz\"\n",
           "forbidden value %00 in percent-encoded value: \"hunter2%00\"\n",
-          "unexpected character \"h\" at position 5 in URI (expected \":\" or \"/\"): \"postgres://u:hunter2@[::1]x\"\n",
+          "unexpected character \"h\" at position 5 in URI (expected \":\" or \"/\"): "
+          "\"postgres://u:hunter2@[::1]x\"\n",
           "extra key/value separator \"=\" in URI query parameter: \"hunter2\"\n",
           "missing key/value separator \"=\" in URI query parameter: \"hunter2\"\n",
           "hunter2: invalid connection option \"x\"\n", "hunter2", ""}) {
@@ -123,7 +137,8 @@ TEST_CASE("which failed connects stay failed until somebody changes something", 
         CAPTURE(sqlstate);
         CHECK(is_permanent_connect_failure(sqlstate));
     }
-    for (const std::string_view sqlstate : {"", "57P03", "57P01", "53300", "08006", "08001", "XX000", "2", "25006"}) {
+    for (const std::string_view sqlstate :
+         {"", "57P03", "57P01", "53300", "08006", "08001", "XX000", "2", "25006"}) {
         CAPTURE(sqlstate);
         CHECK_FALSE(is_permanent_connect_failure(sqlstate));
     }

@@ -55,7 +55,9 @@ auto bind_callback(Function function, Handler handler) {
     // std::function wants copies, which a move-only function does not have.
     auto shared = std::make_shared<Function>(std::move(function));
     if constexpr (std::is_void_v<value>) {
-        std::function<void(Argument)> callback = [shared](Argument argument) { std::invoke(*shared, argument); };
+        std::function<void(Argument)> callback = [shared](Argument argument) {
+            std::invoke(*shared, argument);
+        };
         return bound_callback<decltype(callback), Handler>{std::move(callback), std::move(handler)};
     } else {
         auto result = std::make_shared<std::optional<value>>();
@@ -72,7 +74,8 @@ auto bind_callback(Function function, Handler handler) {
 namespace boost::asio {
 
 template <template <class, class> class Associator, class Handler, class T, class Default>
-struct associator<Associator, pgstate::detail::value_relay<Handler, T>, Default> : Associator<Handler, Default> {
+struct associator<Associator, pgstate::detail::value_relay<Handler, T>, Default>
+    : Associator<Handler, Default> {
     static auto get(const pgstate::detail::value_relay<Handler, T>& h) noexcept {
         return Associator<Handler, Default>::get(h.handler);
     }
