@@ -62,7 +62,8 @@ void rethrow_callback_failure(std::string_view operation) {
     try {
         rethrow_as_error(operation);
     } catch (error& e) {
-        if (!e.cause()) e.with_cause(original);
+        // An error of our own is passed on as it is: as its own cause it would never be freed.
+        if (!e.cause() && std::current_exception() != original) e.with_cause(original);
         throw;
     } catch (const std::exception& e) {
         error failure(errc::callback_failed, operation,

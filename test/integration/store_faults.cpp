@@ -248,7 +248,7 @@ TEST_CASE("a row that is no agent state is named, and its neighbours load", "[fa
     run_until(f.context, [&] {
         return bad.calls == 1 && std::ranges::all_of(loads, [](auto& each) { return each->calls == 1; });
     });
-    const std::string_view what = bad.value->error().what();
+    const std::string what = bad.value->error().what();
     CHECK(bad.value->error() == errc::corrupt_state);
     CHECK(what.find("bad") != std::string_view::npos);
     CHECK(what.find("canary") == std::string_view::npos);
