@@ -39,6 +39,7 @@ server_error parse_connect_failure(std::string_view message) {
         if (at == std::string_view::npos) {
             failure.message += line.substr(line.find_first_not_of(" \t"));
             after_sqlstate = false;
+            if (new_attempt) failure.sqlstate.clear();
         } else {
             failure.message.append(line.substr(0, at)).append(line.substr(at + 7));
             // With several hosts the last refusal is the one that decided.
