@@ -125,10 +125,8 @@ void connection::return_session(std::shared_ptr<session> owned) {
 }
 
 void connection::pump() {
+    // Negative: it failed. What the server said before it hung up may still be there to read: on_ready finds it.
     const int left = PQflush(session_->raw());
-    if (left < 0) {
-        // What the server said before it hung up may still be there to read: on_ready finds it, and then the end.
-    }
     writing_ = writing_ && left > 0;
     wait();
     if (left > 0 && !writing_) {

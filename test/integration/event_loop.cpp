@@ -1,9 +1,7 @@
 // The event loop never waits for the database: no blocking call on its thread, and its timers keep their beat.
 
-#include "pgstate/pgstate.hpp"
+#include "integration/store_support.hpp"
 #include "support/blocking_calls.hpp"
-#include "support/run.hpp"
-#include "support/test_server.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -23,12 +21,6 @@ using pgstate::as_result;
 namespace {
 
 using clock_type = std::chrono::steady_clock;
-
-pgstate::config config_for(std::string connection_string) {
-    pgstate::config settings;
-    settings.connection_string = std::move(connection_string);
-    return settings;
-}
 
 /// Runs `function` on a context whose 10 ms timer is watched; gives the longest pause between two ticks.
 template <class Function>
