@@ -101,7 +101,7 @@ TEST_CASE("hooks see every new connection and every hand-out", "[pool]") {
 TEST_CASE("a hook that throws fails the connect with its reason", "[pool]") {
     auto settings = config_for(fresh_database());
     settings.pool.after_connect = [](pqxx::connection&) { throw std::runtime_error("no thanks"); };
-    settings.operation_timeout = 300ms;
+    settings.operation_timeout = 2s;
     with_pool(settings, [](connection_pool& pool) -> asio::awaitable<void> {
         const auto none = co_await pool.with_connection(backend, as_result);
         const auto failure = require_failure(none, errc::unavailable);

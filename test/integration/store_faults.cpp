@@ -126,7 +126,7 @@ TEST_CASE("an operation's time-out says whether it was sent", "[time-out]") {
     const auto begin = std::chrono::steady_clock::now();
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(1);
-        const auto late = co_await f.store.save(state, {.timeout = 200ms}, as_result);
+        const auto late = co_await f.store.save(state, {.timeout = 1000ms}, as_result);
         const auto failure = require_failure(late, errc::timed_out);
         CHECK(std::string_view(failure.what()).find("may have been applied") != std::string_view::npos);
     });
@@ -217,7 +217,7 @@ TEST_CASE("after the server was restarted the next operation succeeds", "[faults
         const auto state = state_of(1);
         co_await store.save(state);
         own.stop(pgstate::embedded_server::shutdown::immediate);
-        const auto down = co_await store.load("a", "s", pgstate::load_options{300ms}, as_result);
+        const auto down = co_await store.load("a", "s", pgstate::load_options{1500ms}, as_result);
         const auto failure = require_failure(down, errc::unavailable);
         CHECK(std::string_view(failure.what()).find("connect") != std::string_view::npos);
         own.start();
