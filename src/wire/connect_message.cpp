@@ -50,7 +50,16 @@ server_error parse_connect_failure(std::string_view message) {
     return failure;
 }
 
-std::string conninfo_refusal(std::string_view message) {
+std::string conninfo_refusal(std::string_view message, std::string_view conninfo) {
+    const auto begin = message.find('"');
+    const auto end_of_name = message.find('"', begin == std::string_view::npos ? begin : begin + 1);
+    if (end_of_name != std::string_view::npos) {
+        const auto at = conninfo.find(message.substr(begin + 1, end_of_name - begin - 1));
+        const bool behind_password = conninfo.substr(0, at).find("password") != std::string_view::npos;
+        const bool in_credentials =
+            at != std::string_view::npos && conninfo.find('@', at) != std::string_view::npos;
+        if (behind_password || in_credentials) message = {};
+    }
     for (std::string_view safe : {"invalid connection option", "invalid URI query parameter"})
         if (message.substr(0, safe.size()) == safe) {
             const auto end = std::min(message.find('\n'), message.size());

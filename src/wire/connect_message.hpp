@@ -13,8 +13,9 @@ namespace pgstate::wire {
 server_error parse_connect_failure(std::string_view message);
 
 /// What to tell of libpq's refusal of a connection string. Only messages that name an option are passed on: the others
-/// quote pieces of the string, which may be the password.
-std::string conninfo_refusal(std::string_view message);
+/// quote pieces of the string, which may be the password; so may a name that stands behind one, as in
+/// `password=two words=1` or `postgres://u:a?b=1@host`.
+std::string conninfo_refusal(std::string_view message, std::string_view conninfo = {});
 
 /// Whether trying again cannot help until somebody changes something: a wrong password, no such database or role.
 bool is_permanent_connect_failure(std::string_view sqlstate);

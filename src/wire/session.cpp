@@ -138,7 +138,8 @@ void check_connection_string(const std::string& conninfo) {
         PQconninfoParse(conninfo.c_str(), &message));
     const std::unique_ptr<char, void (*)(void*)> owner(message, PQfreemem);
     if (options) return;
-    throw error(errc::invalid_argument, "connection_string", conninfo_refusal(message ? message : ""));
+    throw error(errc::invalid_argument, "connection_string",
+                conninfo_refusal(message ? message : "", conninfo));
 }
 
 std::shared_ptr<session> session::connect(const connect_options& options,

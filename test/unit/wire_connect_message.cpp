@@ -143,3 +143,13 @@ TEST_CASE("which failed connects stay failed until somebody changes something", 
         CHECK_FALSE(is_permanent_connect_failure(sqlstate));
     }
 }
+
+TEST_CASE("a name that may be a piece of the password is not repeated", "[connect_message]") {
+    const auto tells = [](const char* message, const char* conninfo) {
+        return conninfo_refusal(message, conninfo).find("secret") != std::string::npos;
+    };
+    CHECK_FALSE(tells("invalid connection option \"secret\"\n", "host=h password=my secret=1"));
+    CHECK_FALSE(tells("invalid URI query parameter: \"secret\"\n", "postgres://u:my?secret=1@h/d"));
+    CHECK(tells("invalid connection option \"secret\"\n", "secret=1 password=x"));
+    CHECK(tells("invalid URI query parameter: \"secret\"\n", "postgres://u:x@h/d?secret=1"));
+}
