@@ -1,43 +1,13 @@
 #include "pgstate/connection_pool.hpp"
 
-#include "detail/pending_completion.hpp"
+#include "detail/cancellable_wait.hpp"
 #include "pool/call.hpp"
 #include "pool/core.hpp"
 #include "pool/sql_error.hpp"
 
-#include <boost/asio/error.hpp>
-
-#include <mutex>
-#include <optional>
 #include <utility>
 
 namespace pgstate {
-namespace {
-
-using close_completion = detail::pending_completion<void(std::exception_ptr)>;
-
-/// The wait for a closing pool: ends when the pool says so or when it is cancelled, whichever is first.
-struct close_wait {
-    std::mutex mutex;
-    std::optional<close_completion> completion;
-    boost::asio::any_io_executor executor;
-
-    void finish(std::exception_ptr failure) {
-        std::optional<close_completion> mine;
-        {
-            const std::lock_guard guard(mutex);
-            mine.swap(completion);
-        }
-        if (mine)
-            mine->post(executor,
-                       [failure = std::move(failure)](close_completion::handler_type handler) mutable {
-                           std::move(handler)(std::move(failure));
-                       });
-    }
-};
-
-} // namespace
-
 connection_pool::connection_pool(boost::asio::any_io_executor executor, const config& settings)
     : core_(pool::core::create(std::move(executor), settings::resolve(settings))) {}
 
@@ -78,15 +48,8 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
 }
 
 void connection_pool::start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
-    auto wait = std::make_shared<close_wait>();
-    wait->executor = core_->executor();
-    wait->completion.emplace(std::move(handler), core_->executor());
-    if (auto slot = wait->completion->slot(); slot.is_connected())
-        slot.assign([weak = std::weak_ptr(wait)](boost::asio::cancellation_type) {
-            if (const auto self = weak.lock())
-                self->finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, "close")));
-        });
-    core_->close([wait] { wait->finish(nullptr); });
+    auto wait = detail::cancellable_wait::start(std::move(handler), core_->executor(), "close");
+    core_->close([wait] { wait->finish(); });
 }
 
 } // namespace pgstate

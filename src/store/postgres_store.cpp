@@ -1,6 +1,7 @@
 #include "pgstate/postgres_store.hpp"
 
 #include "batch/engine.hpp"
+#include "detail/cancellable_wait.hpp"
 #include "detail/complete.hpp"
 #include "detail/pending_completion.hpp"
 #include "pool/call.hpp"
@@ -13,13 +14,11 @@
 #include "store/statements.hpp"
 #include "store/validate.hpp"
 
-#include <boost/asio/error.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #include <pqxx/nontransaction>
 
 #include <algorithm>
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -86,25 +85,6 @@ void complete_closed(completion<void(std::exception_ptr, Values...)> handler, st
     detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
                             std::make_exception_ptr(error(errc::closed, operation)), Values()...);
 }
-
-/// close(): first the engine has to come to rest, then the pool; or the caller gives up.
-struct closing {
-    std::mutex mutex;
-    std::optional<detail::pending_completion<void(std::exception_ptr)>> waiting;
-    std::shared_ptr<pool::core> core;
-
-    void finish(std::exception_ptr failure) {
-        std::optional<detail::pending_completion<void(std::exception_ptr)>> mine;
-        {
-            const std::lock_guard guard(mutex);
-            mine.swap(waiting);
-        }
-        if (mine)
-            mine->post(core->executor(), [failure = std::move(failure)](auto handler) mutable {
-                std::move(handler)(std::move(failure));
-            });
-    }
-};
 
 } // namespace
 } // namespace store
@@ -259,15 +239,9 @@ void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
         return detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()),
                                        std::move(handler), std::exception_ptr());
     }
-    auto state = std::make_shared<store::closing>();
-    state->core = impl_->core;
-    state->waiting.emplace(std::move(handler), state->core->executor());
-    if (auto slot = state->waiting->slot(); slot.is_connected())
-        slot.assign([weak = std::weak_ptr(state)](boost::asio::cancellation_type) {
-            if (const auto self = weak.lock())
-                self->finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, "close")));
-        });
-    impl_->engine->close([state] { state->core->close([state] { state->finish(nullptr); }); });
+    auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
+    // First the engine has to come to rest, then the pool.
+    impl_->engine->close([wait, core = impl_->core] { core->close([wait] { wait->finish(); }); });
 }
 
 } // namespace pgstate
