@@ -57,6 +57,10 @@ struct batch_config {
     std::size_t max_bytes = std::size_t{4} << 20;
     /// Statements under way on one connection at once, 1 to 16.
     std::size_t max_in_flight = 2;
+    /// Parts of the batch engine that work side by side, each with its share of the keys and of the connections, 1 to
+    /// max_conns. They let several threads run the executor without queueing for each other; operations of different
+    /// parts do not share statements. 0: one for every four connections, at most one for each processor.
+    std::size_t shards = 0;
 };
 
 enum class migrate_mode {

@@ -7,6 +7,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -15,6 +16,18 @@ namespace pgstate {
 namespace store {
 class postgres_impl;
 }
+
+/// What a store has done since it was opened. A snapshot, of which every counter only grows; `transaction` is not in it.
+struct store_stats {
+    std::uint64_t operations = 0;      ///< accepted
+    std::uint64_t statements = 0;      ///< sent to the server for them, repeats included
+    std::uint64_t operations_sent = 0; ///< in these statements; one that is sent again counts again
+
+    /// How many operations shared a statement, on average; 0 before the first.
+    double mean_batch() const noexcept {
+        return statements == 0 ? 0 : static_cast<double>(operations_sent) / static_cast<double>(statements);
+    }
+};
 
 /// The state store on PostgreSQL.
 ///
@@ -50,6 +63,9 @@ public:
 
     /// The pool that the store runs on. Valid while this handle, or one moved from it, lives.
     connection_pool& pool() noexcept;
+
+    /// Thread safety: any thread. Zeros for a handle without a store.
+    store_stats stats() const noexcept;
 
     /// The statements that bring an empty database to the schema that `settings` asks for, one per line group, for
     /// those who apply it themselves. They may be run more than once.

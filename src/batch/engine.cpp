@@ -46,9 +46,10 @@ private:
     const std::weak_ptr<engine> engine_;
 };
 
-engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql)
-    : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
-      planner_(pool_->config().batch), timer_(strand_) {}
+engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes)
+    : pool_(std::move(pool)), sql_(std::move(sql)), most_lanes_(most_lanes),
+      strand_(boost::asio::make_strand(pool_->executor())), planner_(pool_->config().batch), timer_(strand_),
+      settled_(pool_->executor()) {}
 
 engine::~engine() {
     // Something is left only when the event loop was destroyed with operations in it: nobody is there to be told.
@@ -62,16 +63,18 @@ engine::~engine() {
 // --- from any thread ---------------------------------------------------------------------------------------------
 
 void engine::submit(operation_ptr what) {
-    {
-        const std::lock_guard guard(intake_mutex_);
-        if (!refusing_) {
-            incoming_.push_back(std::move(what));
-            if (intake_posted_) return;
-            intake_posted_ = true;
-        }
+    switch (incoming_.add(what)) {
+    case intake::added::first:
+        boost::asio::post(strand_, [self = shared_from_this()] { self->take_in(); });
+        break;
+    case intake::added::another: break;
+    case intake::added::refused: {
+        what->settle(error(errc::closed, what->name));
+        delivery refused(pool_->executor());
+        refused.add(std::move(what));
+        refused.flush();
     }
-    if (what) return what->fail(error(errc::closed, what->name));
-    boost::asio::post(strand_, [self = shared_from_this()] { self->take_in(); });
+    }
 }
 
 void engine::cancel(operation_ptr what) {
@@ -79,29 +82,23 @@ void engine::cancel(operation_ptr what) {
         if (what->completed) return;
         self->complete_failed(*what, error(boost::asio::error::operation_aborted, what->name));
         if (self->planner_.withdraw(*what)) self->finish(*what);
-        self->after_change();
+        self->end_turn();
     });
 }
 
 void engine::close(std::function<void()> done) {
-    {
-        const std::lock_guard guard(intake_mutex_);
-        refusing_ = true;
-    }
-    boost::asio::post(strand_, [self = shared_from_this(), done = std::move(done)]() mutable {
-        self->take_in();
+    auto last = std::make_shared<intake::list>(incoming_.close());
+    boost::asio::post(strand_, [self = shared_from_this(), last, done = std::move(done)]() mutable {
+        self->accept(std::move(*last));
         self->close_handlers_.push_back(std::move(done));
-        self->after_change();
+        self->dispatch();
     });
 }
 
 void engine::shut_down() {
-    {
-        const std::lock_guard guard(intake_mutex_);
-        refusing_ = true;
-    }
-    boost::asio::post(strand_, [self = shared_from_this()] {
-        self->take_in();
+    auto last = std::make_shared<intake::list>(incoming_.close());
+    boost::asio::post(strand_, [self = shared_from_this(), last] {
+        self->accept(std::move(*last));
         self->shut_ = true;
         for (auto& each : self->open_)
             self->complete_failed(each, error(errc::closed, each.name));
@@ -111,27 +108,35 @@ void engine::shut_down() {
     });
 }
 
+counters engine::count() const noexcept {
+    return {operations_.load(std::memory_order_relaxed), statements_.load(std::memory_order_relaxed),
+            operations_sent_.load(std::memory_order_relaxed)};
+}
+
 // --- in the strand -----------------------------------------------------------------------------------------------
 
 void engine::take_in() {
-    std::vector<operation_ptr> arrived;
-    {
-        const std::lock_guard guard(intake_mutex_);
-        arrived.swap(incoming_);
-        intake_posted_ = false;
-    }
-    for (auto& each : arrived) {
-        intrusive_ptr_add_ref(each.get()); // until finish()
-        open_.push_back(*each);
-        if (each->deadline != clock::time_point::max()) deadlines_.insert(deadlines_.end(), *each);
-        planner_.submit(*each);
-    }
-    if (!arrived.empty()) watch_deadlines();
+    accept(incoming_.take());
     dispatch();
 }
 
+void engine::accept(intake::list arrived) {
+    std::uint64_t count = 0;
+    while (auto each = arrived.pop()) {
+        auto& what = *each.detach(); // the reference is given up in finish()
+        open_.push_back(what);
+        if (what.deadline != clock::time_point::max()) deadlines_.insert(deadlines_.end(), what);
+        planner_.submit(what);
+        ++count;
+    }
+    operations_.fetch_add(count, std::memory_order_relaxed);
+}
+
+/// Somebody who has no connection: this engine's own requests for more of them do not count.
 bool engine::others_wait() const {
-    return pool_->waiting() > requests_.size();
+    const auto own =
+        std::count_if(requests_.begin(), requests_.end(), [](const auto& each) { return !each->patient; });
+    return pool_->waiting() > static_cast<std::size_t>(own);
 }
 
 std::size_t engine::idle_lanes() const noexcept {
@@ -149,7 +154,7 @@ void engine::dispatch() {
         if (!on) break;
         send(*on, planner_.next(idle_lanes() + requests_.size()));
     }
-    after_change();
+    end_turn();
 }
 
 /// An idle connection, or one where a second statement may follow the first. The second place is for full batches: an
@@ -173,12 +178,12 @@ void engine::request_lanes() {
     const auto wanted = pool_->config().batch.enabled
                             ? (ready + planner::smallest_share - 1) / planner::smallest_share
                             : ready;
-    while (idle_lanes() + requests_.size() < wanted &&
-           lanes_.size() + requests_.size() < pool_->config().pool.max_conns) {
+    while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < most_lanes_) {
         if (auto got = pool_->try_acquire()) {
             keep_lane(std::move(got));
         } else {
             requests_.push_back(std::make_shared<lane_request>(weak_from_this()));
+            requests_.back()->patient = !lanes_.empty() || requests_.size() > 1;
             pool_->acquire(requests_.back());
         }
     }
@@ -232,13 +237,17 @@ void engine::send(lane& on, std::vector<item*> batch) {
         *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& each) { return each.get() == &on; });
     for (auto& each : what->operations)
         ++each->attempts;
+    statements_.fetch_add(1, std::memory_order_relaxed);
+    operations_sent_.fetch_add(what->operations.size(), std::memory_order_relaxed);
     try {
         const auto command = sql_->build(what->operations);
         on.flights.push_back(what);
-        on.lease->send(*command.what, command.values, pool_->config().statements,
-                       [weak = weak_from_this(), what](wire::reply answer) {
-                           if (const auto self = weak.lock()) self->answered(what, std::move(answer));
-                       });
+        on.lease->send(
+            *command.what, command.values, pool_->config().statements,
+            [weak = weak_from_this(), what](wire::reply answer) {
+                if (const auto self = weak.lock()) self->answered(what, std::move(answer));
+            },
+            command.before);
     } catch (const std::bad_alloc&) {
         std::erase(on.flights, what);
         for (auto& each : what->operations) {
@@ -254,6 +263,7 @@ void engine::send(lane& on, std::vector<item*> batch) {
 void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     const auto on = of->on.lock();
     if (on) std::erase(on->flights, of);
+    if (answer.before.size() > 0) sql_->learn(answer.before);
     if (answer.outcome == wire::reply::status::ok)
         succeed(*of, answer.data);
     else
@@ -284,14 +294,18 @@ void engine::succeed(flight& of, const wire::rows& rows) {
             planner_.again(each);
             continue;
         }
-        if (!each.completed) {
-            each.completed = true;
-            forget_deadline(each);
-            each.succeed(rows, row_of[i]);
-        }
+        settle(each, rows, row_of[i]);
         planner_.finished(each);
         finish(each);
     }
+}
+
+void engine::settle(operation& what, const wire::rows& rows, int row) {
+    if (what.completed) return;
+    what.completed = true;
+    forget_deadline(what);
+    what.settle(rows, row);
+    settled_.add(&what);
 }
 
 void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
@@ -370,7 +384,8 @@ void engine::complete_failed(operation& what, error why) {
     if (what.completed) return;
     what.completed = true;
     forget_deadline(what);
-    what.fail(std::move(why));
+    what.settle(std::move(why));
+    settled_.add(&what);
 }
 
 /// It has left the planner.
@@ -460,6 +475,12 @@ void engine::after_change() {
     const auto done = std::exchange(close_handlers_, {});
     for (const auto& each : done)
         each();
+}
+
+/// Callers are told last: by then the server has its next statements.
+void engine::end_turn() {
+    after_change();
+    settled_.flush();
 }
 
 } // namespace pgstate::batch

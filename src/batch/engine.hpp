@@ -1,7 +1,9 @@
 #ifndef PGSTATE_BATCH_ENGINE_HPP
 #define PGSTATE_BATCH_ENGINE_HPP
 
+#include "batch/delivery.hpp"
 #include "batch/dialect.hpp"
+#include "batch/intake.hpp"
 #include "batch/operation.hpp"
 #include "batch/planner.hpp"
 #include "pool/core.hpp"
@@ -11,24 +13,33 @@
 #include <boost/asio/strand.hpp>
 #include <boost/intrusive/set.hpp>
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <vector>
 
 namespace pgstate::batch {
 
+/// What an engine has done so far; each only grows.
+struct counters {
+    std::uint64_t operations = 0;      ///< accepted
+    std::uint64_t statements = 0;      ///< sent
+    std::uint64_t operations_sent = 0; ///< in them; an operation that is sent again counts again
+};
+
 /// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
 ///
-/// submit, cancel, close and shut_down may be called from any thread; all the rest runs in the engine's strand. A burst
-/// of submissions costs one post. Connections are leased only while there is work for them, and given back early when
-/// others wait for one.
+/// submit, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's strand. A
+/// burst of submissions costs one post. Connections are leased only while there is work for them, and given back early
+/// when others wait for one.
 class engine : public std::enable_shared_from_this<engine> {
 public:
-    /// \param sql  outlives the engine
-    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql);
+    /// \param most_lanes  connections that it may have at once, 1 or more
+    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes);
     ~engine();
 
     void submit(operation_ptr what);
@@ -38,6 +49,8 @@ public:
     void close(std::function<void()> done);
     /// Refuses new operations and fails all others with errc::closed.
     void shut_down();
+
+    counters count() const noexcept;
 
 private:
     struct lane;
@@ -61,6 +74,7 @@ private:
         boost::intrusive::compare<earlier>>;
 
     void take_in();
+    void accept(intake::list arrived);
     void dispatch();
     lane* choose_lane();
     void request_lanes();
@@ -75,6 +89,7 @@ private:
     void send(lane& on, std::vector<item*> batch);
     void answered(const std::shared_ptr<flight>& of, wire::reply answer);
     void succeed(flight& of, const wire::rows& rows);
+    void settle(operation& what, const wire::rows& rows, int row);
     void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
     void send_again(flight& of);
     void pause_then_send_again(const std::shared_ptr<flight>& of);
@@ -87,15 +102,17 @@ private:
     void abandon_silent_lanes();
     void fail_everything(const std::function<error(const operation&)>& why);
     void after_change();
+    void end_turn();
 
     const std::shared_ptr<pool::core> pool_;
     const std::shared_ptr<const dialect> sql_;
+    const std::size_t most_lanes_;
     const strand_type strand_;
 
-    std::mutex intake_mutex_; // the next three
-    std::vector<operation_ptr> incoming_;
-    bool intake_posted_ = false;
-    bool refusing_ = false;
+    intake incoming_;
+    std::atomic<std::uint64_t> operations_{0};
+    std::atomic<std::uint64_t> statements_{0};
+    std::atomic<std::uint64_t> operations_sent_{0};
 
     planner planner_;
     lane_list lanes_;
@@ -106,6 +123,7 @@ private:
     boost::asio::steady_timer timer_;
     clock::time_point timer_at_ = clock::time_point::max();
     std::vector<std::function<void()>> close_handlers_;
+    delivery settled_;
     std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -5,41 +5,69 @@
 #include "pgstate/error.hpp"
 #include "wire/rows.hpp"
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/intrusive/set.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pgstate::batch {
 
 using clock = std::chrono::steady_clock;
 
+class operation;
+using operation_ptr = boost::intrusive_ptr<operation>;
+
 /// One caller's operation, from its submission to its completion. What it asks and what it makes of the answer belongs
-/// to the layer above; the rest belongs to the engine, whose strand alone touches it once it is submitted.
+/// to the layer above; the rest belongs to the engine, whose strand alone touches it once it is submitted, until it has
+/// settled it: then the caller's executor reads what was settled.
 class operation : public item, public boost::intrusive_ref_counter<operation, boost::thread_safe_counter> {
 public:
     virtual ~operation() = default;
 
-    /// Completes it with a row of an answer, -1 for none. Called at most once, and then `fail` is not.
-    virtual void succeed(const wire::rows& rows, int row) = 0;
-    virtual void fail(error why) = 0;
+    /// Gives it a row of an answer, -1 for none. One `settle` for each operation.
+    void settle(const wire::rows& rows, int row) noexcept {
+        rows_ = rows;
+        row_ = row;
+    }
+    void settle(error why) { failure_ = std::make_exception_ptr(std::move(why)); }
+
+    /// Runs the caller's handler with what was settled; on the caller's executor, once. `self` is given up before the
+    /// handler runs.
+    virtual void complete(operation_ptr self) = 0;
+    /// Has the executor of a caller who brought one run `complete`; never inside this call. \pre !on_store_executor
+    virtual void post_completion(const boost::asio::any_io_executor& io) = 0;
 
     std::string_view name;                                 ///< for errors: "save", ...
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
+    bool on_store_executor = false;                        ///< its handler runs on the store's own executor
 
     // The engine's own.
+    operation* next_arrival = nullptr; ///< intake's
     boost::intrusive::list_member_hook<> accepted;
     boost::intrusive::set_member_hook<> by_deadline;
     std::size_t attempts = 0;
     bool completed = false; ///< its caller has its outcome; it may still be under way
     bool expired = false;   ///< ... because its time ran out
-};
 
-using operation_ptr = boost::intrusive_ptr<operation>;
+protected:
+    const wire::rows& rows() const noexcept { return rows_; }
+    int row() const noexcept { return row_; }
+    /// What was settled, and the memory behind it, are no longer needed.
+    std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
+    void release_rows() noexcept { rows_ = {}; }
+
+private:
+    wire::rows rows_;
+    int row_ = -1;
+    std::exception_ptr failure_;
+};
 
 } // namespace pgstate::batch
 

@@ -13,12 +13,12 @@ constexpr std::size_t most_spares = 1024;
 
 } // namespace
 
-bool planner::is_heavy(const item& what) const noexcept {
-    return what.bytes > limits_.max_bytes / 8;
+bool planner::travels_alone(const item& what) const noexcept {
+    return what.alone || !limits_.enabled || !has_key(what.what) || what.bytes > limits_.max_bytes / 8;
 }
 
 planner::list& planner::ready_list(const item& what) noexcept {
-    return ready_lists_[static_cast<std::size_t>(what.what)][is_heavy(what) ? 1 : 0];
+    return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0];
 }
 
 void planner::make_ready(item& what, bool in_front) {
@@ -37,7 +37,8 @@ void planner::make_ready(item& what, bool in_front) {
 }
 
 planner::key_map::iterator planner::find_or_add(const item& what) {
-    if (const auto at = keys_.find(key{what.agent_id, what.session_id}); at != keys_.end()) return at;
+    if (const auto at = keys_.find(key{what.key_hash, what.agent_id, what.session_id}); at != keys_.end())
+        return at;
     std::unique_ptr<key_queue> queue;
     if (spare_.empty()) {
         queue = std::make_unique<key_queue>();
@@ -47,7 +48,7 @@ planner::key_map::iterator planner::find_or_add(const item& what) {
     }
     queue->agent_id = what.agent_id;
     queue->session_id = what.session_id;
-    const key name{queue->agent_id, queue->session_id};
+    const key name{what.key_hash, queue->agent_id, queue->session_id};
     return keys_.emplace(name, std::move(queue)).first;
 }
 
@@ -79,7 +80,7 @@ bool planner::withdraw(item& what) {
         leave(what);
         return true;
     case item::status::blocked: {
-        const auto at = keys_.find(key{what.agent_id, what.session_id});
+        const auto at = keys_.find(key{what.key_hash, what.agent_id, what.session_id});
         at->second->waiting.erase(list::s_iterator_to(what));
         --blocked_;
         what.state = item::status::outside;
@@ -99,7 +100,7 @@ void planner::finished(item& what) {
 void planner::leave(item& what) {
     what.state = item::status::outside;
     if (!has_key(what.what)) return;
-    const auto at = keys_.find(key{what.agent_id, what.session_id});
+    const auto at = keys_.find(key{what.key_hash, what.agent_id, what.session_id});
     auto& queue = *at->second;
     // A probe took over from the write that met a conflict.
     if (queue.writer)
@@ -134,18 +135,17 @@ void planner::again(item& what) {
 
 std::vector<item*> planner::next(std::size_t idle_connections) {
     list* oldest = nullptr;
-    bool heavy = false;
+    bool shares = false;
     for (auto& of_kind : ready_lists_)
-        for (std::size_t weight = 0; weight < of_kind.size(); ++weight) {
-            auto& candidates = of_kind[weight];
+        for (std::size_t company = 0; company < of_kind.size(); ++company) {
+            auto& candidates = of_kind[company];
             if (candidates.empty()) continue;
             if (oldest && oldest->front().order < candidates.front().order) continue;
             oldest = &candidates;
-            heavy = weight == 1;
+            shares = company == 0;
         }
     if (!oldest) return {};
 
-    const bool shares = limits_.enabled && !heavy && has_key(oldest->front().what) && !oldest->front().alone;
     std::size_t most = 1;
     if (shares) {
         const std::size_t connections = std::max<std::size_t>(idle_connections, 1);
@@ -158,7 +158,7 @@ std::vector<item*> planner::next(std::size_t idle_connections) {
     std::size_t bytes = 0;
     while (batch.size() < most && !oldest->empty()) {
         auto& first = oldest->front();
-        if (!batch.empty() && (first.alone || bytes + first.bytes > limits_.max_bytes)) break;
+        if (!batch.empty() && bytes + first.bytes > limits_.max_bytes) break;
         bytes += first.bytes;
         oldest->pop_front();
         --ready_;

@@ -10,10 +10,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace pgstate::batch {
@@ -54,12 +54,20 @@ struct item : boost::intrusive::list_base_hook<> {
     kind what = kind::load;
     std::string_view agent_id;
     std::string_view session_id;
-    std::size_t bytes = 0; ///< what it adds to a statement
-    bool alone = false;    ///< must not share a statement
+    std::size_t key_hash = 0; ///< hash_key of the two
+    std::size_t bytes = 0;    ///< what it adds to a statement
+    bool alone = false;       ///< must not share a statement; may change while it is `sent`
 
     status state = status::outside;
     std::uint64_t order = 0; ///< when it was submitted
 };
+
+/// The hash that `item::key_hash` takes; made on the caller's thread, and used wherever the key is looked up.
+inline std::size_t hash_key(std::string_view agent_id, std::string_view session_id) noexcept {
+    std::size_t seed = std::hash<std::string_view>{}(agent_id);
+    boost::hash_combine(seed, std::hash<std::string_view>{}(session_id));
+    return seed;
+}
 
 /// Decides which waiting operations make up the next statement. Pure: no I/O, no clock, no lock.
 ///
@@ -97,13 +105,15 @@ public:
 
 private:
     using list = boost::intrusive::list<item>;
-    using key = std::pair<std::string_view, std::string_view>;
-    struct key_hash {
-        std::size_t operator()(const key& k) const noexcept {
-            std::size_t seed = std::hash<std::string_view>{}(k.first);
-            boost::hash_combine(seed, std::hash<std::string_view>{}(k.second));
-            return seed;
-        }
+    struct key {
+        std::size_t hash;
+        std::string_view agent_id;
+        std::string_view session_id;
+        friend bool operator==(const key&, const key&) = default;
+    };
+    struct hash_of {
+        using is_avalanching = void; // std::hash of a string mixes well
+        std::size_t operator()(const key& k) const noexcept { return k.hash; }
     };
     /// Who is at work on a key (ready or sent) and who waits. Holds the key's text, which the map only refers to.
     struct key_queue {
@@ -113,9 +123,9 @@ private:
         bool writer = false;
         list waiting;
     };
-    using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, key_hash>;
+    using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, hash_of>;
 
-    bool is_heavy(const item& what) const noexcept;
+    bool travels_alone(const item& what) const noexcept;
     list& ready_list(const item& what) noexcept;
     void make_ready(item& what, bool in_front);
     void leave(item& what);
@@ -123,7 +133,8 @@ private:
     key_map::iterator find_or_add(const item& what);
 
     batch_config limits_;
-    std::array<std::array<list, 2>, kinds> ready_lists_; // light and heavy of each kind
+    std::array<std::array<list, 2>, kinds>
+        ready_lists_; // of each kind: those that share statements, and those that travel alone
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
     std::size_t ready_ = 0;

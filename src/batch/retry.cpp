@@ -21,7 +21,8 @@ verdict decide(const incident& what) {
         if (sqlstate == "25006") return verdict::retry_another;
         // The statement's name is not known there or taken, or its plan no longer fits the table.
         const bool prepared_badly = sqlstate == "26000" || sqlstate == "0A000" || sqlstate == "42P05";
-        if (prepared_badly && what.attempts < 2) return verdict::retry_now;
+        // Once for each of the two that an exchange can have.
+        if (prepared_badly && what.attempts < 3) return verdict::retry_now;
     }
     return what.operations > 1 ? verdict::retry_alone : verdict::fail;
 }

@@ -78,12 +78,16 @@ void check(pool_config& pool) {
     check_not_negative("config.pool.validate_after_idle", pool.validate_after_idle);
 }
 
-void check(const batch_config& batch) {
+void check(batch_config& batch, std::size_t connections) {
     check_range("config.batch.max_operations", batch.max_operations, 1, 10'000);
     if (batch.max_bytes < 1024) {
         refuse_setting("config.batch.max_bytes", "at least 1024", std::to_string(batch.max_bytes));
     }
     check_range("config.batch.max_in_flight", batch.max_in_flight, 1, 16);
+    if (batch.shards == 0)
+        batch.shards = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
+                                               std::max<std::size_t>(connections / 4, 1));
+    check_range("config.batch.shards", batch.shards, 1, connections);
 }
 
 } // namespace
@@ -100,7 +104,7 @@ resolved_config resolve(const config& input) {
     check(resolved.pool);
 
     resolved.batch = input.batch;
-    check(resolved.batch);
+    check(resolved.batch, resolved.pool.max_conns);
 
     resolved.schema = input.schema;
     check_enumerator("config.schema.migrate", input.schema.migrate, migrate_mode::off);

@@ -69,6 +69,7 @@ void core::acquire(std::shared_ptr<waiter> who) {
                 ++checking_;
             } else {
                 who->waited_ = true;
+                enters_queue(*who);
                 queue_.push_back(std::move(who));
                 deferred later;
                 fill(later);
@@ -85,6 +86,7 @@ bool core::withdraw(const waiter& who) {
     const auto at =
         std::find_if(queue_.begin(), queue_.end(), [&](const auto& each) { return each.get() == &who; });
     if (at == queue_.end()) return false;
+    leaves_queue(who);
     queue_.erase(at);
     ++totals_.canceled_acquire_count;
     return true;
@@ -110,9 +112,12 @@ lease core::try_acquire() {
     }
 }
 
-std::size_t core::waiting() const {
-    const lock guard(mutex_);
-    return queue_.size();
+void core::enters_queue(const waiter& who) noexcept {
+    if (!who.patient) in_need_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void core::leaves_queue(const waiter& who) noexcept {
+    if (!who.patient) in_need_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 /// \pre the mutex is held; the same for every member that takes `later`
@@ -209,6 +214,7 @@ void core::accept(std::shared_ptr<entry> what, deferred& later) {
     }
     auto who = std::move(queue_.front());
     queue_.pop_front();
+    leaves_queue(*who);
     ++checking_;
     later.push_back([this, what = std::move(what), who = std::move(who)] { hand_out(what, who, true); });
 }
@@ -238,10 +244,12 @@ void core::pause_after_failure() {
 void core::refuse(deferred& later, const error& why, bool all) {
     std::deque<std::shared_ptr<waiter>> keep;
     for (auto& each : queue_) {
-        if (all || each->fail_fast)
+        if (all || each->fail_fast) {
+            leaves_queue(*each);
             later.push_back([who = std::move(each), why] { who->failed(why); });
-        else
+        } else {
             keep.push_back(std::move(each));
+        }
     }
     queue_ = std::move(keep);
 }
@@ -330,6 +338,7 @@ void core::try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who
         } else if (!closed) {
             // It came before everybody who is in the queue now.
             who->waited_ = true;
+            enters_queue(*who);
             queue_.push_front(who);
             fill(later);
         }

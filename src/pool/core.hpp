@@ -73,6 +73,8 @@ public:
 
     /// Fail with the first failed connect, rather than wait for the server to come up.
     bool fail_fast = false;
+    /// Has other connections already: nobody needs to give one up for its sake.
+    bool patient = false;
 
 private:
     friend class core;
@@ -102,8 +104,8 @@ public:
     void lend(lease with, std::function<void(pqxx::connection&)> work,
               std::function<void(lease, std::exception_ptr)> after);
 
-    /// How many wait in the queue; whoever can spare a connection should.
-    std::size_t waiting() const;
+    /// How many wait in the queue without being patient; whoever can spare a connection should.
+    std::size_t waiting() const noexcept { return in_need_.load(std::memory_order_relaxed); }
 
     pool_stats stats() const;
     void reset();
@@ -144,6 +146,8 @@ private:
     void refuse(deferred& later, const error& why, bool all);
     void pause_after_failure();
     void finish_close(deferred& later);
+    void enters_queue(const waiter& who) noexcept;
+    void leaves_queue(const waiter& who) noexcept;
     error unavailable(std::string_view operation) const;
     census count() const noexcept;
 
@@ -156,8 +160,9 @@ private:
     mutable std::mutex mutex_;
     std::deque<std::shared_ptr<entry>> idle_; // most recently used at the back
     std::deque<std::shared_ptr<waiter>> queue_;
-    std::size_t acquired_ = 0; // handed out
-    std::size_t checking_ = 0; // between idle and handed out
+    std::atomic<std::size_t> in_need_{0}; // of those in the queue; for engines, which ask at every statement
+    std::size_t acquired_ = 0;            // handed out
+    std::size_t checking_ = 0;            // between idle and handed out
     std::size_t connecting_ = 0;
     std::uint64_t generation_ = 0;
     std::size_t failures_ = 0; // failed connects in a row

@@ -2,13 +2,19 @@
 #define PGSTATE_STORE_OPERATIONS_HPP
 
 #include "batch/operation.hpp"
-#include "detail/pending_completion.hpp"
+#include "detail/complete.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/operations.hpp"
 #include "pool/core.hpp"
 #include "store/cursor.hpp"
 
+#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_completion_handler.hpp>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -26,59 +32,76 @@ class caller_operation : public batch::operation {
 public:
     using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr, T)>;
 
-    caller_operation(handler_type handler, boost::asio::any_io_executor executor)
-        : completion_(std::move(handler), executor), executor_(std::move(executor)) {}
-
-    void fail(error why) override {
-        completion_.post(executor_,
-                         [failure = std::make_exception_ptr(std::move(why))](handler_type handler) mutable {
-                             std::move(handler)(std::move(failure), T());
-                         });
+    /// \param io  where the handler runs if it brings no executor of its own
+    caller_operation(handler_type handler, const boost::asio::any_io_executor& io)
+        : handler_(std::move(handler)), work_(handler_, io) {
+        on_store_executor =
+            boost::asio::get_associated_executor(handler_, io) == boost::asio::any_completion_executor(io);
     }
 
-    boost::asio::cancellation_slot slot() const noexcept { return completion_.slot(); }
+    boost::asio::cancellation_slot slot() const noexcept {
+        return boost::asio::get_associated_cancellation_slot(handler_);
+    }
 
-protected:
-    /// Completes it with what `decode` makes of the answer, on the caller's executor.
-    template <class Decode>
-    void answer(Decode decode) {
-        completion_.post(executor_, [decode = std::move(decode)](handler_type handler) mutable {
-            std::exception_ptr failure;
-            T value{};
+    void complete(batch::operation_ptr self) final {
+        std::exception_ptr failure = take_failure();
+        T value{};
+        if (!failure) {
             try {
                 value = decode();
             } catch (...) {
                 failure = std::current_exception();
             }
-            std::move(handler)(std::move(failure), std::move(value));
-        });
+        }
+        release_rows();
+        auto handler = std::move(handler_);
+        const auto work = std::move(work_);
+        // The slot may outlive the operation; from here on it must not reach it.
+        if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
+            slot.clear();
+        self.reset(); // what the handler starts may have the memory
+        std::move(handler)(std::move(failure), std::move(value));
+    }
+
+    void post_completion(const boost::asio::any_io_executor& io) final {
+        boost::asio::any_completion_executor where = boost::asio::get_associated_executor(handler_, io);
+        boost::asio::post(
+            io, boost::asio::bind_executor(std::move(where), [self = batch::operation_ptr(this)]() mutable {
+                auto* const me = self.get();
+                me->complete(std::move(self));
+            }));
     }
 
 private:
-    detail::pending_completion<void(std::exception_ptr, T)> completion_;
-    boost::asio::any_io_executor executor_;
+    /// What the caller gets; on the caller's executor, so that it costs the caller's thread and not the store's.
+    virtual T decode() = 0;
+
+    handler_type handler_;
+    detail::completion_work work_;
 };
 
 /// save, create and replace.
 class save_operation final : public caller_operation<saved> {
 public:
     save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
-                   boost::asio::any_io_executor executor);
-    void succeed(const wire::rows& rows, int row) override;
+                   const boost::asio::any_io_executor& io);
 
     const detail::encoded_state& state() const noexcept { return state_; }
 
 private:
+    saved decode() override;
+
     detail::encoded_state state_;
 };
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
     load_operation(std::string agent, std::string session, handler_type handler,
-                   boost::asio::any_io_executor executor);
-    void succeed(const wire::rows& rows, int row) override;
+                   const boost::asio::any_io_executor& io);
 
 private:
+    std::optional<agent_state> decode() override;
+
     std::string agent_;
     std::string session_;
 };
@@ -86,10 +109,11 @@ private:
 class erase_operation final : public caller_operation<bool> {
 public:
     erase_operation(std::string agent, std::string session, handler_type handler,
-                    boost::asio::any_io_executor executor);
-    void succeed(const wire::rows& rows, int row) override;
+                    const boost::asio::any_io_executor& io);
 
 private:
+    bool decode() override { return row() >= 0; }
+
     std::string agent_;
     std::string session_;
 };
@@ -97,13 +121,14 @@ private:
 class list_operation final : public caller_operation<session_page> {
 public:
     list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
-                   handler_type handler, boost::asio::any_io_executor executor);
-    void succeed(const wire::rows& rows, int row) override;
+                   handler_type handler, const boost::asio::any_io_executor& io);
 
     std::size_t limit() const noexcept { return limit_; }
     const std::optional<list_position>& after() const noexcept { return after_; }
 
 private:
+    session_page decode() override;
+
     std::string agent_;
     std::size_t limit_;
     std::optional<list_position> after_;
@@ -112,19 +137,21 @@ private:
 class count_operation final : public caller_operation<std::int64_t> {
 public:
     count_operation(std::optional<std::string> agent, handler_type handler,
-                    boost::asio::any_io_executor executor);
-    void succeed(const wire::rows& rows, int row) override;
+                    const boost::asio::any_io_executor& io);
 
 private:
+    std::int64_t decode() override { return rows().int8(0, 0); }
+
     std::optional<std::string> agent_;
 };
 
 class health_operation final : public caller_operation<health_report> {
 public:
     health_operation(std::shared_ptr<pool::core> pool, handler_type handler);
-    void succeed(const wire::rows& rows, int row) override;
 
 private:
+    health_report decode() override;
+
     std::shared_ptr<pool::core> pool_;
     batch::clock::time_point started_ = batch::clock::now();
 };

@@ -1,6 +1,6 @@
 #include "pgstate/postgres_store.hpp"
 
-#include "batch/engine.hpp"
+#include "batch/shards.hpp"
 #include "detail/cancellable_wait.hpp"
 #include "detail/complete.hpp"
 #include "detail/pending_completion.hpp"
@@ -29,10 +29,9 @@ class postgres_impl {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          engine(std::make_shared<batch::engine>(core,
-                                                 std::make_shared<table_statements>(core->config().table))) {}
+          engines(core, std::make_shared<table_statements>(core->config().table)) {}
 
-    ~postgres_impl() { engine->shut_down(); }
+    ~postgres_impl() { engines.shut_down(); }
 
     /// The shorter of the configured and the call's own time-out.
     std::chrono::milliseconds timeout(std::chrono::milliseconds own) const {
@@ -54,6 +53,7 @@ public:
         const auto what = make(std::move(handler));
         if (const auto limit = timeout(own_timeout); limit.count() > 0)
             what->deadline = batch::clock::now() + limit;
+        const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())
             slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
                 if (const auto to = weak.lock()) to->cancel(what);
@@ -71,7 +71,7 @@ public:
 
     const std::shared_ptr<pool::core> core;
     connection_pool pool;
-    const std::shared_ptr<batch::engine> engine;
+    batch::shards engines;
     /// A worker may outlive the pool: what it reads is its own.
     const std::shared_ptr<const settings::resolved_config> shared_config =
         std::make_shared<const settings::resolved_config>(core->config());
@@ -98,6 +98,12 @@ postgres_store::~postgres_store() = default;
 
 connection_pool& postgres_store::pool() noexcept {
     return impl_->pool;
+}
+
+store_stats postgres_store::stats() const noexcept {
+    if (!impl_) return {};
+    const auto done = impl_->engines.count();
+    return {done.operations, done.statements, done.operations_sent};
 }
 
 std::string postgres_store::schema_sql(const config& settings) {
@@ -241,7 +247,7 @@ void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
     }
     auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
     // First the engine has to come to rest, then the pool.
-    impl_->engine->close([wait, core = impl_->core] { core->close([wait] { wait->finish(); }); });
+    impl_->engines.close([wait, core = impl_->core] { core->close([wait] { wait->finish(); }); });
 }
 
 } // namespace pgstate

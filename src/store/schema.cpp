@@ -1,5 +1,7 @@
 #include "store/schema.hpp"
 
+#include "store/sql_text.hpp"
+
 #include <array>
 #include <charconv>
 #include <utility>
@@ -56,16 +58,6 @@ std::string create_index(const index_definition& index, const settings::table_id
     sql.append(quoted_table).append(" USING ").append(index.method).append(" (").append(index.column);
     if (!index.operator_class.empty()) sql.append(" ").append(index.operator_class);
     return sql + ")";
-}
-
-// Right whatever standard_conforming_strings says.
-std::string quote_literal(std::string_view text) {
-    std::string quoted = "E'";
-    for (char c : text) {
-        if (c == '\'' || c == '\\') quoted += c;
-        quoted += c;
-    }
-    return quoted + "'";
 }
 
 } // namespace

@@ -50,4 +50,13 @@ std::string sql_text::select(std::string_view columns, std::string_view from,
     return sql;
 }
 
+std::string quote_literal(std::string_view text) {
+    std::string quoted = "E'";
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') quoted += c;
+        quoted += c;
+    }
+    return quoted += '\'';
+}
+
 } // namespace pgstate::store

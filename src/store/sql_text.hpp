@@ -6,6 +6,9 @@
 
 namespace pgstate::store {
 
+/// `text` as a string constant, right whatever standard_conforming_strings says.
+std::string quote_literal(std::string_view text);
+
 /// The store's SQL, said once: the batched, the single-row and the transaction's forms differ only in where the input
 /// comes from and what they return. The table is always called `t`. All of it also runs on Citus.
 class sql_text {

@@ -5,6 +5,7 @@
 #include "store/sql_text.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -78,17 +79,32 @@ std::size_t total(const std::vector<batch::operation_ptr>& operations,
     return sum;
 }
 
+bool same_key(const batch::operation& a, const batch::operation& b) {
+    return a.session_id == b.session_id && a.agent_id == b.agent_id;
+}
+
+/// Calls `use` with the first operation of each key.
+/// \pre the operations are sorted by key
+template <class Use>
+void for_each_key(const std::vector<batch::operation_ptr>& operations, Use use) {
+    for (std::size_t i = 0; i < operations.size(); ++i)
+        if (i == 0 || !same_key(*operations[i - 1], *operations[i])) use(*operations[i]);
+}
+
+/// Each key once: those who load the same state share its row. Writers' keys are distinct anyhow.
 void add_keys(wire::parameters& values, const std::vector<batch::operation_ptr>& operations) {
-    values.begin_text_array(operations.size(), total(operations, [](const batch::operation& each) {
-                                return each.agent_id.size();
-                            }));
-    for (const auto& each : operations)
-        values.element_text(each->agent_id);
-    values.begin_text_array(operations.size(), total(operations, [](const batch::operation& each) {
-                                return each.session_id.size();
-                            }));
-    for (const auto& each : operations)
-        values.element_text(each->session_id);
+    std::size_t count = 0;
+    std::size_t agent_bytes = 0;
+    std::size_t session_bytes = 0;
+    for_each_key(operations, [&](const batch::operation& each) {
+        ++count;
+        agent_bytes += each.agent_id.size();
+        session_bytes += each.session_id.size();
+    });
+    values.begin_text_array(count, agent_bytes);
+    for_each_key(operations, [&](const batch::operation& each) { values.element_text(each.agent_id); });
+    values.begin_text_array(count, session_bytes);
+    for_each_key(operations, [&](const batch::operation& each) { values.element_text(each.session_id); });
 }
 
 [[noreturn]] void nonsense() {
@@ -101,15 +117,26 @@ int only_row(const wire::rows& rows) {
     return rows.size() - 1;
 }
 
-std::vector<int> pair_by_ordinal(std::size_t count, const wire::rows& rows) {
-    std::vector<int> row_of(count, -1);
+/// \pre the operations are sorted by key
+std::vector<int> pair_by_ordinal(const std::vector<batch::operation_ptr>& operations,
+                                 const wire::rows& rows) {
+    std::vector<int> row_of_key(operations.size() + 1, -1);
     for (int row = 0; row < rows.size(); ++row) {
         const auto ordinal = rows.int8(row, loaded_row::ordinal);
-        if (ordinal < 1 || static_cast<std::size_t>(ordinal) > count) nonsense();
-        auto& mine = row_of[static_cast<std::size_t>(ordinal) - 1];
+        if (ordinal < 1 || static_cast<std::size_t>(ordinal) > operations.size()) nonsense();
+        auto& mine = row_of_key[static_cast<std::size_t>(ordinal)];
         if (mine != -1) nonsense();
         mine = row;
     }
+    std::vector<int> row_of;
+    row_of.reserve(operations.size());
+    std::size_t key = 0;
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+        if (i == 0 || !same_key(*operations[i - 1], *operations[i])) ++key;
+        row_of.push_back(row_of_key[key]);
+    }
+    for (++key; key < row_of_key.size(); ++key)
+        if (row_of_key[key] != -1) nonsense(); // a row for a key that was not asked for
     return row_of;
 }
 
@@ -138,51 +165,70 @@ table_statements::table_statements(const settings::table_identifier& table) {
     const sql_text sql(table.quoted());
     using enum type_oid;
     using existing = sql_text::existing;
+    using types = std::vector<type_oid>;
 
-    save_ = {
-        prepared("save", sql.insert(values_source(), existing::replaced, saved_columns), {text, text, jsonb}),
-        planned_anew(sql.insert(array_source(), existing::replaced, saved_columns),
+    const auto insertion_with = [&](std::string_view purpose, existing what) {
+        return insertion{
+            prepared(purpose, sql.insert(values_source(), what, saved_columns), {text, text, jsonb}),
+            prepared(purpose, sql.insert(array_source(), what, saved_columns),
                      {text_array, text_array, jsonb_array})};
-    create_ = {
-        prepared("create", sql.insert(values_source(), existing::kept, saved_columns), {text, text, jsonb}),
-        planned_anew(sql.insert(array_source(), existing::kept, saved_columns),
-                     {text_array, text_array, jsonb_array})};
-    replace_ = {
-        prepared("replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
-                 {text, text, jsonb, int8}),
-        planned_anew(
-            sql.replace("u.d",
-                        " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::bigint[]) AS u(a, s, d, v)",
-                        std::string(by_input) + " AND t.version = u.v", saved_columns),
-            {text_array, text_array, jsonb_array, int8_array})};
+    };
+    // The same text twice: its two plans must not be one.
+    const auto both = [](std::string purpose, const std::string& text, const types& of) {
+        return by_size{prepared(purpose, text, of), prepared(purpose + "_large", text, of)};
+    };
+    const auto lookup_with = [&](const std::string& purpose, const std::string& one, const types& of_one,
+                                 const std::string& many, const types& of_many) {
+        return lookup{both(purpose, one, of_one),
+                      {planned_anew(many, of_many), prepared(purpose + "_many", many, of_many)}};
+    };
+
+    save_ = insertion_with("save", existing::replaced);
+    create_ = insertion_with("create", existing::kept);
+    replace_ = lookup_with(
+        "replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
+        {text, text, jsonb, int8},
+        sql.replace("u.d", " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::bigint[]) AS u(a, s, d, v)",
+                    std::string(by_input) + " AND t.version = u.v", saved_columns),
+        {text_array, text_array, jsonb_array, int8_array});
+
+    const types keys{text, text};
+    const types key_arrays{text_array, text_array};
     const auto where_key = std::string(" WHERE ").append(by_key);
     const auto on_input = std::string(" ON ").append(by_input);
-    probe_ = {prepared("probe", sql.select("1::bigint, t.version", "", where_key), {text, text}),
-              planned_anew(sql.select("u.n, t.version", keys_input, on_input), {text_array, text_array})};
-    load_ = {
-        prepared("load",
-                 sql.select("1::bigint, t.state, t.version, t.created_at, t.updated_at", "", where_key),
-                 {text, text}),
-        planned_anew(sql.select("u.n, t.state, t.version, t.created_at, t.updated_at", keys_input, on_input),
-                     {text_array, text_array})};
-    erase_ = {prepared("erase", sql.erase("", by_key, "t.agent_id, t.session_id"), {text, text}),
-              planned_anew(sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input,
-                                     "t.agent_id, t.session_id"),
-                           {text_array, text_array})};
-    list_first_ = prepared("list", list_sql(sql, true), {text, int8});
-    list_next_ = prepared("list_next", list_sql(sql, false), {text, int8, timestamptz, text});
-    count_agent_ = prepared("count_agent", sql.select("count(*)", "", " WHERE t.agent_id = $1"), {text});
+    const auto selection_with = [&](const std::string& purpose, const std::string& columns) {
+        return lookup_with(purpose, sql.select("1::bigint, " + columns, "", where_key), keys,
+                           sql.select("u.n, " + columns, keys_input, on_input), key_arrays);
+    };
+    probe_ = selection_with("probe", "t.version");
+    load_ = selection_with("load", "t.state, t.version, t.created_at, t.updated_at");
+    erase_ = lookup_with(
+        "erase", sql.erase("", by_key, "t.agent_id, t.session_id"), keys,
+        sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "t.agent_id, t.session_id"),
+        key_arrays);
+    list_first_ = both("list", list_sql(sql, true), {text, int8});
+    list_next_ = both("list_next", list_sql(sql, false), {text, int8, timestamptz, text});
+    count_agent_ = both("count_agent", sql.select("count(*)", "", " WHERE t.agent_id = $1"), {text});
     count_all_ = prepared("count_all", sql.select("count(*)", "", ""), {});
     health_ = prepared("health",
                        "SELECT current_setting('server_version_num')::bigint, "
                        "pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean",
                        {});
+    const auto size = "SELECT pg_relation_size(" + quote_literal(sql.table()) + "::regclass)";
+    size_ = prepared("size", size, {});
+    lookups_only_ = prepared("lookups_only",
+                             size + ", set_config('enable_seqscan', 'off', true), "
+                                    "set_config('enable_hashjoin', 'off', true), "
+                                    "set_config('enable_mergejoin', 'off', true)",
+                             {});
 }
 
-const table_statements::forms& table_statements::forms_of(batch::kind what) const {
+const table_statements::insertion& table_statements::insertion_of(batch::kind what) const noexcept {
+    return what == batch::kind::create ? create_ : save_;
+}
+
+const table_statements::lookup& table_statements::lookup_of(batch::kind what) const noexcept {
     switch (what) {
-    case batch::kind::save: return save_;
-    case batch::kind::create: return create_;
     case batch::kind::replace: return replace_;
     case batch::kind::probe: return probe_;
     case batch::kind::load: return load_;
@@ -190,14 +236,31 @@ const table_statements::forms& table_statements::forms_of(batch::kind what) cons
     }
 }
 
+/// True once a second, for one caller.
+bool table_statements::time_to_look() const noexcept {
+    using namespace std::chrono_literals;
+    const auto now = batch::clock::now().time_since_epoch();
+    auto due = next_look_.load(std::memory_order_relaxed);
+    return now.count() >= due &&
+           next_look_.compare_exchange_strong(due, (now + std::chrono::nanoseconds(1s)).count(),
+                                              std::memory_order_relaxed);
+}
+
+void table_statements::learn(const wire::rows& before) const {
+    const bool large = !before.is_null(0, 0) && before.int8(0, 0) >= large_table;
+    if (large != large_.load(std::memory_order_relaxed)) large_.store(large, std::memory_order_relaxed);
+}
+
 batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {
     const auto& first = front(operations);
+    const bool large = large_.load(std::memory_order_relaxed);
     batch::command made;
     auto& values = made.values;
+    if (first.what != batch::kind::health && time_to_look()) made.before = &size_;
     switch (first.what) {
     case batch::kind::list: {
         const auto& list = as<list_operation>(first);
-        made.what = list.after() ? &list_next_ : &list_first_;
+        made.what = &(list.after() ? list_next_ : list_first_).of(large);
         values.add_text(first.agent_id);
         values.add_int8(static_cast<std::int64_t>(list.limit()) + 1);
         if (list.after()) {
@@ -207,7 +270,7 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         return made;
     }
     case batch::kind::count_agent:
-        made.what = &count_agent_;
+        made.what = &count_agent_.of(large);
         values.add_text(first.agent_id);
         return made;
     case batch::kind::count_all: made.what = &count_all_; return made;
@@ -215,18 +278,24 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
     default: break;
     }
 
-    const auto& form = forms_of(first.what);
+    const bool one = operations.size() == 1;
     const bool with_document = first.what <= batch::kind::replace;
     const bool with_version = first.what == batch::kind::replace;
-    if (operations.size() == 1) {
-        made.what = &form.one;
+    if (first.what == batch::kind::save || first.what == batch::kind::create) {
+        const auto& form = insertion_of(first.what);
+        made.what = one ? &form.one : &form.many;
+    } else {
+        const auto& form = lookup_of(first.what);
+        made.what = &(one ? form.one : form.many).of(large);
+        if (!one && !large) made.before = &lookups_only_;
+    }
+    if (one) {
         values.add_text(first.agent_id);
         values.add_text(first.session_id);
         if (with_document) values.add_jsonb(as<save_operation>(first).state().document);
         if (with_version) values.add_int8(as<save_operation>(first).state().version);
         return made;
     }
-    made.what = &form.many;
     add_keys(values, operations);
     if (with_document) {
         values.begin_jsonb_array(operations.size(), total(operations, [](const batch::operation& each) {
@@ -254,8 +323,7 @@ std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>&
         return {0};
     case batch::kind::probe:
     case batch::kind::load:
-        return operations.size() == 1 ? std::vector{only_row(rows)}
-                                      : pair_by_ordinal(operations.size(), rows);
+        return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_ordinal(operations, rows);
     default: return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_key(operations, rows);
     }
 }

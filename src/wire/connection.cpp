@@ -5,6 +5,7 @@
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <libpq-fe.h>
 #include <openssl/ssl.h>
@@ -66,37 +67,45 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
 }
 
 void connection::send(const statement& what, const parameters& values, statement_mode mode,
-                      reply_handler handler) {
-    pending_.push_back({&what, std::move(handler), {}, false});
+                      reply_handler handler, const statement* before) {
+    auto& exchange = pending_.emplace_back();
+    exchange.handler = std::move(handler);
+    exchange.what = &what;
+    exchange.before = before;
     if (broken_) return lose({"", "the connection was lost"});
 
+    const bool sent = (!before || put(*before, {}, mode, exchange.prepares_before)) &&
+                      put(what, values, mode, exchange.prepares) && PQpipelineSync(session_->raw()) == 1;
+    fsm_.sent((before ? 1U : 0U) + (exchange.prepares_before ? 1U : 0U) + (exchange.prepares ? 1U : 0U));
+    if (!sent) return lose({"", "the connection was lost while sending"});
+    pump();
+}
+
+/// Hands libpq one statement, and what prepares it where that was not done yet.
+bool connection::put(const statement& what, const parameters& values, statement_mode mode, bool& prepares) {
     auto* raw = session_->raw();
-    const auto count = static_cast<int>(values.size());
-    std::vector<const char*> texts;
-    std::vector<int> lengths;
-    std::vector<Oid> types;
+    constexpr std::size_t usually_at_most = 4;
+    boost::container::small_vector<const char*, usually_at_most> texts;
+    boost::container::small_vector<int, usually_at_most> lengths;
+    boost::container::small_vector<Oid, usually_at_most> types;
     for (std::size_t i = 0; i < values.size(); ++i) {
         texts.push_back(values.value(i).data());
         lengths.push_back(static_cast<int>(values.value(i).size()));
         types.push_back(static_cast<Oid>(what.parameters[i]));
     }
-    const std::vector<int> formats(values.size(), 1);
+    const boost::container::small_vector<int, usually_at_most> formats(values.size(), 1);
+    const auto count = static_cast<int>(values.size());
 
-    bool sent = true;
-    bool with_prepare = false;
-    if (mode == statement_mode::prepared && !what.name.empty() && !session_->outdated.contains(&what)) {
-        with_prepare = session_->prepared.insert(&what).second;
-        if (with_prepare)
-            sent = PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) == 1;
-        sent = sent && PQsendQueryPrepared(raw, what.name.c_str(), count, texts.data(), lengths.data(),
-                                           formats.data(), 1) == 1;
-    } else {
-        sent = PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
+    const bool named =
+        mode == statement_mode::prepared && !what.name.empty() && !session_->outdated.contains(&what);
+    if (!named)
+        return PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
                                  formats.data(), 1) == 1;
-    }
-    fsm_.sent(with_prepare);
-    if (!sent || PQpipelineSync(raw) != 1) return lose({"", "the connection was lost while sending"});
-    pump();
+    prepares = session_->prepared.insert(&what).second;
+    if (prepares && PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) != 1)
+        return false;
+    return PQsendQueryPrepared(raw, what.name.c_str(), count, texts.data(), lengths.data(), formats.data(),
+                               1) == 1;
 }
 
 bool connection::check_idle() {
@@ -180,14 +189,17 @@ void connection::take(void* raw_result) {
     std::shared_ptr<PGresult> result(static_cast<PGresult*>(raw_result), PQclear);
     const auto status = PQresultStatus(result.get());
     auto& head = pending_.front();
-    const bool preparing = fsm_.preparing();
+    const auto results_before = fsm_.results_before();
     switch (fsm_.resume(classify(status))) {
     case exchange_fsm::action::none: break;
+    case exchange_fsm::action::before:
+        if (status == PGRES_TUPLES_OK) head.answer.before = rows(std::move(result));
+        break;
     case exchange_fsm::action::keep: head.answer.data = rows(std::move(result)); break;
     case exchange_fsm::action::refuse:
         head.answer.failure = failure_of(result.get());
         head.answer.outcome = reply::status::refused;
-        head.prepare_refused = preparing;
+        head.refused_before = results_before;
         break;
     case exchange_fsm::action::complete:
         if (head.answer.failure.message.empty()) {
@@ -203,16 +215,28 @@ void connection::take(void* raw_result) {
     }
 }
 
-/// What a refused exchange says of its prepared statement.
+/// What a refused exchange says of its prepared statements: [Parse before] [before] [Parse what] what, of which one was
+/// refused and those after it were skipped.
 void connection::remember_prepared(const pending& over) {
     const auto& sqlstate = over.answer.failure.sqlstate;
+    auto& prepared = session_->prepared;
+    const std::size_t left = over.refused_before;
+    const std::size_t running_before = over.prepares ? 2 : 1; // what is left when `before` runs
+    const bool in_what = left == 0;
+    const bool in_prepare = over.prepares && left == 1;
+    const bool in_before = over.before && left == running_before;
+    const bool in_prepare_before = over.before && left > running_before;
+
+    // 42P05: it was there, behind a pooler or from before. The name follows from the text, so it is the same.
+    const bool exists = sqlstate == "42P05";
+    if (over.prepares && !in_what && !(in_prepare && exists)) prepared.erase(over.what);
+    if (in_prepare_before && !exists) prepared.erase(over.before);
+    if (!in_what && !in_before) return;
+    const auto* refused = in_what ? over.what : over.before;
     if (sqlstate == "0A000") // its plan no longer fits the table, and its name is taken by it
-        session_->outdated.insert(over.what);
-    else if (sqlstate ==
-             "42P05") // it was there: behind a pooler, or from before. The name follows from the text
-        session_->prepared.insert(over.what);
-    else if (over.prepare_refused || sqlstate == "26000")
-        session_->prepared.erase(over.what);
+        session_->outdated.insert(refused);
+    else if (sqlstate == "26000")
+        prepared.erase(refused);
 }
 
 void connection::finish(std::deque<pending>& done) {

@@ -35,7 +35,9 @@ public:
     void use_executor(boost::asio::any_io_executor strand);
 
     /// Sends `what` with its own Sync. The text of the parameters is copied before this returns.
-    void send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler);
+    /// \param before  a statement without parameters to run first, in the same transaction; null for none
+    void send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler,
+              const statement* before = nullptr);
 
     std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
     bool broken() const noexcept { return broken_; }
@@ -55,12 +57,17 @@ public:
 
 private:
     struct pending {
-        const statement* what;
         reply_handler handler;
-        reply answer;
-        bool prepare_refused = false;
+        const statement* what;
+        const statement* before = nullptr;
+        bool prepares = false; ///< this exchange has the Parse of `what`
+        bool prepares_before = false;
+        reply answer{};
+        std::size_t refused_before =
+            0; ///< results that were to come before that of `what` when it was refused
     };
 
+    bool put(const statement& what, const parameters& values, statement_mode mode, bool& prepares);
     void pump();
     void on_ready();
     void receive();

@@ -8,8 +8,9 @@ namespace pgstate::wire {
 
 /// Which result of a pipeline belongs to what. Pure: it is told what was sent and what came, and says what to do.
 ///
-/// An exchange is [Parse] Bind Execute Sync. PostgreSQL commits at the Sync, so an exchange is only over, and its rows
-/// only true, when the Sync's own result has come.
+/// An exchange is [Parse] [Bind Execute] [Parse] Bind Execute Sync: what prepares its statement or runs before it in the
+/// same transaction gives a result of its own each. PostgreSQL commits at the Sync, so an exchange is only over, and its
+/// rows only true, when the Sync's own result has come.
 class exchange_fsm {
 public:
     enum class event {
@@ -21,23 +22,26 @@ public:
     };
     enum class action {
         none,
+        before,   ///< the result is that of something before the statement
         keep,     ///< the result has the exchange's rows
         refuse,   ///< the result has the exchange's error
         complete, ///< the oldest exchange is over
         give_up,  ///< the server's answers make no sense: the connection cannot be used any more
     };
 
-    /// An exchange was sent; `with_prepare` if it begins with a Parse of its own.
-    void sent(bool with_prepare) { pending_.push_back({with_prepare ? stage::prepare : stage::execute}); }
+    /// An exchange was sent.
+    /// \param results_before  how many results come before the statement's own
+    void sent(std::size_t results_before) { pending_.push_back({stage::execute, results_before}); }
 
     action resume(event what) {
         if (pending_.empty()) return action::give_up;
         auto& at = pending_.front().at;
+        auto& before = pending_.front().before;
         switch (what) {
         case event::rows:
-            if (at == stage::prepare) {
-                at = stage::execute;
-                return action::none;
+            if (at == stage::execute && before > 0) {
+                --before;
+                return action::before;
             }
             if (at != stage::execute) return action::give_up;
             at = stage::sync;
@@ -57,16 +61,17 @@ public:
         return action::give_up;
     }
 
-    /// The oldest exchange still waits for the answer to its Parse.
-    bool preparing() const noexcept { return !pending_.empty() && pending_.front().at == stage::prepare; }
+    /// How many results of the oldest exchange are still to come before its statement's own.
+    std::size_t results_before() const noexcept { return pending_.empty() ? 0 : pending_.front().before; }
 
     std::size_t in_flight() const noexcept { return pending_.size(); }
     void clear() noexcept { pending_.clear(); }
 
 private:
-    enum class stage { prepare, execute, sync, failed };
+    enum class stage { execute, sync, failed };
     struct exchange {
         stage at;
+        std::size_t before;
     };
     std::deque<exchange> pending_;
 };

@@ -53,6 +53,7 @@ struct reply {
     };
     status outcome = status::broken;
     rows data;
+    rows before; ///< of the statement that was sent to run first, if there was one
     server_error failure;
 };
 

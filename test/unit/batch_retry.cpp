@@ -91,14 +91,17 @@ TEST_CASE("a server that only reads is left for another", "[retry]") {
     });
 }
 
-TEST_CASE("a lost or outdated prepared statement is prepared anew, once", "[retry]") {
+TEST_CASE("lost or outdated prepared statements are prepared anew, each of an exchange's two once",
+          "[retry]") {
     for (const std::string_view sqlstate : {"26000", "0A000"})
         for (const bool write : {false, true})
             check({
                 {sqlstate, false, write, 1, 1, verdict::retry_now},
                 {sqlstate, false, write, 20, 1, verdict::retry_now},
-                {sqlstate, false, write, 1, 2, verdict::fail},
-                {sqlstate, false, write, 20, 2, verdict::retry_alone},
+                {sqlstate, false, write, 1, 2, verdict::retry_now},
+                {sqlstate, false, write, 20, 2, verdict::retry_now},
+                {sqlstate, false, write, 1, 3, verdict::fail},
+                {sqlstate, false, write, 20, 3, verdict::retry_alone},
                 {sqlstate, false, write, 1, most_attempts, verdict::fail},
             });
 }

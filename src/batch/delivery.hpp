@@ -1,0 +1,36 @@
+#ifndef PGSTATE_BATCH_DELIVERY_HPP
+#define PGSTATE_BATCH_DELIVERY_HPP
+
+#include "batch/operation.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/container/static_vector.hpp>
+
+#include <cstddef>
+
+namespace pgstate::batch {
+
+/// Takes settled operations to their callers. Those whose handlers run on the store's executor go there several in one
+/// post: a post for each would cost more than most of what the engine does for it.
+class delivery {
+public:
+    explicit delivery(boost::asio::any_io_executor io) : io_(std::move(io)) {}
+
+    void add(operation_ptr settled);
+    /// Posts what is still held back; to be called at the end of every turn of the engine.
+    void flush();
+
+    /// Completions in one post: few enough to spread a large batch over the threads that run the executor.
+    static constexpr std::size_t most_in_one_post = 16;
+
+private:
+    using load = boost::container::static_vector<operation_ptr, most_in_one_post>;
+    class round;
+
+    const boost::asio::any_io_executor io_;
+    load waiting_;
+};
+
+} // namespace pgstate::batch
+
+#endif

@@ -1,0 +1,42 @@
+#include "batch/shards.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+namespace pgstate::batch {
+
+shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql) {
+    const std::size_t count = pool->config().batch.shards;
+    const std::size_t connections = pool->config().pool.max_conns;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t share = connections / count + (i < connections % count ? 1 : 0);
+        engines_.push_back(std::make_shared<engine>(pool, sql, share));
+    }
+}
+
+void shards::close(std::function<void()> done) {
+    const auto open = std::make_shared<std::atomic<std::size_t>>(engines_.size());
+    for (const auto& each : engines_)
+        each->close([open, done] {
+            if (open->fetch_sub(1) == 1) done();
+        });
+}
+
+void shards::shut_down() {
+    for (const auto& each : engines_)
+        each->shut_down();
+}
+
+counters shards::count() const noexcept {
+    counters sum;
+    for (const auto& each : engines_) {
+        const auto one = each->count();
+        sum.operations += one.operations;
+        sum.statements += one.statements;
+        sum.operations_sent += one.operations_sent;
+    }
+    return sum;
+}
+
+} // namespace pgstate::batch

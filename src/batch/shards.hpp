@@ -1,0 +1,40 @@
+#ifndef PGSTATE_BATCH_SHARDS_HPP
+#define PGSTATE_BATCH_SHARDS_HPP
+
+#include "batch/engine.hpp"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace pgstate::batch {
+
+/// A store's engines: each has a share of the keys and of the connections, so that threads which run the executor
+/// together do not queue for one strand. All of a key's operations meet in one engine, which keeps their order.
+///
+/// Thread safety: every member, from any thread.
+class shards {
+public:
+    /// As many as `pool->config().batch.shards` says, which divide its connections among them.
+    shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql);
+
+    /// The engine of an operation, by its `key_hash`.
+    const std::shared_ptr<engine>& of(const operation& what) const noexcept {
+        return engines_[what.key_hash % engines_.size()];
+    }
+
+    /// Refuses new operations; `done` is called when those accepted are over.
+    void close(std::function<void()> done);
+    /// Refuses new operations and fails all others with errc::closed.
+    void shut_down();
+
+    counters count() const noexcept;
+    std::size_t size() const noexcept { return engines_.size(); }
+
+private:
+    std::vector<std::shared_ptr<engine>> engines_;
+};
+
+} // namespace pgstate::batch
+
+#endif

@@ -1,0 +1,132 @@
+// What an operation allocates on its way through the store, its caller's own value apart.
+
+#include "integration/store_support.hpp"
+#include "store/codec.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <cstdlib>
+#include <functional>
+#include <new>
+#include <string>
+
+namespace {
+
+thread_local std::size_t allocations = 0;
+
+} // namespace
+
+// In front of the C++ library's, for everything in this program. The array forms and the others call these.
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+
+namespace {
+
+using namespace pgstate_test;
+using pgstate::agent_state;
+
+constexpr int callers = 64;
+
+/// Callers that each have one operation under way, and begin the next when it is over.
+template <class Start>
+class closed_loop {
+public:
+    closed_loop(asio::io_context& context, Start start) : context_(context), start_(std::move(start)) {}
+
+    /// Allocations of this thread per operation, once everything that is kept for the next one is there.
+    double allocations_per_operation() {
+        count(3000);
+        constexpr int measured = 10'000;
+        const auto before = allocations;
+        count(measured);
+        return static_cast<double>(allocations - before) / measured;
+    }
+
+private:
+    void count(int operations) {
+        left_ = operations;
+        under_way_ = 0;
+        for (int i = 0; i < callers; ++i)
+            next(i);
+        run_until(context_, [this] { return under_way_ == 0; });
+    }
+    void next(int caller) {
+        if (left_ == 0) return;
+        --left_;
+        ++under_way_;
+        start_(caller, [this, caller](std::exception_ptr failure, auto&&...) {
+            if (failure) std::rethrow_exception(failure);
+            --under_way_;
+            next(caller);
+        });
+    }
+
+    asio::io_context& context_;
+    Start start_;
+    int left_ = 0;
+    int under_way_ = 0;
+};
+
+agent_state state_of(int caller) {
+    agent_state state("agent", "session-" + std::to_string(caller));
+    state.data["step"] = caller;
+    state.history.emplace_back("user", std::string(300, 'x'));
+    return state;
+}
+
+} // namespace
+
+TEST_CASE("what an operation allocates", "[allocations]") {
+    opened_store f("&pool_max_conns=2");
+    for (int i = 0; i < callers; ++i)
+        run(f.context, [&]() -> asio::awaitable<void> {
+            const auto state = state_of(i);
+            co_await f.store.save(state);
+        });
+
+    // The operation, its handler, and a share of what its statement needs. The bounds leave room for smaller batches.
+    SECTION("a save: also the document") {
+        const auto state = state_of(1);
+        closed_loop saves(f.context, [&](int caller, auto handler) {
+            auto mine = state;
+            mine.session_id = "session-" + std::to_string(caller);
+            const auto before = allocations;
+            const auto copied = mine;
+            const auto own = allocations - before; // the test's two copies of the state
+            f.store.save(mine, std::move(handler));
+            allocations -= 2 * own;
+        });
+        const auto each = saves.allocations_per_operation();
+        INFO(each << " allocations for each save");
+        CHECK(each <= 4.5);
+    }
+    SECTION("a load: apart from the state that the caller gets") {
+        const auto document = pgstate::store::encode(state_of(1));
+        const auto before = allocations;
+        { const auto decoded = pgstate::store::decode("agent", "session-1", document, 1, {}, {}); }
+        const auto of_the_state = static_cast<double>(allocations - before);
+        closed_loop loads(f.context, [&](int caller, auto handler) {
+            f.store.load("agent", "session-" + std::to_string(caller), std::move(handler));
+        });
+        const auto each = loads.allocations_per_operation() - of_the_state;
+        INFO(each << " allocations for each load, and " << of_the_state << " for its state");
+        CHECK(each <= 3.5);
+    }
+    SECTION("an erase") {
+        closed_loop erasures(f.context, [&](int caller, auto handler) {
+            f.store.erase("agent", "session-" + std::to_string(caller), std::move(handler));
+        });
+        const auto each = erasures.allocations_per_operation();
+        INFO(each << " allocations for each erase");
+        CHECK(each <= 3.5);
+    }
+}

@@ -1,0 +1,211 @@
+// The plans that the server makes of the store's statements, as auto_explain logs them: index lookups whatever the
+// table's size and statistics.
+
+#include "integration/store_support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+using namespace pgstate_test;
+using pgstate::agent_state;
+using pgstate::as_result;
+
+namespace {
+
+constexpr auto one_connection = "&pool_max_conns=1";
+
+/// A store with one connection whose statements' plans are in the server's log.
+class explained_store {
+public:
+    explicit explained_store(pgstate::index_mode indexes) : store_(one_connection, explained(indexes)) {
+        sql("ALTER TABLE agent_states SET (autovacuum_enabled = false)");
+    }
+
+    void sql(const std::string& text) {
+        run(store_.context, [&]() -> asio::awaitable<void> {
+            auto work = [&text](pqxx::connection& connection) {
+                pqxx::nontransaction(connection).exec(text);
+            };
+            co_await store_.store.pool().with_connection(work);
+        });
+    }
+    bool yes(const std::string& query) {
+        return run(store_.context, [&]() -> asio::awaitable<bool> {
+            auto work = [&query](pqxx::connection& connection) {
+                return pqxx::nontransaction(connection).exec(query)[0][0].as<bool>();
+            };
+            co_return co_await store_.store.pool().with_connection(work);
+        });
+    }
+
+    /// `agents` with `sessions` each, beginning with the `first` session. Not analysed.
+    void fill(int agents, int first, int sessions) {
+        sql("INSERT INTO agent_states (agent_id, session_id, state) "
+            "SELECT 'agent-' || a, 'session-' || s, '{\"data\": {\"text\": \"" +
+            std::string(100, 'x') + "\"}}' FROM generate_series(1, " + std::to_string(agents) +
+            ") a, generate_series(" + std::to_string(first) + ", " + std::to_string(first + sessions - 1) +
+            ") s ORDER BY 1, 2");
+    }
+
+    /// Many operations of a kind at once, so that they share statements; gives the plans of these.
+    std::string plans_of_loads() {
+        return plans_of([](pgstate::postgres_store& store, int i, auto handler) {
+            store.load("agent-" + std::to_string(i % 40 + 1), "session-1", std::move(handler));
+        });
+    }
+    std::string plans_of_saves() {
+        return plans_of([](pgstate::postgres_store& store, int i, auto handler) {
+            const agent_state state("agent-" + std::to_string(i + 1), "saved");
+            store.save(state, std::move(handler));
+        });
+    }
+    std::string plans_of_conditional_saves() {
+        return plans_of([](pgstate::postgres_store& store, int i, auto handler) {
+            agent_state state("agent-" + std::to_string(i + 1), "saved");
+            state.version = 1;
+            store.save(state, {.if_unchanged = true}, std::move(handler));
+        });
+    }
+    std::string plans_of_erasures() {
+        return plans_of([](pgstate::postgres_store& store, int i, auto handler) {
+            store.erase("agent-" + std::to_string(i + 1), "saved", std::move(handler));
+        });
+    }
+    std::string plan_of_a_load() {
+        const auto begin = log_size();
+        run(store_.context,
+            [&]() -> asio::awaitable<void> { co_await store_.store.load("agent-1", "session-1"); });
+        return log_from(begin);
+    }
+
+    /// Until the store has seen that the table is large, and the server has a plan for batches that it keeps.
+    void settle_on_a_kept_plan() {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        do {
+            plans_of_loads();
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+        } while (!yes("SELECT coalesce(sum(generic_plans), 0) > 0 FROM pg_prepared_statements "
+                      "WHERE name LIKE 'pgstate_load_many_%'"));
+    }
+
+private:
+    static pgstate::config explained(pgstate::index_mode indexes) {
+        pgstate::config settings;
+        settings.schema.indexes = indexes;
+        settings.pool.after_connect = [](pqxx::connection& connection) {
+            pqxx::nontransaction(connection)
+                .exec("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; "
+                      "SET auto_explain.log_nested_statements = on; SET auto_explain.log_timing = off;");
+        };
+        return settings;
+    }
+
+    template <class Start>
+    std::string plans_of(Start start) {
+        constexpr int operations = 64;
+        const auto begin = log_size();
+        int over = 0;
+        for (int i = 0; i < operations; ++i)
+            start(store_.store, i, [&over](auto&&...) { ++over; });
+        run_until(store_.context, [&] { return over == operations; });
+        return log_from(begin);
+    }
+
+    static std::filesystem::path log() { return server().data_directory() / "pgstate" / "server.log"; }
+    static std::uintmax_t log_size() { return std::filesystem::file_size(log()); }
+    static std::string log_from(std::uintmax_t begin) {
+        std::ifstream file(log(), std::ios::binary);
+        file.seekg(static_cast<std::streamoff>(begin));
+        return {std::istreambuf_iterator<char>(file), {}};
+    }
+
+    opened_store store_;
+};
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// That the table is read, and only through an index.
+void check_lookups(const std::string& plans, const std::string& what) {
+    INFO(what << "\n" << plans);
+    CHECK(has(plans, " on agent_states t"));
+    CHECK((has(plans, "Index Scan using ") || has(plans, "Bitmap Index Scan on ")));
+    CHECK_FALSE(has(plans, "Seq Scan on agent_states"));
+}
+
+void check_every_batch(explained_store& store) {
+    check_lookups(store.plans_of_loads(), "loads");
+    const auto saves = store.plans_of_saves();
+    INFO(saves);
+    CHECK(has(saves, "Conflict Arbiter Indexes: agent_states_pkey"));
+    CHECK_FALSE(has(saves, "Seq Scan on agent_states"));
+    check_lookups(store.plans_of_conditional_saves(), "conditional saves, and the probes that follow");
+    check_lookups(store.plans_of_erasures(), "erasures");
+}
+
+} // namespace
+
+TEST_CASE("batches are index lookups on an empty table", "[plans]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
+    check_every_batch(store);
+}
+
+TEST_CASE("batches are index lookups on a small table, analysed or not", "[plans]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    store.fill(50, 1, 4);
+    if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
+    check_every_batch(store);
+}
+
+TEST_CASE("batches are index lookups on a large table that was never analysed", "[plans]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    store.fill(1000, 1, 20);
+    store.settle_on_a_kept_plan();
+    check_every_batch(store);
+    check_lookups(store.plan_of_a_load(), "a single load");
+}
+
+TEST_CASE("plans hold while a table grows from nothing, with statistics that say it is empty", "[plans]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    store.sql("VACUUM ANALYZE agent_states");
+    for (int i = 0; i < 10; ++i) { // enough for the server to keep plans made for an empty table
+        store.plans_of_loads();
+        store.plan_of_a_load();
+    }
+    store.fill(1000, 1, 20);
+    store.settle_on_a_kept_plan();
+    check_every_batch(store);
+    check_lookups(store.plan_of_a_load(), "a single load");
+}
+
+TEST_CASE("plans hold while a table grows to ten times what its statistics say", "[plans]") {
+    explained_store store(pgstate::index_mode::standard);
+    store.fill(200, 1, 25);
+    store.sql("VACUUM ANALYZE agent_states");
+    store.settle_on_a_kept_plan();
+    store.fill(200, 26, 225);
+    check_every_batch(store);
+    check_lookups(store.plan_of_a_load(), "a single load");
+}
+
+TEST_CASE("plans on a million rows", "[plans]") {
+    explained_store store(pgstate::index_mode::standard);
+    store.fill(1000, 1, 1000);
+    for (const bool analysed : {false, true}) {
+        CAPTURE(analysed);
+        if (analysed) store.sql("ANALYZE agent_states");
+        store.settle_on_a_kept_plan();
+        check_every_batch(store);
+        const auto loads = store.plans_of_loads();
+        INFO(loads);
+        CHECK(has(loads, "Index Scan using agent_states_pkey on agent_states t"));
+    }
+}
