@@ -4,7 +4,9 @@
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -130,6 +132,8 @@ void engine::accept(intake::list arrived) {
         ++count;
     }
     operations_.fetch_add(count, std::memory_order_relaxed);
+    if (!open_.empty() && !work_)
+        work_ = boost::asio::prefer(pool_->executor(), boost::asio::execution::outstanding_work.tracked);
 }
 
 /// Somebody who has no connection: this engine's own requests for more of them do not count.
@@ -481,6 +485,7 @@ void engine::after_change() {
 void engine::end_turn() {
     after_change();
     settled_.flush();
+    if (open_.empty()) work_.reset(); // what was settled is posted, and counts by itself
 }
 
 } // namespace pgstate::batch

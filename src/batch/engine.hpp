@@ -19,6 +19,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -118,6 +119,9 @@ private:
     lane_list lanes_;
     std::vector<std::shared_ptr<lane_request>> requests_; // lanes asked of the pool
     operation_list open_; // all that were accepted and are not out of the planner; holds a reference to each
+    /// Outstanding work on the store's executor while an operation is open: callers who brought no executor of their own
+    /// need not each count for themselves.
+    std::optional<boost::asio::any_io_executor> work_;
     bool shut_ = false;
     deadline_index deadlines_;
     boost::asio::steady_timer timer_;

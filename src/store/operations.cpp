@@ -18,7 +18,7 @@ error conflict(std::int64_t wanted, std::int64_t current) {
 }
 
 save_operation::save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
-                               const boost::asio::any_io_executor& io)
+                               const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), state_(std::move(state)) {
     name = "save";
     what = !if_unchanged         ? batch::kind::save
@@ -39,7 +39,7 @@ saved save_operation::decode() {
 }
 
 load_operation::load_operation(std::string agent, std::string session, handler_type handler,
-                               const boost::asio::any_io_executor& io)
+                               const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
     name = "load";
     what = batch::kind::load;
@@ -57,7 +57,7 @@ std::optional<agent_state> load_operation::decode() {
 }
 
 erase_operation::erase_operation(std::string agent, std::string session, handler_type handler,
-                                 const boost::asio::any_io_executor& io)
+                                 const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
     name = "erase";
     what = batch::kind::erase;
@@ -68,7 +68,7 @@ erase_operation::erase_operation(std::string agent, std::string session, handler
 }
 
 list_operation::list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
-                               handler_type handler, const boost::asio::any_io_executor& io)
+                               handler_type handler, const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), limit_(limit),
       after_(std::move(after)) {
     name = "list";
@@ -97,7 +97,7 @@ session_page list_operation::decode() {
 }
 
 count_operation::count_operation(std::optional<std::string> agent, handler_type handler,
-                                 const boost::asio::any_io_executor& io)
+                                 const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)) {
     name = "count";
     what = agent_ ? batch::kind::count_agent : batch::kind::count_all;
@@ -105,8 +105,9 @@ count_operation::count_operation(std::optional<std::string> agent, handler_type 
     key_hash = batch::hash_key(agent_id, {});
 }
 
-health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler)
-    : caller_operation(std::move(handler), pool->executor()), pool_(std::move(pool)) {
+health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler,
+                                   const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), pool_(std::move(pool)) {
     name = "health_check";
     what = batch::kind::health;
 }

@@ -33,10 +33,12 @@ public:
     using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr, T)>;
 
     /// \param io  where the handler runs if it brings no executor of its own
-    caller_operation(handler_type handler, const boost::asio::any_io_executor& io)
-        : handler_(std::move(handler)), work_(handler_, io) {
-        on_store_executor =
-            boost::asio::get_associated_executor(handler_, io) == boost::asio::any_completion_executor(io);
+    caller_operation(handler_type handler, const boost::asio::any_completion_executor& io)
+        : handler_(std::move(handler)) {
+        auto where = boost::asio::get_associated_executor(handler_, io);
+        on_store_executor = where == io;
+        // The engine has work outstanding on the store's executor while it has operations.
+        if (!on_store_executor) own_.emplace(std::move(where));
     }
 
     boost::asio::cancellation_slot slot() const noexcept {
@@ -55,7 +57,7 @@ public:
         }
         release_rows();
         auto handler = std::move(handler_);
-        const auto work = std::move(work_);
+        const auto own = std::move(own_); // its work ends when the handler is done
         // The slot may outlive the operation; from here on it must not reach it.
         if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
             slot.clear();
@@ -64,9 +66,8 @@ public:
     }
 
     void post_completion(const boost::asio::any_io_executor& io) final {
-        boost::asio::any_completion_executor where = boost::asio::get_associated_executor(handler_, io);
         boost::asio::post(
-            io, boost::asio::bind_executor(std::move(where), [self = batch::operation_ptr(this)]() mutable {
+            io, boost::asio::bind_executor(own_->executor(), [self = batch::operation_ptr(this)]() mutable {
                 auto* const me = self.get();
                 me->complete(std::move(self));
             }));
@@ -77,14 +78,14 @@ private:
     virtual T decode() = 0;
 
     handler_type handler_;
-    detail::completion_work work_;
+    std::optional<detail::completion_work> own_; ///< of a caller who brought an executor
 };
 
 /// save, create and replace.
 class save_operation final : public caller_operation<saved> {
 public:
     save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
-                   const boost::asio::any_io_executor& io);
+                   const boost::asio::any_completion_executor& io);
 
     const detail::encoded_state& state() const noexcept { return state_; }
 
@@ -97,7 +98,7 @@ private:
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
     load_operation(std::string agent, std::string session, handler_type handler,
-                   const boost::asio::any_io_executor& io);
+                   const boost::asio::any_completion_executor& io);
 
 private:
     std::optional<agent_state> decode() override;
@@ -109,7 +110,7 @@ private:
 class erase_operation final : public caller_operation<bool> {
 public:
     erase_operation(std::string agent, std::string session, handler_type handler,
-                    const boost::asio::any_io_executor& io);
+                    const boost::asio::any_completion_executor& io);
 
 private:
     bool decode() override { return row() >= 0; }
@@ -121,7 +122,7 @@ private:
 class list_operation final : public caller_operation<session_page> {
 public:
     list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
-                   handler_type handler, const boost::asio::any_io_executor& io);
+                   handler_type handler, const boost::asio::any_completion_executor& io);
 
     std::size_t limit() const noexcept { return limit_; }
     const std::optional<list_position>& after() const noexcept { return after_; }
@@ -137,7 +138,7 @@ private:
 class count_operation final : public caller_operation<std::int64_t> {
 public:
     count_operation(std::optional<std::string> agent, handler_type handler,
-                    const boost::asio::any_io_executor& io);
+                    const boost::asio::any_completion_executor& io);
 
 private:
     std::int64_t decode() override { return rows().int8(0, 0); }
@@ -147,7 +148,8 @@ private:
 
 class health_operation final : public caller_operation<health_report> {
 public:
-    health_operation(std::shared_ptr<pool::core> pool, handler_type handler);
+    health_operation(std::shared_ptr<pool::core> pool, handler_type handler,
+                     const boost::asio::any_completion_executor& io);
 
 private:
     health_report decode() override;

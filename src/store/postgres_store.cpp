@@ -14,6 +14,7 @@
 #include "store/statements.hpp"
 #include "store/validate.hpp"
 
+#include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #include <pqxx/nontransaction>
@@ -72,6 +73,8 @@ public:
     const std::shared_ptr<pool::core> core;
     connection_pool pool;
     batch::shards engines;
+    /// The store's executor, converted once: that allocates.
+    const boost::asio::any_completion_executor io = core->executor();
     /// A worker may outlive the pool: what it reads is its own.
     const std::shared_ptr<const settings::resolved_config> shared_config =
         std::make_shared<const settings::resolved_config>(core->config());
@@ -152,7 +155,7 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
         },
         [&](auto to) {
             return boost::intrusive_ptr(new store::save_operation(std::move(state), options.if_unchanged,
-                                                                  std::move(to), impl_->core->executor()));
+                                                                  std::move(to), impl_->io));
         });
 }
 
@@ -164,7 +167,7 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
         [&] { store::validate_key(agent_id, session_id, "load"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::load_operation(std::move(agent_id), std::move(session_id),
-                                                                  std::move(to), impl_->core->executor()));
+                                                                  std::move(to), impl_->io));
         });
 }
 
@@ -176,7 +179,7 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
         [&] { store::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::erase_operation(std::move(agent_id), std::move(session_id),
-                                                                   std::move(to), impl_->core->executor()));
+                                                                   std::move(to), impl_->io));
         });
 }
 
@@ -195,7 +198,7 @@ void postgres_store::do_list(std::string agent_id, list_options options,
         [&](auto to) {
             return boost::intrusive_ptr(new store::list_operation(std::move(agent_id), options.limit,
                                                                   std::move(after), std::move(to),
-                                                                  impl_->core->executor()));
+                                                                  impl_->io));
         });
 }
 
@@ -209,7 +212,7 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
         },
         [&](auto to) {
             return boost::intrusive_ptr(
-                new store::count_operation(std::move(agent_id), std::move(to), impl_->core->executor()));
+                new store::count_operation(std::move(agent_id), std::move(to), impl_->io));
         });
 }
 
@@ -218,7 +221,7 @@ void postgres_store::do_health_check(completion<void(std::exception_ptr, health_
     impl_->start(
         std::move(handler), {}, "health_check", [] {},
         [&](auto to) {
-            return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to)));
+            return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to), impl_->io));
         });
 }
 

@@ -20,8 +20,8 @@ using pgstate::batch::operation_ptr;
 
 class noted final : public operation {
 public:
-    noted(std::vector<int>& order, int number, std::function<void()> then = {})
-        : order_(order), number_(number), then_(std::move(then)) {
+    noted(std::vector<int>& into, int number, std::function<void()> then = {})
+        : order_(into), number_(number), then_(std::move(then)) {
         on_store_executor = true;
     }
     void complete(operation_ptr self) override {

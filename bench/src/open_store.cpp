@@ -1,0 +1,17 @@
+#include "open_store.hpp"
+
+#include <boost/asio/use_future.hpp>
+
+namespace bench {
+
+pgstate::postgres_store open_store(engine& runs_on, const arguments& chosen, const std::string& url) {
+    pgstate::config config;
+    config.connection_string = url;
+    config.table_name = chosen.table;
+    config.pool.max_conns = chosen.conns;
+    config.schema.indexes = chosen.indexes;
+    config.batch = chosen.batch;
+    return pgstate::postgres_store::open(runs_on.executor(), config, boost::asio::use_future).get();
+}
+
+} // namespace bench
