@@ -52,7 +52,7 @@ struct batch_config {
     /// False: one statement for each operation.
     bool enabled = true;
     /// The most operations in one statement, 1 to 10,000.
-    std::size_t max_operations = 256;
+    std::size_t max_operations = 128;
     /// The most bytes of keys and documents in one statement; one of more than an eighth of it travels alone. At least 1 KiB.
     std::size_t max_bytes = std::size_t{4} << 20;
     /// Statements under way on one connection at once, 1 to 16.

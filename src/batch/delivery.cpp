@@ -9,7 +9,7 @@ namespace pgstate::batch {
 namespace {
 
 // A handler that takes longer than this should not hold up those after it, which another thread could run.
-constexpr auto patience = std::chrono::microseconds(100);
+constexpr auto patience = std::chrono::milliseconds(1);
 
 } // namespace
 

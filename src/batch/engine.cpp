@@ -20,6 +20,8 @@ struct engine::lane {
     pool::lease lease;
     std::vector<std::shared_ptr<flight>> flights;
     bool retiring = false; ///< takes nothing new and is closed when it is empty
+
+    std::size_t load() const noexcept; ///< operations under way
 };
 
 /// A statement under way.
@@ -27,6 +29,13 @@ struct engine::flight {
     std::vector<operation_ptr> operations;
     std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
 };
+
+std::size_t engine::lane::load() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& each : flights)
+        sum += each->operations.size();
+    return sum;
+}
 
 class engine::lane_request final : public pool::waiter, public std::enable_shared_from_this<lane_request> {
 public:
@@ -156,23 +165,22 @@ void engine::dispatch() {
         request_lanes();
         auto* on = choose_lane();
         if (!on) break;
-        send(*on, planner_.next(idle_lanes() + requests_.size()));
+        send(*on, planner_.next(lanes_.size() + requests_.size()));
     }
     end_turn();
 }
 
-/// An idle connection, or one where a second statement may follow the first. The second place is for full batches: an
-/// odd operation gains more by gathering company until a connection is free.
+/// An idle connection, or one where a second statement may follow the first: that place is for a whole share. Less gains
+/// more by gathering company until a connection is free, and a connection with little to do will soon be.
 engine::lane* engine::choose_lane() {
-    const auto& limits = pool_->config().batch;
-    const bool fill_up =
-        planner_.ready() >= std::min(planner::smallest_share, limits.max_operations) && !others_wait();
+    const auto places = std::max<std::size_t>(lanes_.size(), 2);
+    const bool fill_up = planner_.ready() >= planner_.share(places) && !others_wait();
     lane* best = nullptr;
     for (const auto& each : lanes_) {
         if (each->retiring || each->lease->broken()) continue;
         if (each->flights.empty()) return each.get();
-        if (!fill_up || each->flights.size() >= limits.max_in_flight) continue;
-        if (!best || each->flights.size() < best->flights.size()) best = each.get();
+        if (!fill_up || each->flights.size() >= pool_->config().batch.max_in_flight) continue;
+        if (!best || each->load() < best->load()) best = each.get();
     }
     return best;
 }
@@ -272,7 +280,10 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
         succeed(*of, answer.data);
     else
         failed(of, answer);
-    dispatch();
+    // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
+    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(lanes_.size())) return dispatch();
+    settled_.flush();
+    boost::asio::post(strand_, [self = shared_from_this()] { self->dispatch(); });
 }
 
 void engine::succeed(flight& of, const wire::rows& rows) {

@@ -93,6 +93,7 @@ bool planner::withdraw(item& what) {
 
 void planner::finished(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
+    --sent_;
     leave(what);
 }
 
@@ -130,10 +131,17 @@ void planner::settle(key_map::iterator at) {
 
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
+    --sent_;
     make_ready(what, true);
 }
 
-std::vector<item*> planner::next(std::size_t idle_connections) {
+std::size_t planner::share(std::size_t places) const noexcept {
+    places = std::max<std::size_t>(places, 1);
+    return std::clamp((ready_ + sent_ + places - 1) / places,
+                      std::min(smallest_share, limits_.max_operations), limits_.max_operations);
+}
+
+std::vector<item*> planner::next(std::size_t connections) {
     list* oldest = nullptr;
     bool shares = false;
     for (auto& of_kind : ready_lists_)
@@ -146,13 +154,7 @@ std::vector<item*> planner::next(std::size_t idle_connections) {
         }
     if (!oldest) return {};
 
-    std::size_t most = 1;
-    if (shares) {
-        const std::size_t connections = std::max<std::size_t>(idle_connections, 1);
-        const std::size_t share = (oldest->size() + connections - 1) / connections;
-        most = std::clamp(share, std::min(smallest_share, limits_.max_operations), limits_.max_operations);
-    }
-
+    const std::size_t most = shares ? share(connections) : 1;
     std::vector<item*> batch;
     batch.reserve(std::min(most, oldest->size()));
     std::size_t bytes = 0;
@@ -162,6 +164,7 @@ std::vector<item*> planner::next(std::size_t idle_connections) {
         bytes += first.bytes;
         oldest->pop_front();
         --ready_;
+        ++sent_;
         first.state = item::status::sent;
         batch.push_back(&first);
     }

@@ -88,8 +88,12 @@ public:
     bool withdraw(item& what);
 
     /// The next batch; empty if nothing is ready. Its items are `sent` until finished() or again().
-    /// \param idle_connections  how many connections could take work now: a burst is split over them
-    std::vector<item*> next(std::size_t idle_connections);
+    /// \param connections  how many there are to work on, busy or not: none gets more than its share of all that waits
+    ///                     or is sent, so that a burst is split over them and batches stay of one size
+    std::vector<item*> next(std::size_t connections);
+
+    /// The share of each of `places`: what next() makes a batch of, within the caps.
+    std::size_t share(std::size_t places) const noexcept;
 
     /// A sent operation is over: whoever waits for its key may go.
     void finished(item& what);
@@ -100,7 +104,7 @@ public:
     std::size_t ready() const noexcept { return ready_; }
     std::size_t blocked() const noexcept { return blocked_; }
 
-    /// Batches are not made smaller than this for the sake of an idle connection.
+    /// Batches are not made smaller than this for the sake of another connection.
     static constexpr std::size_t smallest_share = 8;
 
 private:
@@ -139,6 +143,7 @@ private:
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
     std::size_t ready_ = 0;
     std::size_t blocked_ = 0;
+    std::size_t sent_ = 0;
     std::uint64_t submitted_ = 0;
 };
 

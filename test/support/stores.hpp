@@ -20,8 +20,13 @@ struct postgres_kind {
     static std::unique_ptr<pgstate::state_store> open(asio::io_context& context);
 };
 
+/// The same with several engines, which share few connections.
+struct sharded_postgres_kind {
+    static std::unique_ptr<pgstate::state_store> open(asio::io_context& context);
+};
+
 /// For TEMPLATE_LIST_TEST_CASE: what holds for one store holds for all.
-using every_kind = std::tuple<memory_kind, postgres_kind>;
+using every_kind = std::tuple<memory_kind, postgres_kind, sharded_postgres_kind>;
 
 /// A store of one kind and the context it runs on, which runs where a case says so.
 template <class Kind>

@@ -252,7 +252,7 @@ TEST_CASE("a batch is sorted by agent, then session", "[planner]") {
     CHECK(plan.next(1) == items{&all[2], &all[5], &all[3], &all[1], &all[4], &all[0]});
 }
 
-TEST_CASE("a burst is split over idle connections, not into crumbs", "[planner]") {
+TEST_CASE("a burst is split over the connections, not into crumbs", "[planner]") {
     struct split {
         std::size_t waiting, idle, max_operations, expected;
     };
@@ -272,6 +272,20 @@ TEST_CASE("a burst is split over idle connections, not into crumbs", "[planner]"
         on.submit_many(kind::save, one.waiting);
         CHECK(on.plan.next(one.idle).size() == one.expected);
     }
+}
+
+TEST_CASE("batches keep to their share of what waits and what is under way", "[planner]") {
+    bench on(limits(100));
+    const auto all = on.submit_many(kind::save, 200);
+    const auto first = on.plan.next(4);
+    CHECK(first.size() == 50);
+    CHECK(on.plan.next(4).size() == 50); // not a quarter of what is left
+    CHECK(on.plan.share(4) == 50);
+    CHECK(on.plan.share(8) == 25);
+    CHECK(on.plan.share(100) == planner::smallest_share);
+    CHECK(on.plan.share(1) == 100); // the cap
+    on.finish(first);
+    CHECK(on.plan.share(4) == 38); // 100 wait, 50 are under way
 }
 
 TEST_CASE("without batching every operation travels alone", "[planner]") {

@@ -82,7 +82,9 @@ TEST_CASE("a connection string alone resolves to the documented defaults", "[con
     CHECK(resolved.pool.connect_timeout == 10s);
     CHECK(resolved.pool.validate_after_idle == 30s);
     CHECK(resolved.batch.enabled);
-    CHECK(resolved.batch.max_operations == 256);
+    CHECK(resolved.batch.max_operations == 128);
+    CHECK(resolved.batch.shards >= 1);
+    CHECK(resolved.batch.shards <= resolved.pool.max_conns / 4);
     CHECK(resolved.table.quoted() == R"("agent_states")");
     CHECK(resolved.operation_timeout == 30s);
     CHECK(resolved.statements == pgstate::statement_mode::prepared);
@@ -156,6 +158,7 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
              {"config.batch.max_bytes", [](auto& c) { c.batch.max_bytes = 1023; }},
              {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 0; }},
              {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 17; }},
+             {"config.batch.shards", [](auto& c) { c.batch.shards = 5, c.pool.max_conns = 4; }},
              {"config.schema.migrate",
               [](auto& c) { c.schema.migrate = static_cast<pgstate::migrate_mode>(3); }},
              {"config.schema.indexes",
@@ -185,7 +188,8 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pool.health_check_period = 1ms;
     config.pool.connect_timeout = 1ms;
     config.pool.validate_after_idle = 0ms;
-    config.batch = {.enabled = false, .max_operations = 10'000, .max_bytes = 1024, .max_in_flight = 16};
+    config.batch = {
+        .enabled = false, .max_operations = 10'000, .max_bytes = 1024, .max_in_flight = 16, .shards = 10'000};
     config.schema = {pgstate::migrate_mode::off, pgstate::index_mode::lean, true};
     config.statements = pgstate::statement_mode::unnamed;
     config.operation_timeout = 0ms;
@@ -194,6 +198,7 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     CHECK(resolved.pool.min_idle_conns == 10'000);
     CHECK_FALSE(resolved.batch.enabled);
     CHECK(resolved.batch.max_in_flight == 16);
+    CHECK(resolved.batch.shards == 10'000);
     CHECK(resolved.schema.migrate == pgstate::migrate_mode::off);
     CHECK(resolved.schema.indexes == pgstate::index_mode::lean);
     CHECK(resolved.schema.jsonb_index);
@@ -206,7 +211,10 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pool.min_idle_conns = 1;
     config.batch.max_operations = 1;
     config.batch.max_in_flight = 1;
+    config.batch.shards = 1;
     CHECK(resolve(config).pool.max_conns == 1);
+    config.batch.shards = 0;
+    CHECK(resolve(config).batch.shards == 1);
 }
 
 TEST_CASE("a duration that means never can be added to a time", "[config]") {
