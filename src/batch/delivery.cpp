@@ -17,7 +17,8 @@ constexpr auto patience = std::chrono::milliseconds(1);
 /// posted anew.
 class delivery::round {
 public:
-    round(boost::asio::any_io_executor io, load what) : io_(std::move(io)), what_(std::move(what)) {}
+    round(boost::asio::any_io_executor io, load what, std::weak_ptr<listener> then)
+        : io_(std::move(io)), what_(std::move(what)), then_(std::move(then)) {}
     round(round&&) = default;
 
     void operator()() {
@@ -35,10 +36,13 @@ private:
     struct rest {
         round& of;
         ~rest() {
-            if (of.next_ == of.what_.size()) return;
+            if (of.next_ == of.what_.size()) {
+                if (const auto then = of.then_.lock()) then->delivered();
+                return;
+            }
             of.what_.erase(of.what_.begin(), of.what_.begin() + static_cast<std::ptrdiff_t>(of.next_));
             auto io = of.io_;
-            boost::asio::post(io, round(io, std::move(of.what_)));
+            boost::asio::post(io, round(io, std::move(of.what_), std::move(of.then_)));
             of.what_.clear();
             of.next_ = 0;
         }
@@ -46,6 +50,7 @@ private:
 
     boost::asio::any_io_executor io_;
     load what_;
+    std::weak_ptr<listener> then_;
     std::size_t next_ = 0;
 };
 
@@ -55,11 +60,11 @@ void delivery::add(operation_ptr settled) {
     if (waiting_.size() == waiting_.capacity()) flush();
 }
 
-void delivery::flush() {
+void delivery::flush(std::weak_ptr<listener> then) {
     if (waiting_.empty()) return;
     load sent;
     sent.swap(waiting_);
-    boost::asio::post(io_, round(io_, std::move(sent)));
+    boost::asio::post(io_, round(io_, std::move(sent), std::move(then)));
 }
 
 } // namespace pgstate::batch

@@ -24,7 +24,7 @@ public:
     virtual command build(const std::vector<operation_ptr>& operations) const = 0;
 
     /// What the statement that ran before gave, each time there was one.
-    virtual void learn(const wire::rows& before) const = 0;
+    virtual void learn(const wire::rows& before) const noexcept = 0;
 
     /// Which row of the answer is each operation's, -1 for none.
     /// \throws error corrupt_state - the answer makes no sense

@@ -190,6 +190,10 @@ void engine::request_lanes() {
     const auto wanted = pool_->config().batch.enabled
                             ? (ready + planner::smallest_share - 1) / planner::smallest_share
                             : ready;
+    // One that was asked for beside other connections waits in earnest once these are gone.
+    const bool all_patient =
+        std::all_of(requests_.begin(), requests_.end(), [](const auto& each) { return each->patient; });
+    if (lanes_.empty() && all_patient) withdraw_requests();
     while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < most_lanes_) {
         if (auto got = pool_->try_acquire()) {
             keep_lane(std::move(got));
@@ -415,13 +419,8 @@ void engine::forget_deadline(operation& what) {
 }
 
 void engine::watch_deadlines() {
-    const auto next = deadlines_.empty() ? clock::time_point::max() : deadlines_.begin()->deadline;
-    if (next == clock::time_point::max()) {
-        // Nobody waits: a timer left running would keep the event loop alive.
-        if (timer_at_ != next) timer_.cancel();
-        timer_at_ = next;
-        return;
-    }
+    if (deadlines_.empty()) return; // end_turn() sees to the timer
+    const auto next = deadlines_.begin()->deadline;
     if (next >= timer_at_) return; // it fires early and looks again
     timer_at_ = next;
     timer_.expires_at(next);
@@ -431,6 +430,19 @@ void engine::watch_deadlines() {
         self->expire();
         self->dispatch();
     });
+}
+
+/// Nobody waits: a timer left running would keep the event loop alive.
+void engine::stop_watching() {
+    if (!deadlines_.empty() || timer_at_ == clock::time_point::max()) return;
+    timer_at_ = clock::time_point::max();
+    timer_.cancel();
+}
+
+/// A caller who goes on at once finds the timer still set: to stop and set it for each operation costs a lone caller
+/// more than all else that the engine does.
+void engine::delivered() {
+    if (incoming_.empty()) boost::asio::post(strand_, [self = shared_from_this()] { self->stop_watching(); });
 }
 
 void engine::expire() {
@@ -495,7 +507,14 @@ void engine::after_change() {
 /// Callers are told last: by then the server has its next statements.
 void engine::end_turn() {
     after_change();
-    settled_.flush();
+    if (!deadlines_.empty()) {
+        settled_.flush();
+    } else if (settled_.empty()) {
+        stop_watching();
+    } else {
+        settled_.flush(
+            std::weak_ptr<delivery::listener>(std::shared_ptr<delivery::listener>(shared_from_this(), this)));
+    }
     if (open_.empty()) work_.reset(); // what was settled is posted, and counts by itself
 }
 

@@ -37,11 +37,11 @@ struct counters {
 /// submit, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's strand. A
 /// burst of submissions costs one post. Connections are leased only while there is work for them, and given back early
 /// when others wait for one.
-class engine : public std::enable_shared_from_this<engine> {
+class engine : public std::enable_shared_from_this<engine>, private delivery::listener {
 public:
     /// \param most_lanes  connections that it may have at once, 1 or more
     engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes);
-    ~engine();
+    ~engine() override;
 
     void submit(operation_ptr what);
     /// Completes `what` with operation_aborted if it is not over: out of the queue, or abandoned where it was sent.
@@ -99,6 +99,8 @@ private:
     void complete_failed(operation& what, error why);
     void forget_deadline(operation& what);
     void watch_deadlines();
+    void stop_watching();
+    void delivered() override;
     void expire();
     void abandon_silent_lanes();
     void fail_everything(const std::function<error(const operation&)>& why);

@@ -72,6 +72,12 @@ public:
         return list(top);
     }
 
+    /// Nothing has been added that was not taken.
+    bool empty() const noexcept {
+        const auto* const top = top_.load(std::memory_order_relaxed);
+        return !top || top == closed();
+    }
+
     /// Refuses everything from now on, and gives what was accepted.
     list close() noexcept {
         auto* const top = top_.exchange(closed(), std::memory_order_acquire);

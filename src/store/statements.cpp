@@ -246,9 +246,13 @@ bool table_statements::time_to_look() const noexcept {
                                               std::memory_order_relaxed);
 }
 
-void table_statements::learn(const wire::rows& before) const {
-    const bool large = !before.is_null(0, 0) && before.int8(0, 0) >= large_table;
-    if (large != large_.load(std::memory_order_relaxed)) large_.store(large, std::memory_order_relaxed);
+void table_statements::learn(const wire::rows& before) const noexcept {
+    try {
+        const bool large = !before.is_null(0, 0) && before.int8(0, 0) >= large_table;
+        if (large != large_.load(std::memory_order_relaxed)) large_.store(large, std::memory_order_relaxed);
+    } catch (const error&) {
+        // No size, whatever is between: what was known stays.
+    }
 }
 
 batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {

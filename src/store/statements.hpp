@@ -43,7 +43,7 @@ public:
     explicit table_statements(const settings::table_identifier& table);
 
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
-    void learn(const wire::rows& before) const override;
+    void learn(const wire::rows& before) const noexcept override;
     std::vector<int> pair(const std::vector<batch::operation_ptr>& operations,
                           const wire::rows& rows) const override;
 

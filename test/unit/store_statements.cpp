@@ -1,0 +1,101 @@
+#include "config/table_identifier.hpp"
+#include "pgstate/error.hpp"
+#include "store/operations.hpp"
+#include "store/statements.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/endian/conversion.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using pgstate::agent_state;
+using pgstate::batch::operation_ptr;
+using pgstate::store::table_statements;
+namespace detail = pgstate::detail;
+namespace store = pgstate::store;
+
+boost::asio::any_completion_executor executor() {
+    static boost::asio::io_context context;
+    return context.get_executor();
+}
+
+const auto ignored = [](auto&&...) {};
+
+operation_ptr load(const std::string& session) {
+    return new store::load_operation("agent", session, ignored, executor());
+}
+operation_ptr save(const std::string& session, std::int64_t version = -1) {
+    agent_state state("agent", session);
+    state.version = std::max<std::int64_t>(version, 0);
+    return new store::save_operation(detail::encoded_state(state), version >= 0, ignored, executor());
+}
+
+/// The number of elements of an array in PostgreSQL's binary format (array_recv).
+std::int32_t count_of(const std::string& array) {
+    REQUIRE(array.size() >= 20);
+    return boost::endian::load_big_s32(reinterpret_cast<const unsigned char*>(array.data()) + 12);
+}
+
+table_statements statements() {
+    return table_statements(pgstate::settings::parse_table_name("agent_states"));
+}
+
+} // namespace
+
+TEST_CASE("one operation takes the single-row statement, several share one", "[statements]") {
+    const auto on = statements();
+    const auto one = on.build({load("a")});
+    CHECK(one.values.size() == 2);
+    CHECK(one.values.value(1) == "a");
+    CHECK_FALSE(one.what->name.empty());
+
+    const auto many = on.build({save("a"), save("b"), save("c")});
+    CHECK(many.values.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i)
+        CHECK(count_of(many.values.value(i)) == 3);
+    CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
+    CHECK(on.build({save("a", 7), save("b", 8)}).values.size() == 4);
+}
+
+TEST_CASE("loads of one key ask for it once", "[statements]") {
+    const auto on = statements();
+    const auto made = on.build({load("a"), load("a"), load("b"), load("b"), load("b")});
+    CHECK(count_of(made.values.value(0)) == 2);
+    CHECK(count_of(made.values.value(1)) == 2);
+}
+
+TEST_CASE("batched lookups on a table not known to be large are planned anew, for the index",
+          "[statements]") {
+    const auto on = statements();
+    for (const auto& operations :
+         {std::vector{load("a"), load("b")}, std::vector{save("a", 1), save("b", 2)}}) {
+        const auto made = on.build(operations);
+        CHECK(made.what->name.empty());
+        REQUIRE(made.before);
+        CHECK(made.before->sql.find("set_config('enable_seqscan', 'off', true)") != std::string::npos);
+    }
+    CHECK_FALSE(on.build({save("a"), save("b")}).before); // there is nothing to be told
+}
+
+TEST_CASE("the table's size is asked for along with an operation, not with each", "[statements]") {
+    const auto on = statements();
+    const auto first = on.build({load("a")});
+    REQUIRE(first.before);
+    CHECK(first.before->sql == R"(SELECT pg_relation_size(E'"agent_states"'::regclass))");
+    CHECK_FALSE(on.build({load("a")}).before);
+}
+
+TEST_CASE("a table's name is quoted in the question for its size", "[statements]") {
+    const table_statements on(pgstate::settings::parse_table_name(R"("it's".agent_states)"));
+    CHECK(on.build({load("a")}).before->sql ==
+          R"(SELECT pg_relation_size(E'"it''s"."agent_states"'::regclass))");
+}
