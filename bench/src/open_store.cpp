@@ -13,7 +13,8 @@ pgstate::postgres_store open_store(engine& runs_on, const arguments& chosen, con
     config.pool.max_conns = chosen.conns;
     config.schema.indexes = chosen.indexes;
     config.batch = chosen.batch;
-    config.operation_timeout = std::chrono::minutes(5); // 100,000 callers on a slow disk wait longer than the default
+    config.operation_timeout =
+        std::chrono::minutes(5); // 100,000 callers on a slow disk wait longer than the default
     return pgstate::postgres_store::open(runs_on.executor(), config, boost::asio::use_future).get();
 }
 

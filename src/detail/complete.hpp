@@ -28,12 +28,14 @@ public:
     completion_work() = default;
 
     explicit completion_work(boost::asio::any_completion_executor where)
-        : executor_(boost::asio::prefer(std::move(where), boost::asio::execution::outstanding_work.tracked)) {}
+        : executor_(boost::asio::prefer(std::move(where), boost::asio::execution::outstanding_work.tracked)) {
+    }
 
     template <class Handler>
     completion_work(const Handler& handler, const boost::asio::any_io_executor& fallback)
         : completion_work(
-              boost::asio::any_completion_executor(boost::asio::get_associated_executor(handler, fallback))) {}
+              boost::asio::any_completion_executor(boost::asio::get_associated_executor(handler, fallback))) {
+    }
 
     /// Where the handler runs.
     const boost::asio::any_completion_executor& executor() const noexcept { return executor_; }

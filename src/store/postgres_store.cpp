@@ -154,8 +154,8 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
             if (state.failure) std::rethrow_exception(state.failure);
         },
         [&](auto to) {
-            return boost::intrusive_ptr(new store::save_operation(std::move(state), options.if_unchanged,
-                                                                  std::move(to), impl_->io));
+            return boost::intrusive_ptr(
+                new store::save_operation(std::move(state), options.if_unchanged, std::move(to), impl_->io));
         });
 }
 
@@ -196,9 +196,8 @@ void postgres_store::do_list(std::string agent_id, list_options options,
                 after = store::decode_cursor(store::query_kind::list, agent_id, options.after, "list");
         },
         [&](auto to) {
-            return boost::intrusive_ptr(new store::list_operation(std::move(agent_id), options.limit,
-                                                                  std::move(after), std::move(to),
-                                                                  impl_->io));
+            return boost::intrusive_ptr(new store::list_operation(
+                std::move(agent_id), options.limit, std::move(after), std::move(to), impl_->io));
         });
 }
 
