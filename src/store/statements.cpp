@@ -45,11 +45,12 @@ std::string values_source() {
     return std::string("VALUES ($1, $2, $3, now(), now(), ").append(sql_text::new_version).append(")");
 }
 
-// Sorted, so that two processes lock rows in one order.
+// Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
+// saves costs the server a sixth more.
 std::string array_source() {
-    return std::string("SELECT u.a, u.s, u.d, now(), now(), ")
+    return std::string("SELECT u.a, u.s, u.d::jsonb, now(), now(), ")
         .append(sql_text::new_version)
-        .append(" FROM unnest($1::text[], $2::text[], $3::jsonb[]) AS u(a, s, d) "
+        .append(" FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) "
                 "ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
 }
 
@@ -171,7 +172,7 @@ table_statements::table_statements(const settings::table_identifier& table) {
         return insertion{
             prepared(purpose, sql.insert(values_source(), what, saved_columns), {text, text, jsonb}),
             prepared(purpose, sql.insert(array_source(), what, saved_columns),
-                     {text_array, text_array, jsonb_array})};
+                     {text_array, text_array, text_array})};
     };
     // The same text twice: its two plans must not be one.
     const auto both = [](std::string purpose, const std::string& text, const types& of) {
@@ -188,9 +189,10 @@ table_statements::table_statements(const settings::table_identifier& table) {
     replace_ = lookup_with(
         "replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
         {text, text, jsonb, int8},
-        sql.replace("u.d", " FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::bigint[]) AS u(a, s, d, v)",
+        sql.replace("u.d::jsonb",
+                    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, v)",
                     std::string(by_input) + " AND t.version = u.v", saved_columns),
-        {text_array, text_array, jsonb_array, int8_array});
+        {text_array, text_array, text_array, int8_array});
 
     const types keys{text, text};
     const types key_arrays{text_array, text_array};
@@ -302,11 +304,11 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
     }
     add_keys(values, operations);
     if (with_document) {
-        values.begin_jsonb_array(operations.size(), total(operations, [](const batch::operation& each) {
-                                     return as<save_operation>(each).state().document.size();
-                                 }));
+        values.begin_text_array(operations.size(), total(operations, [](const batch::operation& each) {
+                                    return as<save_operation>(each).state().document.size();
+                                }));
         for (const auto& each : operations)
-            values.element_jsonb(as<save_operation>(*each).state().document);
+            values.element_text(as<save_operation>(*each).state().document);
     }
     if (with_version) {
         values.begin_int8_array(operations.size());

@@ -63,8 +63,7 @@ private:
         bool prepares = false; ///< this exchange has the Parse of `what`
         bool prepares_before = false;
         reply answer{};
-        std::size_t refused_before =
-            0; ///< results that were to come before that of `what` when it was refused
+        std::size_t refused_before = 0; ///< results before that of `what` when it was refused
     };
 
     bool put(const statement& what, const parameters& values, statement_mode mode, bool& prepares);

@@ -53,10 +53,6 @@ void parameters::begin_text_array(std::size_t count, std::size_t bytes_hint) {
     begin_array(type_oid::text, count, bytes_hint);
 }
 
-void parameters::begin_jsonb_array(std::size_t count, std::size_t bytes_hint) {
-    begin_array(type_oid::jsonb, count, bytes_hint);
-}
-
 void parameters::begin_int8_array(std::size_t count) {
     begin_array(type_oid::int8, count, count * 8);
 }
@@ -64,12 +60,6 @@ void parameters::begin_int8_array(std::size_t count) {
 void parameters::element_text(std::string_view value) {
     append_big_endian(values_.back(), static_cast<std::int32_t>(value.size()));
     values_.back().append(value);
-}
-
-void parameters::element_jsonb(std::string_view document) {
-    append_big_endian(values_.back(), static_cast<std::int32_t>(document.size() + 1));
-    values_.back().push_back(jsonb_version);
-    values_.back().append(document);
 }
 
 void parameters::element_int8(std::int64_t value) {

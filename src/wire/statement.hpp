@@ -18,7 +18,6 @@ enum class type_oid : unsigned {
     timestamptz = 1184,
     jsonb = 3802,
     text_array = 1009,
-    jsonb_array = 3807,
     int8_array = 1016,
 };
 
@@ -44,10 +43,8 @@ public:
 
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
     void begin_text_array(std::size_t count, std::size_t bytes_hint = 0);
-    void begin_jsonb_array(std::size_t count, std::size_t bytes_hint = 0);
     void begin_int8_array(std::size_t count);
     void element_text(std::string_view value);
-    void element_jsonb(std::string_view document);
     void element_int8(std::int64_t value);
 
     std::size_t size() const noexcept { return values_.size(); }
