@@ -15,32 +15,26 @@ void append_big_endian(std::string& to, Integer value) {
     to.append(bytes, sizeof value);
 }
 
-// jsonb's binary format is a version byte and the text.
-constexpr char jsonb_version = 1;
-
 } // namespace
 
 void parameters::add_text(std::string_view value) {
-    values_.emplace_back(value);
+    add() = value;
+}
+
+void parameters::add_text_in_place(std::string_view value) {
+    values_.emplace_back().in_place = value;
 }
 
 void parameters::add_int8(std::int64_t value) {
-    append_big_endian(values_.emplace_back(), value);
+    append_big_endian(add(), value);
 }
 
 void parameters::add_timestamptz(timestamp value) {
     add_int8((value - postgres_epoch).count());
 }
 
-void parameters::add_jsonb(std::string_view document) {
-    auto& value = values_.emplace_back();
-    value.reserve(document.size() + 1);
-    value.push_back(jsonb_version);
-    value.append(document);
-}
-
 void parameters::begin_array(type_oid element, std::size_t count, std::size_t bytes_hint) {
-    auto& value = values_.emplace_back();
+    auto& value = add();
     value.reserve(20 + count * 5 + bytes_hint);
     append_big_endian(value, std::int32_t{1}); // dimensions
     append_big_endian(value, std::int32_t{0}); // no nulls
@@ -58,13 +52,13 @@ void parameters::begin_int8_array(std::size_t count) {
 }
 
 void parameters::element_text(std::string_view value) {
-    append_big_endian(values_.back(), static_cast<std::int32_t>(value.size()));
-    values_.back().append(value);
+    append_big_endian(values_.back().own, static_cast<std::int32_t>(value.size()));
+    values_.back().own.append(value);
 }
 
 void parameters::element_int8(std::int64_t value) {
-    append_big_endian(values_.back(), std::int32_t{8});
-    append_big_endian(values_.back(), value);
+    append_big_endian(values_.back().own, std::int32_t{8});
+    append_big_endian(values_.back().own, value);
 }
 
 } // namespace pgstate::wire

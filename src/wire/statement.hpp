@@ -16,7 +16,6 @@ enum class type_oid : unsigned {
     int8 = 20,
     text = 25,
     timestamptz = 1184,
-    jsonb = 3802,
     text_array = 1009,
     int8_array = 1016,
 };
@@ -33,12 +32,13 @@ struct statement {
     std::vector<type_oid> parameters;
 };
 
-/// Parameters in PostgreSQL's binary format (array_recv, jsonb_recv and friends): no escaping, no quoting, one pass.
+/// Parameters in PostgreSQL's binary format (array_recv, textrecv and friends): no escaping, no quoting, one pass.
 class parameters {
 public:
     void add_text(std::string_view value);
+    /// Without a copy: `value` must stay where it is until the parameters have been sent.
+    void add_text_in_place(std::string_view value);
     void add_int8(std::int64_t value);
-    void add_jsonb(std::string_view document);
     void add_timestamptz(timestamp value);
 
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
@@ -48,12 +48,21 @@ public:
     void element_int8(std::int64_t value);
 
     std::size_t size() const noexcept { return values_.size(); }
-    const std::string& value(std::size_t index) const noexcept { return values_[index]; }
+    std::string_view value(std::size_t index) const noexcept {
+        const auto& at = values_[index];
+        return at.in_place.data() ? at.in_place : std::string_view(at.own);
+    }
 
 private:
     void begin_array(type_oid element, std::size_t count, std::size_t bytes_hint);
 
-    std::vector<std::string> values_;
+    struct one_value {
+        std::string own;
+        std::string_view in_place; ///< instead, if it has data
+    };
+    std::string& add() { return values_.emplace_back().own; }
+
+    std::vector<one_value> values_;
 };
 
 } // namespace pgstate::wire

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,7 @@ operation_ptr save(const std::string& session, std::int64_t version = -1) {
 }
 
 /// The number of elements of an array in PostgreSQL's binary format (array_recv).
-std::int32_t count_of(const std::string& array) {
+std::int32_t count_of(std::string_view array) {
     REQUIRE(array.size() >= 20);
     return boost::endian::load_big_s32(reinterpret_cast<const unsigned char*>(array.data()) + 12);
 }
@@ -64,6 +65,13 @@ TEST_CASE("one operation takes the single-row statement, several share one", "[s
         CHECK(count_of(many.values.value(i)) == 3);
     CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
     CHECK(on.build({save("a", 7), save("b", 8)}).values.size() == 4);
+}
+
+TEST_CASE("a document that travels alone is sent from where it was encoded", "[statements]") {
+    const auto on = statements();
+    const auto operation = save("a");
+    const auto& document = static_cast<const store::save_operation&>(*operation).state().document;
+    CHECK(on.build({operation}).values.value(2).data() == document.data());
 }
 
 TEST_CASE("loads of one key ask for it once", "[statements]") {
