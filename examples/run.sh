@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1:-} in
-    -h | --help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,5s/^# //p' examples/run.sh; exit 0 ;;
 esac
 
 # step TITLE COMMAND...: runs the command; what it has to say is shown only if it fails.

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=release
 case ${1:-} in
     --preset) preset=${2:?--preset needs a name}; shift 2 ;;
-    -h | --help) sed -n '2,3s/^# //p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,3s/^# //p' test/run.sh; exit 0 ;;
 esac
 
 docker/install-dependencies.sh
