@@ -13,15 +13,45 @@ std::size_t pgstate_test::allocations() noexcept {
     return count;
 }
 
-// The array forms and those that do not throw call these.
-void* operator new(std::size_t size) {
+namespace {
+
+void* counted(std::size_t size) noexcept {
     ++count;
-    if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
+    return std::malloc(size == 0 ? 1 : size);
+}
+
+} // namespace
+
+// Every form but those with an alignment: what a sanitizer has in their place does not call these.
+void* operator new(std::size_t size) {
+    if (void* const memory = counted(size)) return memory;
     throw std::bad_alloc();
+}
+void* operator new[](std::size_t size) {
+    if (void* const memory = counted(size)) return memory;
+    throw std::bad_alloc();
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return counted(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+    return counted(size);
 }
 void operator delete(void* memory) noexcept {
     std::free(memory);
 }
+void operator delete[](void* memory) noexcept {
+    std::free(memory);
+}
 void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
     std::free(memory);
 }
