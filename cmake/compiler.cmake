@@ -14,6 +14,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     # g++ 12 sees overruns in the standard library's own string operations (GCC bugs 105329 and 105651).
     target_compile_options(pgstate_compiler INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # What a source keeps to itself looks to g++ as if it came from a header, once several sources are compiled as one.
+    # And with more to inline, it takes libpqxx's parameters for uninitialized.
+    target_compile_options(pgstate_compiler INTERFACE -Wno-subobject-linkage -Wno-maybe-uninitialized)
+endif()
 if(PGSTATE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # What a sanitizer adds to the code misleads the warnings that come from the optimizer.
     target_compile_options(pgstate_compiler INTERFACE

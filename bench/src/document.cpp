@@ -111,7 +111,7 @@ pgstate::timestamp parse_time(std::string_view text) {
                               month(static_cast<unsigned>(number_at(text, 5, 2))),
                               day(static_cast<unsigned>(number_at(text, 8, 2)))};
     pgstate::timestamp when = sys_days(date) + hours(number_at(text, 11, 2)) +
-                              minutes(number_at(text, 14, 2)) + seconds(number_at(text, 17, 2));
+                              minutes(number_at(text, 14, 2)) + std::chrono::seconds(number_at(text, 17, 2));
     if (text.size() > 20 && text[19] == '.') when += fraction_at(text, 20);
     return when;
 }

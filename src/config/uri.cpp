@@ -50,10 +50,10 @@ std::string percent_decode(std::string_view text) {
 }
 
 std::string_view trim(std::string_view text) {
-    constexpr std::string_view blanks = " \t\n\v\f\r";
-    const auto begin = text.find_first_not_of(blanks);
+    constexpr std::string_view white_space = " \t\n\v\f\r";
+    const auto begin = text.find_first_not_of(white_space);
     if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
+    return text.substr(begin, text.find_last_not_of(white_space) - begin + 1);
 }
 
 /// Cuts `text` before the first of `delimiters` and returns what came before.

@@ -24,9 +24,9 @@
 namespace pgstate::store {
 namespace {
 
-constexpr auto operation = "transaction";
+constexpr auto transaction_name = "transaction";
 
-std::string microseconds(std::string_view column) {
+std::string microseconds_of(std::string_view column) {
     return std::string("(extract(epoch FROM coalesce(")
         .append(column)
         .append(", 'epoch')) * 1000000)::bigint");
@@ -52,8 +52,8 @@ public:
         return guarded("load", [&]() -> std::optional<agent_state> {
             const auto found =
                 execute(around_,
-                        sql_.select("t.state::text, t.version, " + microseconds("t.created_at") + ", " +
-                                        microseconds("t.updated_at"),
+                        sql_.select("t.state::text, t.version, " + microseconds_of("t.created_at") + ", " +
+                                        microseconds_of("t.updated_at"),
                                     "", by_key),
                         pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
@@ -79,7 +79,7 @@ private:
 
     saved save(const detail::encoded_state& state, bool if_unchanged) {
         const auto returning =
-            "t.version, " + microseconds("t.created_at") + ", " + microseconds("t.updated_at");
+            "t.version, " + microseconds_of("t.created_at") + ", " + microseconds_of("t.updated_at");
         const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
                                 .append(sql_text::new_version)
                                 .append(")");
@@ -132,7 +132,7 @@ std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isol
 
 void refuse_abandoned(const pool::abandoned_flag& abandoned) {
     if (*abandoned)
-        throw error(errc::timed_out, operation, "nobody waits for it any more; it was rolled back");
+        throw error(errc::timed_out, transaction_name, "nobody waits for it any more; it was rolled back");
 }
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
@@ -145,7 +145,7 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
         refuse_abandoned(abandoned);
         around->commit();
     } catch (...) {
-        pool::rethrow_callback_failure(operation);
+        pool::rethrow_callback_failure(transaction_name);
     }
 }
 

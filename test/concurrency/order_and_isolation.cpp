@@ -26,7 +26,7 @@ using pgstate::agent_state;
 namespace {
 
 constexpr int callers = 8;
-constexpr int rounds = 200;
+constexpr int rounds_each = 200;
 
 /// Calls `call(0)` to `call(callers - 1)`, each on a thread of its own; gives how many threw.
 template <class Call>
@@ -64,12 +64,12 @@ TEMPLATE_LIST_TEST_CASE("one thread's operations on a key keep their order among
         const std::string session = "s" + std::to_string(caller);
         std::vector<std::future<pgstate::saved>> saves;
         std::vector<std::future<std::optional<agent_state>>> loads;
-        for (int i = 0; i < rounds; ++i) { // submitted without waiting
+        for (int i = 0; i < rounds_each; ++i) { // submitted without waiting
             saves.push_back(store->save(with_value(session, i), asio::use_future));
             loads.push_back(store->load("a", session, asio::use_future));
         }
         std::int64_t last = 0;
-        for (int i = 0; i < rounds; ++i) {
+        for (int i = 0; i < rounds_each; ++i) {
             const auto at = static_cast<std::size_t>(i);
             const auto version = saves[at].get().version;
             const auto loaded = loads[at].get();
@@ -89,7 +89,7 @@ TEMPLATE_LIST_TEST_CASE("threads that share keys never see a version twice or ha
     std::vector<std::vector<std::int64_t>> versions(callers);
     std::atomic<int> wrong{0};
     const int failures = from_many_threads([&](int caller) {
-        for (int i = 0; i < rounds; ++i) {
+        for (int i = 0; i < rounds_each; ++i) {
             agent_state state = with_value("shared", caller);
             state.context["value"] = caller;
             state.history.emplace_back("user", std::to_string(caller));
@@ -106,7 +106,7 @@ TEMPLATE_LIST_TEST_CASE("threads that share keys never see a version twice or ha
     std::set<std::int64_t> all;
     for (const auto& of_one : versions)
         all.insert(of_one.begin(), of_one.end());
-    CHECK(all.size() == static_cast<std::size_t>(callers) * rounds);
+    CHECK(all.size() == static_cast<std::size_t>(callers) * rounds_each);
     const auto loaded = store->load("a", "shared", asio::use_future).get();
     REQUIRE(loaded.has_value());
     CHECK(loaded->version == *all.rbegin());
@@ -142,7 +142,7 @@ TEMPLATE_LIST_TEST_CASE("every kind of operation at once from many threads", "[c
     store_under_test<TestType> store;
     const running runs(store.context(), 4);
     const int failures = from_many_threads([&](int caller) {
-        for (int i = 0; i < rounds / 4; ++i) {
+        for (int i = 0; i < rounds_each / 4; ++i) {
             const std::string session = "s" + std::to_string((caller + i) % 5);
             auto save = store->save(with_value(session, i), asio::use_future);
             auto load = store->load("a", session, asio::use_future);
@@ -170,12 +170,12 @@ TEMPLATE_LIST_TEST_CASE("handlers of a strand never run at the same time", "[con
     int done = 0; // on the strand only
     const running runs(store.context(), 4);
     const int failures = from_many_threads([&](int caller) {
-        for (int i = 0; i < rounds; ++i) {
+        for (int i = 0; i < rounds_each; ++i) {
             store->save(with_value("s" + std::to_string(caller), i),
                         asio::bind_executor(strand, [&](std::exception_ptr, pgstate::saved) {
                             if (++inside != 1 || !strand.running_in_this_thread()) ++overlaps;
                             --inside;
-                            if (++done == callers * rounds) all_done.set_value();
+                            if (++done == callers * rounds_each) all_done.set_value();
                         }));
         }
     });

@@ -17,7 +17,7 @@ using namespace pgstate_test;
 
 namespace {
 
-constexpr std::size_t callers = 8;
+constexpr std::size_t pool_users = 8;
 constexpr std::size_t calls = 20;
 constexpr std::size_t most = 3;
 
@@ -50,13 +50,13 @@ void use_pool(const std::function<void(pgstate::connection_pool&, tally&)>& medd
     tally all;
     tally closes;
     crowd users;
-    std::deque<std::atomic<int>> handled(callers * calls);
+    std::deque<std::atomic<int>> handled(pool_users * calls);
     pgstate::connection_pool pool(context.get_executor(), three_connections());
     all.started(handled.size());
     {
         running threads(context, 2);
-        at_once starters(callers + 1, [&](std::size_t who) {
-            if (who == callers) {
+        at_once starters(pool_users + 1, [&](std::size_t who) {
+            if (who == pool_users) {
                 for (std::size_t over = 0; over < handled.size(); over += 8) {
                     if (!all.wait_for(over)) all.wrong(std::string("the callers got stuck"));
                     meddle(pool, all);

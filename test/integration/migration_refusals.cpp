@@ -22,7 +22,7 @@ std::string table(const std::string& columns,
 
 const std::string ids = "agent_id TEXT, session_id TEXT";
 const std::string times = "created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW()";
-const std::string state = "state JSONB NOT NULL";
+const std::string state_column = "state JSONB NOT NULL";
 
 const std::vector<other_shape> other_shapes{
     {table(ids + ", state TEXT NOT NULL, " + times), "column \"state\" is text, not jsonb"},
@@ -30,37 +30,38 @@ const std::vector<other_shape> other_shapes{
     {table(ids + ", state JSONB, " + times), "column \"state\" allows NULL"},
     {table(ids + ", " + times), "column \"state\" is missing"},
     {table(ids + ", \"State\" JSONB, " + times), "column \"state\" is missing"},
-    {table(ids + ", " + state + ", created_at TIMESTAMPTZ"), "column \"updated_at\" is missing"},
-    {table(ids + ", " + state + ", created_at TIMESTAMP, updated_at TIMESTAMPTZ"),
+    {table(ids + ", " + state_column + ", created_at TIMESTAMPTZ"), "column \"updated_at\" is missing"},
+    {table(ids + ", " + state_column + ", created_at TIMESTAMP, updated_at TIMESTAMPTZ"),
      "column \"created_at\" is timestamp without time zone, not timestamp with time zone"},
-    {table(ids + ", " + state + ", created_at TIMESTAMPTZ(0), updated_at TIMESTAMPTZ"),
+    {table(ids + ", " + state_column + ", created_at TIMESTAMPTZ(0), updated_at TIMESTAMPTZ"),
      "column \"created_at\" is timestamp(0) with time zone, not timestamp with time zone"},
-    {table("agent_id VARCHAR(64), session_id TEXT, " + state + ", " + times),
+    {table("agent_id VARCHAR(64), session_id TEXT, " + state_column + ", " + times),
      "column \"agent_id\" is character varying(64), not text"},
-    {table("agent_id TEXT, session_id UUID, " + state + ", " + times),
+    {table("agent_id TEXT, session_id UUID, " + state_column + ", " + times),
      "column \"session_id\" is uuid, not text"},
-    {"CREATE DOMAIN key AS TEXT; " + table("agent_id key, session_id TEXT, " + state + ", " + times),
+    {"CREATE DOMAIN key AS TEXT; " + table("agent_id key, session_id TEXT, " + state_column + ", " + times),
      "column \"agent_id\" is key, not text"},
-    {table(ids + ", " + state + ", " + times, "PRIMARY KEY (agent_id)"),
+    {table(ids + ", " + state_column + ", " + times, "PRIMARY KEY (agent_id)"),
      "primary key is (agent_id), not (agent_id, session_id)"},
-    {table(ids + ", " + state + ", " + times, "PRIMARY KEY (session_id, agent_id)"),
+    {table(ids + ", " + state_column + ", " + times, "PRIMARY KEY (session_id, agent_id)"),
      "primary key is (session_id, agent_id), not (agent_id, session_id)"},
-    {table(ids + ", " + state + ", " + times, "PRIMARY KEY (agent_id, session_id) DEFERRABLE"),
+    {table(ids + ", " + state_column + ", " + times, "PRIMARY KEY (agent_id, session_id) DEFERRABLE"),
      "primary key is deferrable"},
-    {table("agent_id TEXT NOT NULL, session_id TEXT NOT NULL, " + state + ", " + times,
+    {table("agent_id TEXT NOT NULL, session_id TEXT NOT NULL, " + state_column + ", " + times,
            "UNIQUE (agent_id, session_id)"),
      "there is no primary key; it must be (agent_id, session_id)"},
-    {table(ids + ", " + state + ", " + times + ", tenant INT NOT NULL"),
+    {table(ids + ", " + state_column + ", " + times + ", tenant INT NOT NULL"),
      "column \"tenant\" is NOT NULL without a default"},
-    {"CREATE DOMAIN given AS INT NOT NULL; " + table(ids + ", " + state + ", " + times + ", tenant given"),
+    {"CREATE DOMAIN given AS INT NOT NULL; " +
+         table(ids + ", " + state_column + ", " + times + ", tenant given"),
      "column \"tenant\" is NOT NULL without a default"},
-    {table(ids + ", " + state + ", " + times + ", version INT NOT NULL DEFAULT 1"),
+    {table(ids + ", " + state_column + ", " + times + ", version INT NOT NULL DEFAULT 1"),
      "column \"version\" is integer, not bigint"},
-    {table(ids + ", " + state + ", " + times + ", version BIGINT DEFAULT 1"),
+    {table(ids + ", " + state_column + ", " + times + ", version BIGINT DEFAULT 1"),
      "column \"version\" allows NULL"},
-    {table(ids + ", " + state + ", " + times + ", version BIGINT NOT NULL"),
+    {table(ids + ", " + state_column + ", " + times + ", version BIGINT NOT NULL"),
      "column \"version\" has no default"},
-    {table(ids + ", " + state + ", " + times + ", version BIGINT GENERATED ALWAYS AS IDENTITY"),
+    {table(ids + ", " + state_column + ", " + times + ", version BIGINT GENERATED ALWAYS AS IDENTITY"),
      "column \"version\" is a generated column"},
     {table(ids + ", doc JSONB, state JSONB NOT NULL GENERATED ALWAYS AS (doc || '{}') STORED, " + times),
      "column \"state\" is a generated column"},
@@ -69,7 +70,8 @@ const std::vector<other_shape> other_shapes{
     {"CREATE SEQUENCE agent_states", "it is a sequence, not a table"},
     {"CREATE TYPE agent_states AS (a INT)", "it is not a table"},
     {"CREATE TABLE t (a INT); CREATE INDEX agent_states ON t (a)", "it is an index, not a table"},
-    {"CREATE TEMPORARY " + table(ids + ", " + state + ", " + times).substr(7), "it is a temporary table"},
+    {"CREATE TEMPORARY " + table(ids + ", " + state_column + ", " + times).substr(7),
+     "it is a temporary table"},
     {"CREATE TABLE old (agent_id TEXT); CREATE INDEX idx_agent_states_agent_id ON old (agent_id)",
      "the name \"idx_agent_states_agent_id\" is taken"},
     {go_schema +
@@ -97,7 +99,7 @@ TEST_CASE("a table of another shape is refused by name, and nothing is changed",
 TEST_CASE("a key whose collation merges different texts is refused", "[migration]") {
     migration_fixture db;
     db.exec("CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);" +
-            table("agent_id TEXT COLLATE loose, session_id TEXT, " + state + ", " + times));
+            table("agent_id TEXT COLLATE loose, session_id TEXT, " + state_column + ", " + times));
     mentions(db.migrate_failure(), "column \"agent_id\" has a nondeterministic collation");
 }
 
@@ -157,7 +159,7 @@ TEST_CASE("a migration that fails half way leaves nothing", "[migration]") {
     CHECK(std::string(failure.what()) == "open: no indexes here (SQLSTATE P0001)");
     CHECK(db.snapshot() == before);
 
-    db.exec(table(ids + ", " + state + ", " + times));
+    db.exec(table(ids + ", " + state_column + ", " + times));
     before = db.snapshot();
     CHECK(db.migrate_failure().sqlstate() == "P0001");
     CHECK(db.snapshot() == before);

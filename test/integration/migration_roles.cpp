@@ -32,22 +32,22 @@ private:
     std::string role_;
 };
 
-const std::string table = "app.agent_states";
+const std::string app_table = "app.agent_states";
 
 } // namespace
 
 TEST_CASE("a role without any right but to look opens a current table", "[migration]") {
     role_fixture db;
-    db.migrate({}, table);
+    db.migrate({}, app_table);
     db.become_role();
-    CHECK_NOTHROW(db.migrate({}, table));
-    CHECK_NOTHROW(db.verify({}, table));
+    CHECK_NOTHROW(db.migrate({}, app_table));
+    CHECK_NOTHROW(db.verify({}, app_table));
 }
 
 TEST_CASE("a role that may not create the table is told what to grant", "[migration]") {
     role_fixture db;
     db.become_role();
-    const auto failure = db.migrate_failure({}, table);
+    const auto failure = db.migrate_failure({}, app_table);
     CHECK(failure == sqlstate::insufficient_privilege);
     CHECK(failure.sqlstate() == "42501");
     const auto grant = "GRANT CREATE ON SCHEMA \"app\" TO " + db.quoted();
@@ -57,7 +57,7 @@ TEST_CASE("a role that may not create the table is told what to grant", "[migrat
     db.become_owner();
     db.exec(grant); // as the message says
     db.become_role();
-    CHECK_NOTHROW(db.migrate({}, table));
+    CHECK_NOTHROW(db.migrate({}, app_table));
 }
 
 TEST_CASE("a role that does not own an older table is told to let the owner do it", "[migration]") {
@@ -68,7 +68,7 @@ TEST_CASE("a role that does not own an older table is told to let the owner do i
             db.quoted());
     const auto before = db.snapshot();
     db.become_role();
-    const auto failure = db.migrate_failure({}, table);
+    const auto failure = db.migrate_failure({}, app_table);
     CHECK(failure.sqlstate() == "42501");
     mentions(failure, "only the table's owner");
     db.become_owner();
@@ -77,10 +77,10 @@ TEST_CASE("a role that does not own an older table is told to let the owner do i
 
 TEST_CASE("a role that may not use the schema is told so", "[migration]") {
     role_fixture db;
-    db.migrate({}, table);
+    db.migrate({}, app_table);
     db.exec("REVOKE USAGE ON SCHEMA app FROM " + db.quoted());
     db.become_role();
-    const auto failure = db.verify_failure({}, table);
+    const auto failure = db.verify_failure({}, app_table);
     CHECK(failure.sqlstate() == "42501");
     mentions(failure, "GRANT USAGE ON SCHEMA \"app\" TO " + db.quoted());
 }

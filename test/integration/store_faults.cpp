@@ -21,7 +21,7 @@ using pgstate::errc;
 
 namespace {
 
-constexpr auto one_connection = "&pool_max_conns=1";
+constexpr auto single_connection = "&pool_max_conns=1";
 
 agent_state state_of(int value, const std::string& session = "s") {
     agent_state state("a", session);
@@ -51,7 +51,7 @@ std::string terminate_the_waiting_one() {
 } // namespace
 
 TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     auto release = std::make_shared<std::promise<void>>();
     auto held = std::make_shared<std::promise<void>>();
     outcome<void> holder;
@@ -85,7 +85,7 @@ TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]"
 }
 
 TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[cancellation]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(0, "s0");
         co_await f.store.save(state);
@@ -117,7 +117,7 @@ TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[ca
 }
 
 TEST_CASE("an operation's time-out says whether it was sent", "[time-out]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(0);
         co_await f.store.save(state);
@@ -140,7 +140,7 @@ TEST_CASE("an operation's time-out says whether it was sent", "[time-out]") {
 }
 
 TEST_CASE("a pool whose connections are all held says so", "[time-out]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     auto release = std::make_shared<std::promise<void>>();
     outcome<void> holder;
     f.store.pool().with_connection([release](pqxx::connection&) { release->get_future().wait(); },
@@ -257,7 +257,7 @@ TEST_CASE("a row that is no agent state is named, and its neighbours load", "[fa
 }
 
 TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     pqxx::connection other(f.database);
     pqxx::nontransaction(other).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 's5')");
     std::vector<std::unique_ptr<outcome<pgstate::saved>>> saves;
@@ -276,7 +276,7 @@ TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
 }
 
 TEST_CASE("statements that the server forgot are prepared again", "[faults]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(1);
         co_await f.store.save(state);
@@ -288,7 +288,7 @@ TEST_CASE("statements that the server forgot are prepared again", "[faults]") {
 }
 
 TEST_CASE("a refused statement stays prepared for the next one", "[faults]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     pqxx::connection other(f.database);
     pqxx::nontransaction(other).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'bad')");
     run(f.context, [&]() -> asio::awaitable<void> {
@@ -304,7 +304,7 @@ TEST_CASE("a refused statement stays prepared for the next one", "[faults]") {
 }
 
 TEST_CASE("a changed table does not break the statements prepared for it", "[faults]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     pqxx::connection other(f.database);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(1);
@@ -321,7 +321,7 @@ TEST_CASE("a changed table does not break the statements prepared for it", "[fau
 }
 
 TEST_CASE("a store that is destroyed completes what it still had", "[faults]") {
-    opened_store f(one_connection);
+    opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = state_of(0);
         co_await f.store.save(state);

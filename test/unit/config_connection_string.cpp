@@ -20,7 +20,7 @@ struct accepted {
     std::vector<pool_setting> settings{};
 };
 
-void check(const std::vector<accepted>& cases) {
+void check_accepted(const std::vector<accepted>& cases) {
     for (const auto& one : cases) {
         CAPTURE(one.before);
         const auto result = split(one.before);
@@ -78,12 +78,12 @@ TEST_CASE("a URI without pool settings stays byte for byte as it was", "[config]
              "postgresql://localhost/db?spool_max_conns=5&POOL_MAX_CONNS=5",
              "postgresql://localhost/db?a=b?pool_max_conns",
          }) {
-        check({{uri, uri}});
+        check_accepted({{uri, uri}});
     }
 }
 
 TEST_CASE("pool settings are taken out of a URI's query", "[config]") {
-    check({
+    check_accepted({
         {"postgres://h/db?pool_max_conns=5", "postgres://h/db", {max_conns_5}},
         {"postgres://h?pool_max_conns=5", "postgres://h", {max_conns_5}},
         {"postgres://?pool_max_conns=5", "postgres://", {max_conns_5}},
@@ -141,12 +141,12 @@ TEST_CASE("keyword/value pairs without pool settings stay byte for byte as they 
              "password='\\\\'",
              "host=h pass'word=x",
          }) {
-        check({{pairs, pairs}});
+        check_accepted({{pairs, pairs}});
     }
 }
 
 TEST_CASE("pool settings are taken out of keyword/value pairs", "[config]") {
-    check({
+    check_accepted({
         {"pool_max_conns=5", "", {max_conns_5}},
         {" pool_max_conns=5 ", "", {max_conns_5}},
         {"pool_max_conns=5 pool_min_conns=2", "", {max_conns_5, min_conns_2}},
@@ -246,8 +246,8 @@ TEST_CASE("a malformed connection string is refused, by its fault and without a 
 }
 
 TEST_CASE("ports with blanks around them and no ports are left to libpq", "[config]") {
-    check({{"postgres://h:5432 /db", "postgres://h:5432 /db"},
-           {"postgres://h:,i:65535/", "postgres://h:,i:65535/"}});
+    check_accepted({{"postgres://h:5432 /db", "postgres://h:5432 /db"},
+                    {"postgres://h:,i:65535/", "postgres://h:,i:65535/"}});
 }
 
 namespace {

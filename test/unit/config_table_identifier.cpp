@@ -14,7 +14,7 @@ namespace {
 using pgstate::settings::parse_table_name;
 using pgstate::settings::table_identifier;
 
-std::string refusal(std::string_view text) {
+std::string table_refusal(std::string_view text) {
     try {
         parse_table_name(text);
     } catch (const pgstate::error& failure) {
@@ -109,12 +109,12 @@ TEST_CASE("a table name that cannot be one is refused with the reason", "[config
              {"\xF4\x90\x80\x80", "UTF-8"},
          }) {
         CAPTURE(one.text);
-        const auto message = refusal(one.text);
+        const auto message = table_refusal(one.text);
         CHECK(message.starts_with("config: table_name "));
         CAPTURE(message);
         CHECK(message.find(one.reason) != std::string::npos);
     }
-    CHECK(refusal(std::string(100'000, 'x')).size() < 400);
+    CHECK(table_refusal(std::string(100'000, 'x')).size() < 400);
 }
 
 TEST_CASE("index names are the Go SDK's wherever they fit", "[config]") {

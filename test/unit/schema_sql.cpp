@@ -9,7 +9,7 @@ using namespace pgstate;
 
 namespace {
 
-settings::resolved_config resolved(std::string table = "agent_states", schema_config schema = {}) {
+settings::resolved_config table_config(std::string table = "agent_states", schema_config schema = {}) {
     config input{.connection_string = "host=nowhere"};
     input.table_name = std::move(table);
     input.schema = schema;
@@ -30,7 +30,7 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 } // namespace
 
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
-    const auto sql = store::statements(store::complete_plan({}), resolved(), "\"agent_states\"");
+    const auto sql = store::statements(store::complete_plan({}), table_config(), "\"agent_states\"");
     REQUIRE(sql.size() == 5);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
@@ -50,33 +50,34 @@ TEST_CASE("the default statements are the Go SDK's table and pgstate's migration
 }
 
 TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
-    const auto sql = store::schema_sql(resolved("t", {.indexes = index_mode::lean}));
+    const auto sql = store::schema_sql(table_config("t", {.indexes = index_mode::lean}));
     CHECK(contains(sql, ") WITH (fillfactor = 70);"));
     CHECK(!contains(sql, "CREATE INDEX"));
-    CHECK(!contains(store::schema_sql(resolved("t")), "fillfactor"));
+    CHECK(!contains(store::schema_sql(table_config("t")), "fillfactor"));
 }
 
 TEST_CASE("jsonb_index goes with both index modes", "[schema]") {
     const std::string gin =
         "CREATE INDEX IF NOT EXISTS \"idx_t_state\" ON \"t\" USING gin (state jsonb_path_ops);";
-    CHECK(contains(store::schema_sql(resolved("t", {.jsonb_index = true})), gin));
-    const auto lean = store::schema_sql(resolved("t", {.indexes = index_mode::lean, .jsonb_index = true}));
+    CHECK(contains(store::schema_sql(table_config("t", {.jsonb_index = true})), gin));
+    const auto lean =
+        store::schema_sql(table_config("t", {.indexes = index_mode::lean, .jsonb_index = true}));
     CHECK(contains(lean, gin));
     CHECK(occurrences(lean, "CREATE INDEX") == 1);
 }
 
 TEST_CASE("schema_sql is one transaction under the lock that migrate takes", "[schema]") {
-    const auto unqualified = store::schema_sql(resolved("t"));
+    const auto unqualified = store::schema_sql(table_config("t"));
     CHECK(contains(unqualified, "BEGIN ISOLATION LEVEL READ COMMITTED;\n"));
     CHECK(unqualified.ends_with("COMMIT;\n"));
     CHECK(contains(unqualified, "hashtextextended(E'pgstate schema ' || current_schema() || E'.t', 0)"));
-    CHECK(contains(store::schema_sql(resolved("app.t")),
+    CHECK(contains(store::schema_sql(table_config("app.t")),
                    "hashtextextended(E'pgstate schema ' || E'app' || E'.t', 0)"));
     CHECK(store::migration_lock_name("app", "t") == "pgstate schema app.t");
 }
 
 TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
-    const auto sql = store::schema_sql(resolved("\"x\"\"; DROP TABLE y; --\n\\' \""));
+    const auto sql = store::schema_sql(table_config("\"x\"\"; DROP TABLE y; --\n\\' \""));
     CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
     CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
     // Only inside quotes: once for the table itself, ALTER, two indexes twice, COMMENT and the lock.
@@ -84,7 +85,7 @@ TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
 }
 
 TEST_CASE("indexes of a schema-qualified table carry no schema", "[schema]") {
-    const auto sql = store::schema_sql(resolved("App.T"));
+    const auto sql = store::schema_sql(table_config("App.T"));
     CHECK(contains(sql,
                    "CREATE INDEX IF NOT EXISTS \"idx_T_agent_id\" ON \"App\".\"T\" USING btree (agent_id)"));
 }
