@@ -42,7 +42,7 @@ constexpr std::string_view saved_columns = "t.agent_id, t.session_id, t.version,
 constexpr std::string_view keys_input = "unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(a, s, n) JOIN ";
 
 std::string values_source() {
-    return std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ").append(sql_text::new_version).append(")");
+    return std::string("VALUES ($1, $2, $3, now(), now(), ").append(sql_text::new_version).append(")");
 }
 
 // Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
@@ -170,7 +170,7 @@ table_statements::table_statements(const settings::table_identifier& table) {
 
     const auto insertion_with = [&](std::string_view purpose, existing what) {
         return insertion{
-            prepared(purpose, sql.insert(values_source(), what, saved_columns), {text, text, text}),
+            prepared(purpose, sql.insert(values_source(), what, saved_columns), {text, text, jsonb}),
             prepared(purpose, sql.insert(array_source(), what, saved_columns),
                      {text_array, text_array, text_array})};
     };
@@ -187,8 +187,8 @@ table_statements::table_statements(const settings::table_identifier& table) {
     save_ = insertion_with("save", existing::replaced);
     create_ = insertion_with("create", existing::kept);
     replace_ = lookup_with(
-        "replace", sql.replace("$3::jsonb", "", std::string(by_key) + " AND t.version = $4", saved_columns),
-        {text, text, text, int8},
+        "replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
+        {text, text, jsonb, int8},
         sql.replace("u.d::jsonb",
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, v)",
                     std::string(by_input) + " AND t.version = u.v", saved_columns),
@@ -298,7 +298,7 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
     if (one) {
         values.add_text(first.agent_id);
         values.add_text(first.session_id);
-        if (with_document) values.add_text_in_place(as<save_operation>(first).state().document);
+        if (with_document) values.add_jsonb_in_place(as<save_operation>(first).state().document);
         if (with_version) values.add_int8(as<save_operation>(first).state().version);
         return made;
     }

@@ -87,13 +87,14 @@ bool connection::put(const statement& what, const parameters& values, statement_
     constexpr std::size_t usually_at_most = 4;
     boost::container::small_vector<const char*, usually_at_most> texts;
     boost::container::small_vector<int, usually_at_most> lengths;
+    boost::container::small_vector<int, usually_at_most> formats;
     boost::container::small_vector<Oid, usually_at_most> types;
     for (std::size_t i = 0; i < values.size(); ++i) {
         texts.push_back(values.value(i).data());
         lengths.push_back(static_cast<int>(values.value(i).size()));
+        formats.push_back(values.format(i));
         types.push_back(static_cast<Oid>(what.parameters[i]));
     }
-    const boost::container::small_vector<int, usually_at_most> formats(values.size(), 1);
     const auto count = static_cast<int>(values.size());
 
     const bool named =

@@ -21,8 +21,8 @@ void parameters::add_text(std::string_view value) {
     add() = value;
 }
 
-void parameters::add_text_in_place(std::string_view value) {
-    values_.emplace_back().in_place = value;
+void parameters::add_jsonb_in_place(const std::string& document) {
+    values_.emplace_back().in_place = document;
 }
 
 void parameters::add_int8(std::int64_t value) {

@@ -16,6 +16,7 @@ enum class type_oid : unsigned {
     int8 = 20,
     text = 25,
     timestamptz = 1184,
+    jsonb = 3802,
     text_array = 1009,
     int8_array = 1016,
 };
@@ -32,12 +33,14 @@ struct statement {
     std::vector<type_oid> parameters;
 };
 
-/// Parameters in PostgreSQL's binary format (array_recv, textrecv and friends): no escaping, no quoting, one pass.
+/// Parameters, nearly all in PostgreSQL's binary format (array_recv, textrecv and friends): no escaping, no quoting,
+/// one pass.
 class parameters {
 public:
     void add_text(std::string_view value);
-    /// Without a copy: `value` must stay where it is until the parameters have been sent.
-    void add_text_in_place(std::string_view value);
+    /// A jsonb document in its text format, which the server takes in with the fewest copies. None is made here
+    /// either: `document`, without NUL characters, must stay where it is until the parameters have been sent.
+    void add_jsonb_in_place(const std::string& document);
     void add_int8(std::int64_t value);
     void add_timestamptz(timestamp value);
 
@@ -52,6 +55,8 @@ public:
         const auto& at = values_[index];
         return at.in_place.data() ? at.in_place : std::string_view(at.own);
     }
+    /// Of libpq's formats: 0 is text, 1 is binary.
+    int format(std::size_t index) const noexcept { return values_[index].in_place.data() ? 0 : 1; }
 
 private:
     void begin_array(type_oid element, std::size_t count, std::size_t bytes_hint);
