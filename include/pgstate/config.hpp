@@ -2,10 +2,14 @@
 #define PGSTATE_CONFIG_HPP
 
 #include "pgstate/detail/export.hpp"
+#include "pgstate/logger.hpp"
+#include "pgstate/metrics.hpp"
+#include "pgstate/tracer.hpp"
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -86,6 +90,15 @@ enum class statement_mode {
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
 };
 
+/// What the logger is told of operations.
+struct telemetry_config {
+    /// An operation that takes longer is logged, at level warn, with where its time went. 0: none is.
+    std::chrono::milliseconds slow_operation = std::chrono::seconds(1);
+    /// Log records name agents and sessions by their ids. Otherwise by hashes, which are the same in every process, so
+    /// that the records of one session can be found.
+    bool log_ids = false;
+};
+
 /// Everything a store is told. A plain aggregate: name it as a variable of its own before it goes into an expression
 /// with `co_await` (g++ 12 destroys such temporaries twice).
 struct config {
@@ -105,6 +118,12 @@ struct config {
     pool_config pool{};
     batch_config batch{};
     schema_config schema{};
+
+    /// Null: none, which costs nothing. Shared by all stores and pools that are given the same.
+    std::shared_ptr<pgstate::logger> logger;
+    std::shared_ptr<pgstate::metrics> metrics;
+    std::shared_ptr<pgstate::tracer> tracer;
+    telemetry_config telemetry{};
 
     /// The defaults with `connection_string` taken from the environment variable DATABASE_URL.
     /// \throws error invalid_argument - DATABASE_URL is not set or empty

@@ -7,11 +7,14 @@
 #include "pgstate/config.hpp"
 #include "pgstate/connection_pool.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/logger.hpp"
 #include "pgstate/memory_store.hpp"
+#include "pgstate/metrics.hpp"
 #include "pgstate/operations.hpp"
 #include "pgstate/postgres_store.hpp"
 #include "pgstate/result.hpp"
 #include "pgstate/state_store.hpp"
+#include "pgstate/tracer.hpp"
 #include "pgstate/transaction.hpp"
 
 #endif
