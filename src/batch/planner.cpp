@@ -17,22 +17,13 @@ bool planner::travels_alone(const item& what) const noexcept {
     return what.alone || !limits_.enabled || !has_key(what.what) || what.bytes > limits_.max_bytes / 8;
 }
 
-planner::list& planner::ready_list(const item& what) noexcept {
+ready_queue& planner::ready_list(const item& what) noexcept {
     return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0];
 }
 
-void planner::make_ready(item& what, bool in_front) {
+void planner::make_ready(item& what) {
     what.state = item::status::ready;
-    auto& to = ready_list(what);
-    // Sorted by age; nearly always the youngest goes to the back or the oldest to the front.
-    auto at = in_front ? to.begin() : to.end();
-    if (in_front)
-        while (at != to.end() && at->order < what.order)
-            ++at;
-    else
-        while (at != to.begin() && std::prev(at)->order > what.order)
-            --at;
-    to.insert(at, what);
+    ready_list(what).add(what);
     ++ready_;
 }
 
@@ -55,7 +46,7 @@ planner::key_map::iterator planner::find_or_add(const item& what) {
 void planner::submit(item& what) {
     BOOST_ASSERT(what.state == item::status::outside);
     what.order = ++submitted_;
-    if (!has_key(what.what)) return make_ready(what, false);
+    if (!has_key(what.what)) return make_ready(what);
 
     auto& queue = *find_or_add(what)->second;
     const bool write = is_write(what.what);
@@ -67,7 +58,7 @@ void planner::submit(item& what) {
         return;
     }
     (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
-    make_ready(what, false);
+    make_ready(what);
 }
 
 bool planner::withdraw(item& what) {
@@ -75,7 +66,7 @@ bool planner::withdraw(item& what) {
     case item::status::outside:
     case item::status::sent: return false;
     case item::status::ready:
-        ready_list(what).erase(list::s_iterator_to(what));
+        ready_list(what).erase(what);
         --ready_;
         leave(what);
         return true;
@@ -121,7 +112,7 @@ void planner::settle(key_map::iterator at) {
         queue.waiting.pop_front();
         --blocked_;
         (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
-        make_ready(first, false);
+        make_ready(first);
     }
     if (queue.writer || queue.readers > 0) return;
     auto unused = std::move(at->second);
@@ -132,7 +123,7 @@ void planner::settle(key_map::iterator at) {
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
-    make_ready(what, true);
+    make_ready(what);
 }
 
 std::size_t planner::share(std::size_t places) const noexcept {
@@ -142,7 +133,7 @@ std::size_t planner::share(std::size_t places) const noexcept {
 }
 
 std::vector<item*> planner::next(std::size_t connections) {
-    list* oldest = nullptr;
+    ready_queue* oldest = nullptr;
     bool shares = false;
     for (auto& of_kind : ready_lists_)
         for (std::size_t company = 0; company < of_kind.size(); ++company) {

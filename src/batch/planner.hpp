@@ -1,6 +1,8 @@
 #ifndef PGSTATE_BATCH_PLANNER_HPP
 #define PGSTATE_BATCH_PLANNER_HPP
 
+#include "batch/item.hpp"
+#include "batch/ready_queue.hpp"
 #include "pgstate/config.hpp"
 
 #include <boost/container_hash/hash.hpp>
@@ -17,50 +19,6 @@
 #include <vector>
 
 namespace pgstate::batch {
-
-/// What operations have in common that may share a statement.
-enum class kind : std::uint8_t {
-    save,    ///< create or replace
-    create,  ///< only if there is none
-    replace, ///< only over a version
-    probe,   ///< the version a conflicting save met
-    load,
-    erase,
-    list,
-    count_agent,
-    count_all,
-    health,
-};
-inline constexpr std::size_t kinds = 10;
-
-constexpr bool is_write(kind what) noexcept {
-    return what == kind::save || what == kind::create || what == kind::replace || what == kind::erase;
-}
-/// Kinds with a key are ordered by it and share statements; the others travel alone.
-constexpr bool has_key(kind what) noexcept {
-    return what <= kind::erase;
-}
-
-/// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
-/// finished or withdraw.
-struct item : boost::intrusive::list_base_hook<> {
-    enum class status : std::uint8_t {
-        outside, ///< not submitted, or over
-        blocked, ///< behind an operation for the same key
-        ready,   ///< may be sent
-        sent,    ///< in a batch
-    };
-
-    kind what = kind::load;
-    std::string_view agent_id;
-    std::string_view session_id;
-    std::size_t key_hash = 0; ///< hash_key of the two
-    std::size_t bytes = 0;    ///< what it adds to a statement
-    bool alone = false;       ///< must not share a statement; may change while it is `sent`
-
-    status state = status::outside;
-    std::uint64_t order = 0; ///< when it was submitted
-};
 
 /// The hash that `item::key_hash` takes; made on the caller's thread, and used wherever the key is looked up.
 inline std::size_t hash_key(std::string_view agent_id, std::string_view session_id) noexcept {
@@ -130,14 +88,14 @@ private:
     using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, hash_of>;
 
     bool travels_alone(const item& what) const noexcept;
-    list& ready_list(const item& what) noexcept;
-    void make_ready(item& what, bool in_front);
+    ready_queue& ready_list(const item& what) noexcept;
+    void make_ready(item& what);
     void leave(item& what);
     void settle(key_map::iterator at);
     key_map::iterator find_or_add(const item& what);
 
     batch_config limits_;
-    std::array<std::array<list, 2>, kinds>
+    std::array<std::array<ready_queue, 2>, kinds>
         ready_lists_; // of each kind: those that share statements, and those that travel alone
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run

@@ -1,0 +1,59 @@
+#ifndef PGSTATE_BATCH_ITEM_HPP
+#define PGSTATE_BATCH_ITEM_HPP
+
+#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/set_hook.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace pgstate::batch {
+
+/// What operations have in common that may share a statement.
+enum class kind : std::uint8_t {
+    save,    ///< create or replace
+    create,  ///< only if there is none
+    replace, ///< only over a version
+    probe,   ///< the version a conflicting save met
+    load,
+    erase,
+    list,
+    count_agent,
+    count_all,
+    health,
+};
+inline constexpr std::size_t kinds = 10;
+
+constexpr bool is_write(kind what) noexcept {
+    return what == kind::save || what == kind::create || what == kind::replace || what == kind::erase;
+}
+/// Kinds with a key are ordered by it and share statements; the others travel alone.
+constexpr bool has_key(kind what) noexcept {
+    return what <= kind::erase;
+}
+
+/// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
+/// finished or withdraw.
+struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hook<> {
+    enum class status : std::uint8_t {
+        outside, ///< not submitted, or over
+        blocked, ///< behind an operation for the same key
+        ready,   ///< may be sent
+        sent,    ///< in a batch
+    };
+
+    kind what = kind::load;
+    std::string_view agent_id;
+    std::string_view session_id;
+    std::size_t key_hash = 0; ///< hash_key of the two
+    std::size_t bytes = 0;    ///< what it adds to a statement
+    bool alone = false;       ///< must not share a statement; may change while it is `sent`
+
+    status state = status::outside;
+    std::uint64_t order = 0; ///< when it was submitted
+};
+
+} // namespace pgstate::batch
+
+#endif
