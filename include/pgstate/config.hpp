@@ -120,9 +120,9 @@ struct config {
     schema_config schema{};
 
     /// Null: none, which costs nothing. Shared by all stores and pools that are given the same.
-    std::shared_ptr<pgstate::logger> logger;
-    std::shared_ptr<pgstate::metrics> metrics;
-    std::shared_ptr<pgstate::tracer> tracer;
+    std::shared_ptr<pgstate::logger> logger{};
+    std::shared_ptr<pgstate::metrics> metrics{};
+    std::shared_ptr<pgstate::tracer> tracer{};
     telemetry_config telemetry{};
 
     /// The defaults with `connection_string` taken from the environment variable DATABASE_URL.

@@ -50,6 +50,8 @@ struct pool_stats {
 struct acquire_options {
     /// How long to wait for a connection. Zero: `config.operation_timeout`.
     std::chrono::milliseconds timeout{0};
+    /// The span that the operation's own belongs to; by default the one that the calling thread is in.
+    span_context parent{};
 };
 
 /// A pool of PostgreSQL connections that belongs to an executor and never blocks it.

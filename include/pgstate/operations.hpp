@@ -3,6 +3,7 @@
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/connection_pool.hpp"
+#include "pgstate/tracer.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -17,24 +18,29 @@ namespace pgstate {
 // twice when it stands in a full expression with co_await.
 
 /// In all of them, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a negative one
-/// is refused with invalid_argument.
+/// is refused with invalid_argument. `parent` is the span that the operation's own belongs to; by default the one that
+/// the calling thread is in, where the tracer can tell.
 struct save_options {
     /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
     /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
     bool if_unchanged = false;
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 };
 
 struct load_options {
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 };
 
 struct erase_options {
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 };
 
 struct count_options {
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 };
 
 struct list_options {
@@ -43,6 +49,7 @@ struct list_options {
     /// `session_page::next` of the page before; empty for the first.
     std::string after;
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 
     static constexpr std::size_t max_limit = 10'000;
 
@@ -59,6 +66,7 @@ struct transaction_options {
     /// How often the function is called again after a serialization failure or a deadlock (40001, 40P01).
     int max_retries = 10;
     std::chrono::milliseconds timeout{0};
+    span_context parent{};
 };
 
 /// A finished save.

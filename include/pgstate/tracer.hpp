@@ -69,7 +69,8 @@ public:
     virtual span_context current();
 
     /// Makes `what` the calling thread's current span until the returned object is destroyed, on the same thread. Called
-    /// around the user's functions on worker threads. By default nothing.
+    /// around the user's functions on worker threads. What it returns may outlive the span, which another thread may end
+    /// meanwhile when the operation is cancelled or its time runs out. By default nothing.
     class PGSTATE_API scope {
     public:
         virtual ~scope();

@@ -20,6 +20,8 @@ struct engine::lane {
     pool::lease lease;
     std::vector<std::shared_ptr<flight>> flights;
     bool retiring = false; ///< takes nothing new and is closed when it is empty
+    clock::time_point acquired{};
+    clock::duration acquire_wait{-1}; ///< until it has been reported
 
     std::size_t load() const noexcept; ///< operations under way
 };
@@ -28,6 +30,8 @@ struct engine::lane {
 struct engine::flight {
     std::vector<operation_ptr> operations;
     std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
+    std::shared_ptr<const telemetry::sent_statement> told; // null: nobody wants to know
+    telemetry::statement_outcome outcome;
 };
 
 std::size_t engine::lane::load() const noexcept {
@@ -40,6 +44,8 @@ std::size_t engine::lane::load() const noexcept {
 class engine::lane_request final : public pool::waiter, public std::enable_shared_from_this<lane_request> {
 public:
     explicit lane_request(std::weak_ptr<engine> whose) : engine_(std::move(whose)) {}
+
+    const clock::time_point since = clock::now();
 
     void acquired(pool::lease got) override {
         if (const auto to = engine_.lock())
@@ -58,7 +64,7 @@ private:
 };
 
 engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes)
-    : pool_(std::move(pool)), sql_(std::move(sql)), most_lanes_(most_lanes),
+    : pool_(std::move(pool)), sql_(std::move(sql)), telemetry_(pool_->telemetry()), most_lanes_(most_lanes),
       strand_(boost::asio::make_strand(pool_->executor())), planner_(pool_->config().batch), timer_(strand_),
       settled_(pool_->executor()) {}
 
@@ -120,8 +126,10 @@ void engine::shut_down() {
 }
 
 counters engine::count() const noexcept {
-    return {operations_.load(std::memory_order_relaxed), statements_.load(std::memory_order_relaxed),
-            operations_sent_.load(std::memory_order_relaxed)};
+    return {operations_.load(std::memory_order_relaxed),      statements_.load(std::memory_order_relaxed),
+            operations_sent_.load(std::memory_order_relaxed), retries_.load(std::memory_order_relaxed),
+            conflicts_.load(std::memory_order_relaxed),       bytes_sent_.load(std::memory_order_relaxed),
+            bytes_received_.load(std::memory_order_relaxed),  queued_.load(std::memory_order_relaxed)};
 }
 
 // --- in the strand -----------------------------------------------------------------------------------------------
@@ -196,7 +204,7 @@ void engine::request_lanes() {
     if (lanes_.empty() && all_patient) withdraw_requests();
     while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < most_lanes_) {
         if (auto got = pool_->try_acquire()) {
-            keep_lane(std::move(got));
+            keep_lane(std::move(got), nullptr);
         } else {
             requests_.push_back(std::make_shared<lane_request>(weak_from_this()));
             requests_.back()->patient = !lanes_.empty() || requests_.size() > 1;
@@ -205,10 +213,15 @@ void engine::request_lanes() {
     }
 }
 
-void engine::keep_lane(pool::lease got) {
+/// \param since  when it was asked for; null: just now
+void engine::keep_lane(pool::lease got, const clock::time_point* since) {
     got->use_executor(strand_);
     auto added = std::make_shared<lane>();
     added->lease = std::move(got);
+    if (telemetry_) {
+        added->acquired = clock::now();
+        added->acquire_wait = since ? added->acquired - *since : clock::duration(0);
+    }
     lanes_.push_back(std::move(added));
 }
 
@@ -217,8 +230,8 @@ void engine::forget(const lane_request& request) {
 }
 
 void engine::add_lane(const lane_request& request, pool::lease got) {
+    keep_lane(std::move(got), &request.since);
     forget(request);
-    keep_lane(std::move(got));
     dispatch();
 }
 
@@ -257,6 +270,8 @@ void engine::send(lane& on, std::vector<item*> batch) {
     operations_sent_.fetch_add(what->operations.size(), std::memory_order_relaxed);
     try {
         const auto command = sql_->build(what->operations);
+        bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
+        if (telemetry_) note_sent(*what, on, *command.what);
         on.flights.push_back(what);
         on.lease->send(
             *command.what, command.values, pool_->config().statements,
@@ -280,10 +295,14 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     const auto on = of->on.lock();
     if (on) std::erase(on->flights, of);
     if (answer.before.size() > 0) sql_->learn(answer.before);
+    bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
+    if (of->told) note_answered(*of, answer);
+    std::string_view again;
     if (answer.outcome == wire::reply::status::ok)
         succeed(*of, answer.data);
     else
-        failed(of, answer);
+        again = failed(of, answer);
+    if (of->told) report(*of, answer, again);
     // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
     if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(lanes_.size())) return dispatch();
     settled_.flush();
@@ -310,6 +329,7 @@ void engine::succeed(flight& of, const wire::rows& rows) {
             // waited for the other writer.
             each.what = kind::probe;
             each.alone = false;
+            conflicts_.fetch_add(1, std::memory_order_relaxed);
             planner_.again(each);
             continue;
         }
@@ -327,7 +347,8 @@ void engine::settle(operation& what, const wire::rows& rows, int row) {
     settled_.add(&what);
 }
 
-void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
+/// \returns why its operations are sent again; empty if they are not
+std::string_view engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
     auto& operations = of->operations;
     incident what;
     what.write = is_write(operations.front()->what);
@@ -337,18 +358,25 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
     for (const auto& each : operations)
         what.attempts = std::max(what.attempts, each->attempts);
 
-    switch (const auto verdict = decide(what)) {
-    case verdict::retry: return pause_then_send_again(of);
+    const auto verdict = decide(what);
+    if (verdict != verdict::fail && verdict != verdict::unknown)
+        retries_.fetch_add(operations.size(), std::memory_order_relaxed);
+    switch (verdict) {
+    case verdict::retry:
+        pause_then_send_again(of);
+        return what.broken ? "connection_lost" : "refused_for_now";
     case verdict::retry_another:
         if (const auto on = of->on.lock()) on->retiring = true;
-        return pause_then_send_again(of);
+        pause_then_send_again(of);
+        return "unfit_connection";
     case verdict::retry_alone:
         for (auto& each : operations) {
             each->alone = true;
             each->attempts = 0;
         }
-        return send_again(*of);
-    case verdict::retry_now: return send_again(*of);
+        send_again(*of);
+        return "one_by_one";
+    case verdict::retry_now: send_again(*of); return "prepared_again";
     case verdict::fail:
     case verdict::unknown:
         for (auto& each : operations) {
@@ -357,6 +385,44 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
             finish(*each);
         }
     }
+    return {};
+}
+
+// What the telemetry needs is put down here and told elsewhere: the user's code must not hold up the strand.
+
+void engine::note_sent(flight& what, lane& on, const wire::statement& statement) {
+    telemetry::sent_statement sent;
+    sent.operation = what.operations.front()->id;
+    sent.summary = statement.sql.substr(0, statement.sql.find(' ')) + " " + telemetry_->where().table;
+    sent.name = statement.name;
+    sent.operations = what.operations.size();
+    sent.sent = clock::now();
+    for (const auto& each : what.operations) {
+        sent.attempt = std::max(sent.attempt, each->attempts);
+        if (each->watch && each->watch->context().valid()) sent.callers.push_back(each->watch->context());
+    }
+    what.told = std::make_shared<const telemetry::sent_statement>(std::move(sent));
+    what.outcome.acquire_wait = std::exchange(on.acquire_wait, clock::duration(-1));
+    for (const auto& each : what.operations)
+        if (each->watch && !each->completed) each->watch->sent(what.told, on.acquired);
+}
+
+void engine::note_answered(flight& of, const wire::reply& answer) {
+    of.outcome.answered = clock::now();
+    of.outcome.rows = answer.data.size();
+    for (const auto& each : of.operations)
+        if (each->watch && !each->completed) each->watch->answered(of.outcome.answered);
+}
+
+void engine::report(flight& of, const wire::reply& answer, std::string_view again) {
+    if (answer.outcome == wire::reply::status::refused)
+        of.outcome.error = answer.failure.sqlstate.empty() ? "_OTHER" : answer.failure.sqlstate;
+    else if (answer.outcome == wire::reply::status::broken)
+        of.outcome.error = "connection_lost";
+    of.outcome.sent_again_because = again;
+    boost::asio::post(pool_->executor(), [to = telemetry_, what = of.told, how = std::move(of.outcome)] {
+        to->statement_ended(*what, how);
+    });
 }
 
 error engine::error_of(const operation& what, const wire::reply& answer, bool unknown) const {
@@ -507,6 +573,7 @@ void engine::after_change() {
 /// Callers are told last: by then the server has its next statements.
 void engine::end_turn() {
     after_change();
+    queued_.store(planner_.ready() + planner_.blocked(), std::memory_order_relaxed);
     if (!deadlines_.empty()) {
         settled_.flush();
     } else if (settled_.empty()) {

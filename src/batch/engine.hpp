@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string_view>
 #include <vector>
 
 namespace pgstate::batch {
@@ -30,6 +31,11 @@ struct counters {
     std::uint64_t operations = 0;      ///< accepted
     std::uint64_t statements = 0;      ///< sent
     std::uint64_t operations_sent = 0; ///< in them; an operation that is sent again counts again
+    std::uint64_t retries = 0;         ///< operations that were to be sent again
+    std::uint64_t conflicts = 0;       ///< conditional writes that found another version
+    std::uint64_t bytes_sent = 0;      ///< of parameters
+    std::uint64_t bytes_received = 0;  ///< of values
+    std::size_t queued = 0;            ///< operations of the moment that are accepted and not under way
 };
 
 /// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
@@ -80,7 +86,7 @@ private:
     lane* choose_lane();
     void request_lanes();
     void add_lane(const lane_request& request, pool::lease got);
-    void keep_lane(pool::lease got);
+    void keep_lane(pool::lease got, const clock::time_point* since);
     void forget(const lane_request& request);
     void lane_refused(const lane_request& request, const error& why);
     void give_back_idle_lanes();
@@ -91,7 +97,10 @@ private:
     void answered(const std::shared_ptr<flight>& of, wire::reply answer);
     void succeed(flight& of, const wire::rows& rows);
     void settle(operation& what, const wire::rows& rows, int row);
-    void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
+    std::string_view failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
+    void note_sent(flight& what, lane& on, const wire::statement& statement);
+    void note_answered(flight& of, const wire::reply& answer);
+    void report(flight& of, const wire::reply& answer, std::string_view again);
     void send_again(flight& of);
     void pause_then_send_again(const std::shared_ptr<flight>& of);
     error error_of(const operation& what, const wire::reply& answer, bool unknown) const;
@@ -109,6 +118,7 @@ private:
 
     const std::shared_ptr<pool::core> pool_;
     const std::shared_ptr<const dialect> sql_;
+    const std::shared_ptr<const telemetry::hub> telemetry_; ///< null: nobody wants to know
     const std::size_t most_lanes_;
     const strand_type strand_;
 
@@ -116,6 +126,11 @@ private:
     std::atomic<std::uint64_t> operations_{0};
     std::atomic<std::uint64_t> statements_{0};
     std::atomic<std::uint64_t> operations_sent_{0};
+    std::atomic<std::uint64_t> retries_{0};
+    std::atomic<std::uint64_t> conflicts_{0};
+    std::atomic<std::uint64_t> bytes_sent_{0};
+    std::atomic<std::uint64_t> bytes_received_{0};
+    std::atomic<std::size_t> queued_{0};
 
     planner planner_;
     lane_list lanes_;

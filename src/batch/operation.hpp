@@ -3,6 +3,7 @@
 
 #include "batch/planner.hpp"
 #include "pgstate/error.hpp"
+#include "telemetry/hub.hpp"
 #include "wire/rows.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,9 +46,11 @@ public:
     /// Has the executor of a caller who brought one run `complete`; never inside this call. \pre !on_store_executor
     virtual void post_completion(const boost::asio::any_io_executor& io) = 0;
 
+    telemetry::operation_id id{};
     std::string_view name;                                 ///< for errors: "save", ...
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
     bool on_store_executor = false;                        ///< its handler runs on the store's own executor
+    std::unique_ptr<telemetry::operation_watch> watch;     ///< null: nobody wants to know
 
     // The engine's own.
     operation* next_arrival = nullptr; ///< intake's

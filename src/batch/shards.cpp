@@ -35,6 +35,11 @@ counters shards::count() const noexcept {
         sum.operations += one.operations;
         sum.statements += one.statements;
         sum.operations_sent += one.operations_sent;
+        sum.retries += one.retries;
+        sum.conflicts += one.conflicts;
+        sum.bytes_sent += one.bytes_sent;
+        sum.bytes_received += one.bytes_received;
+        sum.queued += one.queued;
     }
     return sum;
 }

@@ -115,6 +115,12 @@ resolved_config resolve(const config& input) {
     check_not_negative("config.operation_timeout", resolved.operation_timeout);
     resolved.statements = input.statements;
     check_enumerator("config.statements", input.statements, statement_mode::unnamed);
+
+    resolved.logger = input.logger;
+    resolved.metrics = input.metrics;
+    resolved.tracer = input.tracer;
+    resolved.telemetry = input.telemetry;
+    check_not_negative("config.telemetry.slow_operation", resolved.telemetry.slow_operation);
     return resolved;
 }
 

@@ -5,6 +5,7 @@
 #include "pgstate/config.hpp"
 
 #include <chrono>
+#include <memory>
 #include <string>
 
 namespace pgstate::settings {
@@ -27,6 +28,10 @@ struct resolved_config {
     table_identifier table;
     std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit
     statement_mode statements = statement_mode::prepared;
+    std::shared_ptr<pgstate::logger> logger;
+    std::shared_ptr<pgstate::metrics> metrics;
+    std::shared_ptr<pgstate::tracer> tracer;
+    telemetry_config telemetry;
 };
 
 /// Checks every setting, and merges the connection string's over `input.pool`.

@@ -14,13 +14,15 @@ namespace {
 
 class call final : public waiter, public std::enable_shared_from_this<call> {
 public:
-    using function_type = std::function<void(pqxx::connection&, const abandoned_flag&)>;
+    using function_type = std::function<void(pqxx::connection&, const call_context&)>;
     using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr)>;
 
     call(std::shared_ptr<core> pool, function_type function, call_options options, handler_type handler)
         : pool_(std::move(pool)), function_(std::move(function)), options_(std::move(options)),
           completion_(std::in_place, std::move(handler), pool_->executor()), deadline_(pool_->executor()) {
         fail_fast = options_.fail_fast;
+        if (const auto& told = pool_->telemetry())
+            watch_.begin(told, options_.operation, telemetry::clock::now(), options_.parent);
     }
 
     void start() {
@@ -43,11 +45,10 @@ public:
             const std::lock_guard guard(mutex_);
             if (!completion_) return;
             running_ = true;
+            if (watch_) watch_.acquired(telemetry::clock::now());
             if (!options_.bounds_function) deadline_.cancel();
         }
-        auto work = [function = std::move(function_), abandoned = abandoned_](pqxx::connection& connection) {
-            function(connection, abandoned);
-        };
+        auto work = [self = shared_from_this()](pqxx::connection& connection) { self->run(connection); };
         pool_->lend(std::move(got), std::move(work),
                     [self = shared_from_this()](lease back, std::exception_ptr failure) {
                         {
@@ -61,15 +62,32 @@ public:
 
 private:
     error renamed(const error& why) const {
-        if (why == errc::closed) return error(errc::closed, options_.operation, "the pool has been closed");
-        error copy(why.code(), options_.operation, why.what());
+        if (why == errc::closed) return error(errc::closed, name(), "the pool has been closed");
+        error copy(why.code(), name(), why.what());
         copy.with_sqlstate(why.sqlstate()).with_cause(why.cause());
         return copy;
     }
 
+    std::string_view name() const noexcept { return telemetry::name_of(options_.operation); }
+
+    /// On a worker thread, in the operation's span.
+    void run(pqxx::connection& connection) {
+        const auto function = std::move(function_);
+        call_context context{abandoned_, {}};
+        std::shared_ptr<span> traced;
+        {
+            const std::lock_guard guard(mutex_);
+            context.span = watch_.context();
+            traced = watch_.traced();
+        }
+        std::unique_ptr<tracer::scope> active;
+        if (traced) active = pool_->telemetry()->activate(*traced);
+        function(connection, context);
+    }
+
     void cancel() {
         pool_->withdraw(*this);
-        finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, options_.operation)));
+        finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, name())));
     }
 
     void time_out() {
@@ -81,22 +99,26 @@ private:
         }
         if (running && !options_.bounds_function) return;
         finish(std::make_exception_ptr(
-            queued ? pool_->exhausted(options_.operation)
-                   : error(errc::timed_out, options_.operation,
+            queued ? pool_->exhausted(name())
+                   : error(errc::timed_out, name(),
                            running ? "took longer than its time-out; what it has not committed is rolled back"
                                    : "no connection became ready within the time-out")));
     }
 
     void finish(std::exception_ptr failure) {
         std::optional<detail::pending_completion<void(std::exception_ptr)>> completion;
+        telemetry::operation_watch watch;
         {
             const std::lock_guard guard(mutex_);
             completion.swap(completion_);
+            if (completion) watch = std::move(watch_);
             if (completion) deadline_.cancel();
         }
         if (!completion) return;
         *abandoned_ = true;
-        completion->post(pool_->executor(), [failure = std::move(failure)](handler_type handler) mutable {
+        completion->post(pool_->executor(), [failure = std::move(failure),
+                                             watch = std::move(watch)](handler_type handler) mutable {
+            watch.end(failure);
             std::move(handler)(std::move(failure));
         });
     }
@@ -110,12 +132,13 @@ private:
     std::optional<detail::pending_completion<void(std::exception_ptr)>> completion_; // empty: finished
     boost::asio::steady_timer deadline_;
     bool running_ = false;
+    telemetry::operation_watch watch_;
 };
 
 } // namespace
 
 void call_with_connection(const std::shared_ptr<core>& pool,
-                          std::function<void(pqxx::connection&, const abandoned_flag&)> function,
+                          std::function<void(pqxx::connection&, const call_context&)> function,
                           call_options options,
                           boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
     std::make_shared<call>(pool, std::move(function), std::move(options), std::move(handler))->start();

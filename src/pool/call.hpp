@@ -17,18 +17,25 @@ namespace pgstate::pool {
 /// Told to the function that runs on the worker: its caller no longer waits, so it should not commit.
 using abandoned_flag = std::shared_ptr<const std::atomic<bool>>;
 
+/// What the function is told.
+struct call_context {
+    abandoned_flag abandoned;
+    span_context span; ///< of the operation; not valid where there is none
+};
+
 struct call_options {
-    std::string operation;                ///< for errors
+    telemetry::operation_id operation{};
     std::chrono::milliseconds timeout{0}; ///< 0: no limit
     bool bounds_function = false;         ///< the time-out covers the function too, not only the wait
     bool fail_fast = false;               ///< as waiter::fail_fast
+    span_context parent{};                ///< of the operation's span
 };
 
 /// Acquires a connection and runs `function` with it on a worker thread.
 /// Completes with what `function` threw, as it is; with unavailable, pool_exhausted, timed_out or closed; or with
 /// operation_aborted.
 void call_with_connection(const std::shared_ptr<core>& pool,
-                          std::function<void(pqxx::connection&, const abandoned_flag&)> function,
+                          std::function<void(pqxx::connection&, const call_context&)> function,
                           call_options options,
                           boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
 

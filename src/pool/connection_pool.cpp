@@ -34,8 +34,7 @@ void connection_pool::reset() {
 void connection_pool::start(std::function<void(pqxx::connection&)> callback, acquire_options options,
                             boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
     constexpr auto operation = "with_connection";
-    auto guarded = [callback = std::move(callback)](pqxx::connection& connection,
-                                                    const pool::abandoned_flag&) {
+    auto guarded = [callback = std::move(callback)](pqxx::connection& connection, const pool::call_context&) {
         try {
             callback(connection);
         } catch (...) {
@@ -43,8 +42,10 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
         }
     };
     const auto timeout = options.timeout.count() != 0 ? options.timeout : core_->config().operation_timeout;
-    pool::call_with_connection(core_, std::move(guarded), {operation, timeout, false, false},
-                               std::move(handler));
+    pool::call_with_connection(
+        core_, std::move(guarded),
+        {telemetry::operation_id::with_connection, timeout, false, false, options.parent},
+        std::move(handler));
 }
 
 void connection_pool::start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {

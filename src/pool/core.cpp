@@ -1,5 +1,6 @@
 #include "pool/core.hpp"
 
+#include "telemetry/instruments.hpp"
 #include "wire/connect_message.hpp"
 
 #include <boost/asio/bind_executor.hpp>
@@ -14,6 +15,16 @@ namespace {
 
 // How long a connection that has been idle may take to answer before it counts as lost.
 constexpr auto ping_timeout = std::chrono::seconds(5);
+
+std::shared_ptr<const telemetry::hub> telemetry_of(const settings::resolved_config& config) {
+    const auto to = wire::destination_of(config.libpq_conninfo);
+    return telemetry::hub::create({config.logger,
+                                   config.metrics,
+                                   config.tracer,
+                                   config.telemetry.slow_operation,
+                                   config.telemetry.log_ids,
+                                   {to.address, to.port, to.database, config.table.name}});
+}
 
 void run(std::vector<std::function<void()>>& later) {
     for (auto& each : later)
@@ -32,6 +43,7 @@ std::shared_ptr<core> core::create(boost::asio::any_io_executor executor,
                                    const settings::resolved_config& config) {
     wire::check_connection_string(config.libpq_conninfo);
     auto made = std::make_shared<core>(std::move(executor), config);
+    made->show_to_metrics();
     if (config.pool.min_conns > 0 || config.pool.min_idle_conns > 0) {
         deferred later;
         {
@@ -44,12 +56,32 @@ std::shared_ptr<core> core::create(boost::asio::any_io_executor executor,
 }
 
 core::core(boost::asio::any_io_executor executor, const settings::resolved_config& config)
-    : executor_(executor), config_(config), gate_(std::make_shared<pool::gate>(executor)),
-      workers_(config.pool.max_conns + 1), backoff_(executor) {}
+    : executor_(executor), config_(config), telemetry_(telemetry_of(config)),
+      gate_(std::make_shared<pool::gate>(executor)), workers_(config.pool.max_conns + 1), backoff_(executor) {
+}
 
 core::~core() {
+    observations_.clear(); // while all that they read is there
     gate_->close();
     *cancelled_ = true;
+}
+
+/// A reading takes the pool's lock for as long as stats() does.
+void core::show_to_metrics() {
+    if (!telemetry_) return;
+    namespace instruments = telemetry::instruments;
+    const auto show = [this](const instrument& what, std::initializer_list<attribute> labels,
+                             std::size_t pool_stats::*value) {
+        auto begun = telemetry_->observe(what, telemetry::hub::owner::pool, labels,
+                                         [this, value] { return static_cast<double>(stats().*value); });
+        if (begun) observations_.push_back(std::move(begun));
+    };
+    const auto state = [](std::string_view name) { return attribute{"db.client.connection.state", name}; };
+    show(instruments::connection_count, {state("idle")}, &pool_stats::idle_conns);
+    show(instruments::connection_count, {state("used")}, &pool_stats::acquired_conns);
+    show(instruments::connection_count, {state("connecting")}, &pool_stats::constructing_conns);
+    show(instruments::connection_max, {}, &pool_stats::max_conns);
+    show(instruments::pending_requests, {}, &pool_stats::waiters);
 }
 
 census core::count() const noexcept {
@@ -140,9 +172,10 @@ void core::start_connect() {
     ++connecting_;
     wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout};
     workers_.post([options = std::move(options), hook = config_.pool.after_connect, cancelled = cancelled_,
-                   gate = gate_, weak = weak_from_this()] {
+                   gate = gate_, told = telemetry_, weak = weak_from_this()] {
         std::shared_ptr<wire::session> made;
         std::optional<error> failure;
+        const auto began = clock::now();
         try {
             made = wire::session::connect(options, [&] { return cancelled->load(); });
             if (hook) {
@@ -160,6 +193,7 @@ void core::start_connect() {
             failure->with_cause(std::current_exception());
         }
         if (failure) made.reset();
+        if (told) told->connect_ended(began, clock::now(), failure ? &*failure : nullptr);
         gate->post([weak, made = std::move(made), failure = std::move(failure)]() mutable {
             if (const auto self = weak.lock()) self->connected(std::move(made), failure);
         });

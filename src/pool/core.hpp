@@ -7,6 +7,7 @@
 #include "pool/gate.hpp"
 #include "pool/policy.hpp"
 #include "pool/workers.hpp"
+#include "telemetry/hub.hpp"
 #include "wire/connection.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -119,6 +120,8 @@ public:
 
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
     const settings::resolved_config& config() const noexcept { return config_; }
+    /// Null: nobody wants to know.
+    const std::shared_ptr<const telemetry::hub>& telemetry() const noexcept { return telemetry_; }
 
 private:
     friend class lease;
@@ -148,11 +151,13 @@ private:
     void finish_close(deferred& later);
     void enters_queue(const waiter& who) noexcept;
     void leaves_queue(const waiter& who) noexcept;
+    void show_to_metrics();
     error unavailable(std::string_view operation) const;
     census count() const noexcept;
 
     const boost::asio::any_io_executor executor_;
     const settings::resolved_config config_;
+    const std::shared_ptr<const telemetry::hub> telemetry_;
     const std::shared_ptr<pool::gate> gate_;
     const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
     workers workers_;
@@ -182,6 +187,7 @@ private:
     std::vector<std::function<void()>> close_handlers_;
     std::minstd_rand random_{std::random_device{}()};
     pool_stats totals_; // the counters; the sizes are filled in by stats()
+    std::vector<std::unique_ptr<metrics::observation>> observations_;
 };
 
 } // namespace pgstate::pool

@@ -20,7 +20,8 @@ error conflict(std::int64_t wanted, std::int64_t current) {
 save_operation::save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
                                const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), state_(std::move(state)) {
-    name = "save";
+    id = telemetry::operation_id::save;
+    name = telemetry::name_of(id);
     what = !if_unchanged         ? batch::kind::save
            : state_.version == 0 ? batch::kind::create
                                  : batch::kind::replace;
@@ -41,7 +42,8 @@ saved save_operation::decode() {
 load_operation::load_operation(std::string agent, std::string session, handler_type handler,
                                const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
-    name = "load";
+    id = telemetry::operation_id::load;
+    name = telemetry::name_of(id);
     what = batch::kind::load;
     agent_id = agent_;
     session_id = session_;
@@ -59,7 +61,8 @@ std::optional<agent_state> load_operation::decode() {
 erase_operation::erase_operation(std::string agent, std::string session, handler_type handler,
                                  const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
-    name = "erase";
+    id = telemetry::operation_id::erase;
+    name = telemetry::name_of(id);
     what = batch::kind::erase;
     agent_id = agent_;
     session_id = session_;
@@ -71,7 +74,8 @@ list_operation::list_operation(std::string agent, std::size_t limit, std::option
                                handler_type handler, const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), limit_(limit),
       after_(std::move(after)) {
-    name = "list";
+    id = telemetry::operation_id::list;
+    name = telemetry::name_of(id);
     what = batch::kind::list;
     agent_id = agent_;
     key_hash = batch::hash_key(agent_id, {});
@@ -99,7 +103,8 @@ session_page list_operation::decode() {
 count_operation::count_operation(std::optional<std::string> agent, handler_type handler,
                                  const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)) {
-    name = "count";
+    id = telemetry::operation_id::count;
+    name = telemetry::name_of(id);
     what = agent_ ? batch::kind::count_agent : batch::kind::count_all;
     if (agent_) agent_id = *agent_;
     key_hash = batch::hash_key(agent_id, {});
@@ -108,7 +113,8 @@ count_operation::count_operation(std::optional<std::string> agent, handler_type 
 health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler,
                                    const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), pool_(std::move(pool)) {
-    name = "health_check";
+    id = telemetry::operation_id::health_check;
+    name = telemetry::name_of(id);
     what = batch::kind::health;
 }
 

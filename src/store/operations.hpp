@@ -49,6 +49,7 @@ public:
         std::exception_ptr failure = take_failure();
         T value{};
         if (!failure) {
+            if (watch) watch->decoding();
             try {
                 value = decode();
             } catch (...) {
@@ -56,6 +57,7 @@ public:
             }
         }
         release_rows();
+        if (const auto told = std::move(watch)) told->end(failure, agent_id, session_id);
         auto handler = std::move(handler_);
         const auto own = std::move(own_); // its work ends when the handler is done
         // The slot may outlive the operation; from here on it must not reach it.

@@ -13,6 +13,8 @@
 #include "store/schema.hpp"
 #include "store/statements.hpp"
 #include "store/validate.hpp"
+#include "telemetry/hub.hpp"
+#include "telemetry/instruments.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/system_executor.hpp>
@@ -20,8 +22,11 @@
 #include <pqxx/nontransaction>
 
 #include <algorithm>
+#include <initializer_list>
+#include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace pgstate {
 namespace store {
@@ -30,7 +35,9 @@ class postgres_impl {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          engines(core, std::make_shared<table_statements>(core->config().table)) {}
+          engines(core, std::make_shared<table_statements>(core->config().table)) {
+        show_to_metrics();
+    }
 
     ~postgres_impl() { engines.shut_down(); }
 
@@ -43,17 +50,27 @@ public:
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
     template <class Handler, class Check, class Make>
-    void start(Handler handler, std::chrono::milliseconds own_timeout, std::string_view name, Check check,
-               Make make) {
+    void start(Handler handler, telemetry::operation_id id, std::chrono::milliseconds own_timeout,
+               const span_context& parent, Check check, Make make) {
+        const auto& told = core->telemetry();
+        const auto limit = timeout(own_timeout);
+        const bool timed = told || limit.count() > 0;
+        const auto now = timed ? batch::clock::now() : batch::clock::time_point();
+        std::unique_ptr<telemetry::operation_watch> watch;
+        if (told) {
+            watch = std::make_unique<telemetry::operation_watch>();
+            watch->begin(told, id, now, parent);
+        }
         try {
-            validate_timeout(own_timeout, name);
+            validate_timeout(own_timeout, telemetry::name_of(id));
             check();
         } catch (const error&) {
+            if (watch) watch->end(std::current_exception());
             return refuse(std::move(handler), std::current_exception());
         }
         const auto what = make(std::move(handler));
-        if (const auto limit = timeout(own_timeout); limit.count() > 0)
-            what->deadline = batch::clock::now() + limit;
+        what->watch = std::move(watch);
+        if (limit.count() > 0) what->deadline = now + limit;
         const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())
             slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
@@ -70,9 +87,27 @@ public:
                      [why = std::move(why)](auto to) mutable { std::move(to)(std::move(why), Values()...); });
     }
 
+    void show_to_metrics() {
+        const auto& told = core->telemetry();
+        if (!told) return;
+        namespace instruments = telemetry::instruments;
+        const auto show = [&](const instrument& what, std::initializer_list<attribute> labels,
+                              auto batch::counters::*value) {
+            auto begun = told->observe(what, telemetry::hub::owner::store, labels,
+                                       [this, value] { return static_cast<double>(engines.count().*value); });
+            if (begun) observations.push_back(std::move(begun));
+        };
+        const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
+        show(instruments::queue_depth, {}, &batch::counters::queued);
+        show(instruments::conflicts, {}, &batch::counters::conflicts);
+        show(instruments::bytes, {direction("transmit")}, &batch::counters::bytes_sent);
+        show(instruments::bytes, {direction("receive")}, &batch::counters::bytes_received);
+    }
+
     const std::shared_ptr<pool::core> core;
     connection_pool pool;
     batch::shards engines;
+    std::vector<std::unique_ptr<metrics::observation>> observations; // end before what they read
     /// The store's executor, converted once: that allocates.
     const boost::asio::any_completion_executor io = core->executor();
     /// A worker may outlive the pool: what it reads is its own.
@@ -106,7 +141,8 @@ connection_pool& postgres_store::pool() noexcept {
 store_stats postgres_store::stats() const noexcept {
     if (!impl_) return {};
     const auto done = impl_->engines.count();
-    return {done.operations, done.statements, done.operations_sent};
+    return {done.operations, done.statements, done.operations_sent, done.retries,
+            done.conflicts,  done.bytes_sent, done.bytes_received,  done.queued};
 }
 
 std::string postgres_store::schema_sql(const config& settings) {
@@ -129,27 +165,38 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
         });
     }
     const auto& core = impl->core;
-    auto prepare = [config = impl->shared_config](pqxx::connection& connection, const pool::abandoned_flag&) {
+    auto prepare = [config = impl->shared_config, told = core->telemetry()](
+                       pqxx::connection& connection, const pool::call_context& context) {
         try {
             pqxx::nontransaction(connection).exec("SELECT 1");
         } catch (...) {
             pool::rethrow_as_error("open");
         }
-        store::migrate(connection, *config);
+        const auto traced =
+            told ? told->start("pgstate.migrate", span_kind::client, context.span, telemetry::clock::now())
+                 : nullptr;
+        try {
+            store::migrate(connection, *config);
+        } catch (const error& why) {
+            telemetry::end(traced, &why);
+            throw;
+        }
+        telemetry::end(traced, nullptr);
     };
     // If opening fails the relay drops the store, which closes what was opened.
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
     detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
         std::move(handler), std::move(opened)};
-    pool::call_with_connection(core, std::move(prepare),
-                               {"open", core->config().operation_timeout, true, true}, std::move(relay));
+    pool::call_with_connection(
+        core, std::move(prepare),
+        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}}, std::move(relay));
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options,
                              completion<void(std::exception_ptr, saved)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "save");
     impl_->start(
-        std::move(handler), options.timeout, "save",
+        std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
         [&] {
             if (state.failure) std::rethrow_exception(state.failure);
         },
@@ -163,7 +210,7 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
                              completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "load");
     impl_->start(
-        std::move(handler), options.timeout, "load",
+        std::move(handler), telemetry::operation_id::load, options.timeout, options.parent,
         [&] { store::validate_key(agent_id, session_id, "load"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::load_operation(std::move(agent_id), std::move(session_id),
@@ -175,7 +222,7 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
                               completion<void(std::exception_ptr, bool)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "erase");
     impl_->start(
-        std::move(handler), options.timeout, "erase",
+        std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
         [&] { store::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::erase_operation(std::move(agent_id), std::move(session_id),
@@ -188,7 +235,7 @@ void postgres_store::do_list(std::string agent_id, list_options options,
     if (!impl_) return store::complete_closed(std::move(handler), "list");
     std::optional<store::list_position> after;
     impl_->start(
-        std::move(handler), options.timeout, "list",
+        std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
         [&] {
             store::validate_agent(agent_id, "list");
             store::validate_list(options);
@@ -205,7 +252,7 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
                               completion<void(std::exception_ptr, std::int64_t)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "count");
     impl_->start(
-        std::move(handler), options.timeout, "count",
+        std::move(handler), telemetry::operation_id::count, options.timeout, options.parent,
         [&] {
             if (agent_id) store::validate_agent(*agent_id, "count");
         },
@@ -218,7 +265,7 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
 void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
     if (!impl_) return store::complete_closed(std::move(handler), "health_check");
     impl_->start(
-        std::move(handler), {}, "health_check", [] {},
+        std::move(handler), telemetry::operation_id::health_check, {}, {}, [] {},
         [&](auto to) {
             return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to), impl_->io));
         });
@@ -233,13 +280,15 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
     } catch (const error&) {
         return impl_->refuse(std::move(handler), std::current_exception());
     }
-    auto work = [function = std::move(function), options, config = impl_->shared_config](
-                    pqxx::connection& connection, const pool::abandoned_flag& abandoned) {
-        store::run_transaction(connection, *config, function, options, abandoned);
+    auto work = [function = std::move(function), options, config = impl_->shared_config,
+                 told = impl_->core->telemetry()](pqxx::connection& connection,
+                                                  const pool::call_context& context) {
+        store::run_transaction(connection, *config, function, options, context, told);
     };
-    pool::call_with_connection(impl_->core, std::move(work),
-                               {"transaction", impl_->timeout(options.timeout), true, false},
-                               std::move(handler));
+    pool::call_with_connection(
+        impl_->core, std::move(work),
+        {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true, false, options.parent},
+        std::move(handler));
 }
 
 void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {

@@ -38,18 +38,19 @@ timestamp to_timestamp(const pqxx::field& value) {
 
 class postgres_transaction final : public transaction {
 public:
-    postgres_transaction(pqxx::transaction_base& around, const settings::table_identifier& table)
-        : around_(around), sql_(table.quoted()) {}
+    postgres_transaction(pqxx::transaction_base& around, const settings::table_identifier& table,
+                         const span_context& span, const telemetry::hub* told)
+        : around_(around), sql_(table.quoted()), span_(span), told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
         if (encoded.failure) std::rethrow_exception(encoded.failure);
-        return guarded("save", [&] { return save(encoded, options.if_unchanged); });
+        return guarded(telemetry::operation_id::save, [&] { return save(encoded, options.if_unchanged); });
     }
 
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
         validate_key(agent_id, session_id, "load");
-        return guarded("load", [&]() -> std::optional<agent_state> {
+        return guarded(telemetry::operation_id::load, [&]() -> std::optional<agent_state> {
             const auto found =
                 execute(around_,
                         sql_.select("t.state::text, t.version, " + microseconds_of("t.created_at") + ", " +
@@ -65,7 +66,7 @@ public:
 
     bool erase(std::string_view agent_id, std::string_view session_id) override {
         validate_key(agent_id, session_id, "erase");
-        return guarded("erase", [&] {
+        return guarded(telemetry::operation_id::erase, [&] {
             return !execute(around_, sql_.erase("", "t.agent_id = $1 AND t.session_id = $2", "t.version"),
                             pqxx::params(agent_id, session_id))
                         .empty();
@@ -106,17 +107,30 @@ private:
         return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2])};
     }
 
+    /// Runs `work` in a span of its own.
     template <class Work>
-    static std::invoke_result_t<Work> guarded(std::string_view name, Work work) {
+    std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
+        const auto traced = told_ ? told_->start(telemetry::span_name_of(what), span_kind::client, span_,
+                                                 telemetry::clock::now())
+                                  : nullptr;
         try {
-            return work();
+            auto value = work();
+            telemetry::end(traced, nullptr);
+            return value;
         } catch (...) {
-            pool::rethrow_as_error(name);
+            try {
+                pool::rethrow_as_error(telemetry::name_of(what));
+            } catch (const error& why) {
+                telemetry::end(traced, &why);
+                throw;
+            }
         }
     }
 
     pqxx::transaction_base& around_;
     sql_text sql_;
+    span_context span_;
+    const telemetry::hub* told_;
 };
 
 std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isolation_level isolation) {
@@ -137,12 +151,12 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
              const std::function<void(transaction&)>& function, isolation_level isolation,
-             const pool::abandoned_flag& abandoned) {
+             const pool::call_context& context, const telemetry::hub* told) {
     try {
         const auto around = begin(connection, isolation);
-        postgres_transaction with(*around, config.table);
+        postgres_transaction with(*around, config.table, context.span, told);
         function(with);
-        refuse_abandoned(abandoned);
+        refuse_abandoned(context.abandoned);
         around->commit();
     } catch (...) {
         pool::rethrow_callback_failure(transaction_name);
@@ -153,16 +167,16 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
 
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::abandoned_flag& abandoned) {
+                     const pool::call_context& context, const std::shared_ptr<const telemetry::hub>& told) {
     std::minstd_rand random{std::random_device{}()};
     for (int tries = 1;; ++tries) {
         try {
-            return attempt(connection, config, function, options.isolation, abandoned);
+            return attempt(connection, config, function, options.isolation, context, told.get());
         } catch (const error& e) {
             const bool again = e.sqlstate() == "40001" || e.sqlstate() == "40P01";
             if (!again || tries > options.max_retries) throw;
         }
-        refuse_abandoned(abandoned);
+        refuse_abandoned(context.abandoned);
         const double dice = std::uniform_real_distribution<>(0, 1)(random);
         std::this_thread::sleep_for(pool::backoff(static_cast<std::size_t>(tries), dice) / 4);
     }

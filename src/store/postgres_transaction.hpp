@@ -6,15 +6,17 @@
 #include "pool/call.hpp"
 
 #include <functional>
+#include <memory>
 
 namespace pgstate::store {
 
 /// Runs `function` in a transaction on `connection` and commits it, again and again after a serialization failure or a
-/// deadlock. Blocks, pauses included; for a worker thread. Nothing is committed once `abandoned` is set.
+/// deadlock. Blocks, pauses included; for a worker thread. Nothing is committed once
+/// `context.abandoned` is set. \param told  of the spans of its statements; null for nobody
 /// \throws error  as state_store::transaction says
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::abandoned_flag& abandoned);
+                     const pool::call_context& context, const std::shared_ptr<const telemetry::hub>& told);
 
 } // namespace pgstate::store
 

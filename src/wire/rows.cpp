@@ -40,6 +40,15 @@ std::int64_t rows::affected() const noexcept {
     return count;
 }
 
+std::size_t rows::bytes() const noexcept {
+    std::size_t sum = 0;
+    const int width = columns();
+    for (int row = 0; row < size(); ++row)
+        for (int column = 0; column < width; ++column)
+            sum += static_cast<std::size_t>(PQgetlength(result_.get(), row, column));
+    return sum;
+}
+
 std::string_view rows::raw(int row, int column) const {
     if (row < 0 || row >= size() || column < 0 || column >= columns()) unexpected("value");
     return {PQgetvalue(result_.get(), row, column),

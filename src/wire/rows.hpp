@@ -3,6 +3,7 @@
 
 #include "pgstate/agent_state.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,6 +24,8 @@ public:
     int columns() const noexcept;
     /// Rows that a statement without a result set changed.
     std::int64_t affected() const noexcept;
+    /// Of all values.
+    std::size_t bytes() const noexcept;
 
     bool is_null(int row, int column) const;
     std::string_view text(int row, int column) const;

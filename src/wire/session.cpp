@@ -142,6 +142,34 @@ void check_connection_string(const std::string& conninfo) {
                 conninfo_refusal(message ? message : "", conninfo));
 }
 
+destination destination_of(const std::string& conninfo) {
+    destination to;
+    std::string user;
+    std::string address;
+    const auto read = [&](PQconninfoOption* options) {
+        for (auto* option = options; option && option->keyword; ++option) {
+            if (!option->val || !*option->val) continue;
+            const std::string_view key = option->keyword;
+            const std::string first = split(option->val).front();
+            if (key == "host")
+                to.address = first;
+            else if (key == "hostaddr")
+                address = first;
+            else if (key == "port")
+                std::from_chars(first.data(), first.data() + first.size(), to.port);
+            else if (key == "dbname")
+                to.database = option->val;
+            else if (key == "user")
+                user = option->val;
+        }
+    };
+    read(std::unique_ptr<PQconninfoOption, free_options>(PQconndefaults()).get());
+    read(std::unique_ptr<PQconninfoOption, free_options>(PQconninfoParse(conninfo.c_str(), nullptr)).get());
+    if (to.address.empty()) to.address = address;
+    if (to.database.empty()) to.database = user; // libpq's rule
+    return to;
+}
+
 std::shared_ptr<session> session::connect(const connect_options& options,
                                           const std::function<bool()>& cancelled) {
     std::map<std::string, std::string> narrowed;

@@ -19,6 +19,14 @@ struct statement;
 /// \throws error invalid_argument - libpq refuses it; the message does not repeat it
 void check_connection_string(const std::string& conninfo);
 
+/// Where a connection string leads, as far as it and libpq's defaults tell.
+struct destination {
+    std::string address; ///< of the first host: a name or an address, or the directory of a socket
+    int port = 0;
+    std::string database;
+};
+destination destination_of(const std::string& conninfo);
+
 struct connect_options {
     std::string conninfo;
     /// For each host, unless the string or the environment sets libpq's connect_timeout.

@@ -51,6 +51,13 @@ public:
     void element_int8(std::int64_t value);
 
     std::size_t size() const noexcept { return values_.size(); }
+    /// Of all values.
+    std::size_t bytes() const noexcept {
+        std::size_t sum = 0;
+        for (std::size_t i = 0; i < values_.size(); ++i)
+            sum += value(i).size();
+        return sum;
+    }
     std::string_view value(std::size_t index) const noexcept {
         const auto& at = values_[index];
         return at.in_place.data() ? at.in_place : std::string_view(at.own);

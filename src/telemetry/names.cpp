@@ -1,0 +1,61 @@
+#include "telemetry/names.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <array>
+
+namespace pgstate::telemetry {
+namespace {
+
+constexpr std::string_view prefix = "pgstate.";
+constexpr std::array<std::string_view, operation_ids> span_names = {
+    "pgstate.save",         "pgstate.load",        "pgstate.erase",           "pgstate.list", "pgstate.count",
+    "pgstate.health_check", "pgstate.transaction", "pgstate.with_connection", "pgstate.open"};
+
+std::string_view name_of_errc(errc code) noexcept {
+    switch (code) {
+    case errc::invalid_argument: return "invalid_argument";
+    case errc::not_found: return "not_found";
+    case errc::conflict: return "conflict";
+    case errc::timed_out: return "timed_out";
+    case errc::pool_exhausted: return "pool_exhausted";
+    case errc::unavailable: return "unavailable";
+    case errc::outcome_unknown: return "outcome_unknown";
+    case errc::schema_mismatch: return "schema_mismatch";
+    case errc::corrupt_state: return "corrupt_state";
+    case errc::closed: return "closed";
+    case errc::callback_failed: return "callback_failed";
+    }
+    return "_OTHER";
+}
+
+} // namespace
+
+std::string_view span_name_of(operation_id what) noexcept {
+    return span_names[static_cast<std::size_t>(what)];
+}
+
+std::string_view name_of(operation_id what) noexcept {
+    return span_name_of(what).substr(prefix.size());
+}
+
+std::string error_type(const error& failure) {
+    const auto& code = failure.code();
+    if (code == boost::asio::error::operation_aborted) return "cancelled";
+    if (code.category() == pgstate_category())
+        return std::string(name_of_errc(static_cast<errc>(code.value())));
+    if (code.category() == sqlstate_category() && !failure.sqlstate().empty()) return failure.sqlstate();
+    return "_OTHER";
+}
+
+std::string hash_of(std::string_view id) {
+    std::uint64_t hash = 0xcbf29ce484222325U;
+    for (const char c : id)
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+    std::string digits(16, '0');
+    for (auto at = digits.rbegin(); at != digits.rend(); ++at, hash >>= 4U)
+        *at = "0123456789abcdef"[hash & 0xfU];
+    return digits;
+}
+
+} // namespace pgstate::telemetry
