@@ -183,6 +183,9 @@ class Checker:
         self.metrics, self.errors = metrics, errors
         self.found = []
         self.shown = set()  # instruments
+        # What a text may speak of: metrics, histograms without a suffix, labels.
+        self.words = {*metrics, *(name.removesuffix("_bucket") for name in metrics),
+                      *(label for metric in metrics.values() for label in metric.labels)}
 
     def report(self, where, what):
         self.found.append(f"{where}: {what}")
@@ -248,6 +251,8 @@ class Checker:
                 continue
             query = each["query"]["query"] if isinstance(each["query"], dict) else each["query"]
             self.variables(where, query, variables)
+            if each.get("definition", query) != query:
+                self.report(where, f"its definition is another than its query: {each['definition']}")
             values = re.fullmatch(r"\s*label_values\((.*),\s*(\w+)\s*\)\s*", query, re.S)
             if values:
                 self.expression(where, values[1], [values[2]])
@@ -316,7 +321,11 @@ class Checker:
             for key in ("expr", "for", "severity", "summary", "description"):
                 if not rule.get(key, "").strip():
                     self.report(where, f"has no {key}")
-            labels = re.findall(r"\$labels\.(\w+)", rule.get("summary", "") + rule.get("description", ""))
+            prose = rule.get("summary", "") + "\n" + rule.get("description", "")
+            labels = re.findall(r"\$labels\.(\w+)", prose)
+            for name in re.findall(r"(?<!\.)\b(?:db|pgstate|error|network)_\w+", prose):
+                if name not in self.words:
+                    self.report(where, f"speaks of {name}, which is neither a metric nor a label")
             if rule.get("expr"):
                 self.expression(where, rule["expr"], dict.fromkeys(labels))
 

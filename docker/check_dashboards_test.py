@@ -210,6 +210,8 @@ class Dashboards(Case):
                    "variable operation: uses the label le, which its expression does not give")
         self.check(lambda dashboard, panels: dashboard["templating"]["list"][1].update(query="metrics(.*)"),
                    "variable operation: is no label_values(metric, label): metrics(.*)")
+        self.check(lambda dashboard, panels: dashboard["templating"]["list"][1].update(definition="other"),
+                   "variable operation: its definition is another than its query: other")
 
     def test_no_data_source_of_one_grafana(self):
         self.check(lambda dashboard, panels: panels[2].update(datasource={"type": "prometheus", "uid": "P1"}),
@@ -240,6 +242,8 @@ class Alerts(Case):
         self.check("not_found", "notfound", f'Failing: {DURATION}_count: error_type is never "notfound"')
         self.check("$labels.job", "$labels.instance",
                    "Failing: uses the label instance, which its expression does not give")
+        self.check("It fails,", "pgstate_queue_depth, pgstate_queue and error_type of",
+                   "Failing: speaks of pgstate_queue, which is neither a metric nor a label")
         self.check("          severity: warning\n", "", "Deep: has no severity")
         self.check("        expr: pgstate_queue_depth > 10\n", "", "Deep: has no expr")
         self.check(RULES, "groups: []\n", "no rules")
