@@ -38,7 +38,8 @@ def read_instruments(text):
     declaration = re.compile(
         r"(?P<comment>(?:^[ \t]*///.*\n)*)"
         r"^inline constexpr instrument (?P<variable>\w+)\{"
-        r'\s*"(?P<name>[^"]+)",\s*"(?P<unit>[^"]*)",\s*(?:"(?:[^"\\]|\\.)*"\s*)+,\s*instrument_kind::(?P<kind>\w+)', re.M)
+        r'\s*"(?P<name>[^"]+)",\s*"(?P<unit>[^"]*)",\s*(?:"(?:[^"\\]|\\.)*"\s*)+,'
+        r"\s*instrument_kind::(?P<kind>\w+)", re.M)
     found = list(declaration.finditer(text))
     declared = len(re.findall(r"\binstrument \w+\s*[{=]", text))
     if not found or len(found) != declared:

@@ -67,7 +67,7 @@ groups:
       - alert: Failing
         expr: |
           sum by (job) (
-            rate(db_client_operation_duration_seconds_count{error_type!~"conflict|not_found|cancelled|_OTHER|40P01"}[5m])
+            rate(db_client_operation_duration_seconds_count{error_type!~"conflict|not_found|_OTHER|40P01"}[5m])
           ) > 1
         for: 5m
         labels:
@@ -168,7 +168,8 @@ class Expressions(Case):
         self.check('{job="a"}', 'a selector without a metric\'s name: {job="a"}')
         self.check("sum by (job) pgstate_queue_depth", "by without an aggregation: sum by (job) pgstate_queue_depth")
         self.check("sum(pgstate_queue_depth) by (job", "unbalanced parentheses: sum(pgstate_queue_depth) by (job")
-        self.check("pgstate_queue_depth{job", "the labels of pgstate_queue_depth are not understood: pgstate_queue_depth{job")
+        self.check("pgstate_queue_depth{job",
+                   "the labels of pgstate_queue_depth are not understood: pgstate_queue_depth{job")
         self.check("pgstate_queue_depth ?", "not understood from '?': pgstate_queue_depth ?")
 
 
