@@ -31,12 +31,12 @@ enum class span_kind {
 
 /// What a span starts with. Only lent for the call.
 struct span_start {
-    std::string_view name;
+    std::string_view name{};
     span_kind kind = span_kind::internal;
-    span_context parent;                      ///< not valid: the start of a trace of its own
-    std::span<const span_context> links;      ///< other spans that it has to do with
-    std::chrono::steady_clock::time_point at; ///< when it began: now, or a little while ago
-    std::span<const attribute> attributes;
+    span_context parent{};                      ///< not valid: the start of a trace of its own
+    std::span<const span_context> links{};      ///< other spans that it has to do with
+    std::chrono::steady_clock::time_point at{}; ///< when it began: now, or a little while ago
+    std::span<const attribute> attributes{};
 };
 
 /// A span under way. One thread at a time calls it. Destroyed without `end`, it is given up.

@@ -81,7 +81,10 @@ void core::show_to_metrics() {
     show(instruments::connection_count, {state("used")}, &pool_stats::acquired_conns);
     show(instruments::connection_count, {state("connecting")}, &pool_stats::constructing_conns);
     show(instruments::connection_max, {}, &pool_stats::max_conns);
-    show(instruments::pending_requests, {}, &pool_stats::waiters);
+    // Without an engine's requests for more than it has.
+    if (auto begun = telemetry_->observe(instruments::pending_requests, telemetry::hub::owner::pool, {},
+                                         [this] { return static_cast<double>(waiting()); }))
+        observations_.push_back(std::move(begun));
 }
 
 census core::count() const noexcept {

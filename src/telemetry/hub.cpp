@@ -84,7 +84,10 @@ std::shared_ptr<const hub> hub::create(options chosen) {
 hub::hub(options chosen)
     : options_(std::move(chosen)),
       pool_name_(options_.where.address + ":" + std::to_string(options_.where.port) + "/" +
-                 options_.where.database) {}
+                 options_.where.database) {
+    // So that its first step is seen as one.
+    if (options_.metrics) guarded([&] { record_rare(instruments::acquire_timeouts, owner::pool, {}, 0); });
+}
 
 // --- spans -------------------------------------------------------------------------------------------------------
 

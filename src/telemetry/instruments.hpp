@@ -72,11 +72,12 @@ inline constexpr instrument pending_requests{"db.client.connection.pending_reque
 inline constexpr instrument acquire_wait{"db.client.connection.wait_time", "s",
                                          "How long a request for a connection waited until it had one.",
                                          instrument_kind::histogram, seconds};
-inline constexpr instrument acquire_timeouts{"db.client.connection.timeouts",
-                                             "{timeout}",
-                                             "Operations whose time ran out before they had a connection.",
-                                             instrument_kind::counter,
-                                             {}};
+inline constexpr instrument acquire_timeouts{
+    "db.client.connection.timeouts",
+    "{timeout}",
+    "Operations that gave up waiting for a connection, as all were in use.",
+    instrument_kind::counter,
+    {}};
 inline constexpr instrument create_time{"db.client.connection.create_time", "s",
                                         "How long it took to make a connection.", instrument_kind::histogram,
                                         seconds};

@@ -25,10 +25,11 @@ inline pgstate::config config_for(std::string connection_string) {
     return settings;
 }
 
-/// A store on a database of its own, opened and closed with the fixture.
+/// A store on a database of its own, or that of `base.connection_string`; opened and closed with the fixture.
 struct opened_store {
     explicit opened_store(const std::string& parameters = {}, pgstate::config base = {})
-        : database(fresh_database()), settings(std::move(base)) {
+        : database(base.connection_string.empty() ? fresh_database() : base.connection_string),
+          settings(std::move(base)) {
         settings.connection_string = database + parameters;
         run(context, [this]() -> asio::awaitable<void> {
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);

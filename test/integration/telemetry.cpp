@@ -1,0 +1,540 @@
+// What a store tells its logger, its metrics and its tracer of the work it does, faults included.
+
+#include "integration/store_support.hpp"
+#include "support/recorded.hpp"
+
+#include <boost/asio/use_future.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace pgstate_test;
+using namespace std::chrono_literals;
+using pgstate::agent_state;
+using pgstate::as_result;
+using pgstate::errc;
+using pgstate::log_level;
+
+struct recorders {
+    std::shared_ptr<recorded_log> log = std::make_shared<recorded_log>();
+    std::shared_ptr<recorded_metrics> metrics = std::make_shared<recorded_metrics>();
+    std::shared_ptr<recorded_trace> trace = std::make_shared<recorded_trace>();
+
+    pgstate::config config() const {
+        pgstate::config told;
+        told.logger = log;
+        told.metrics = metrics;
+        told.tracer = trace;
+        return told;
+    }
+};
+
+agent_state told_state(const std::string& session) {
+    agent_state state("agent", session);
+    state.data["step"] = 1;
+    return state;
+}
+
+std::size_t count_of(const recorded_metrics& from, const std::string& key) {
+    return from.values(key).size();
+}
+
+double sum_of(const recorded_metrics& from, const std::string& key) {
+    const auto values = from.values(key);
+    return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+/// Starts `count` operations at once and waits for all; those that fail count as done.
+template <class Start>
+void all_at_once(asio::io_context& context, int count, Start start) {
+    int left = count;
+    for (int i = 0; i < count; ++i)
+        start(i, [&left](auto&&...) { --left; });
+    run_until(context, [&] { return left == 0; });
+}
+
+bool has_event(const recorded_trace::finished& span, std::string_view name) {
+    return std::ranges::any_of(span.events, [&](const auto& each) { return each.first == name; });
+}
+
+} // namespace
+
+TEST_CASE("every operation is a span, a value in the histograms, and a record", "[telemetry]") {
+    recorders told;
+    {
+        opened_store f("&pool_max_conns=2", told.config());
+        run(f.context, [&]() -> asio::awaitable<void> {
+            const auto state = told_state("s");
+            co_await f.store.save(state);
+            co_await f.store.load("agent", "s");
+            co_await f.store.list("agent");
+            co_await f.store.count();
+            co_await f.store.health_check();
+            co_await f.store.erase("agent", "s");
+            co_await f.store.transaction([](pgstate::transaction& tx) {
+                tx.save(told_state("t"));
+                tx.load("agent", "t");
+                tx.erase("agent", "t");
+            });
+            co_await f.store.pool().with_connection(
+                [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); });
+        });
+        f.context.run(); // what is told of the last statement
+    }
+
+    const std::vector<std::string> operations = {
+        "open", "save", "load", "list", "count", "erase", "health_check", "transaction", "with_connection"};
+    for (const auto& name : operations) {
+        CAPTURE(name);
+        const bool three = name == "save" || name == "load" || name == "erase"; // also in the transaction
+        const auto spans = told.trace->all("pgstate." + name);
+        REQUIRE(spans.size() == (three ? 2U : 1U));
+        CHECK(count_of(*told.metrics, "db.client.operation.duration{db.operation.name=" + name + "}") == 1);
+        const auto& operation =
+            *std::ranges::find(spans, pgstate::span_kind::internal, &recorded_trace::finished::kind);
+        CHECK(operation.error.empty());
+        CHECK(operation.ended >= operation.began);
+        CHECK(operation.attributes.at("db.system.name") == "postgresql");
+        CHECK(operation.attributes.at("db.operation.name") == name);
+        CHECK(operation.attributes.at("db.collection.name") == "agent_states");
+        CHECK(!operation.attributes.at("db.namespace").empty());
+    }
+
+    // The times of one operation are in order, and its statement lies within it.
+    const auto load = told.trace->all("pgstate.load").front();
+    REQUIRE(load.events.size() >= 3);
+    CHECK(std::ranges::is_sorted(load.events, {}, [](const auto& each) { return each.second; }));
+    CHECK(load.events.front().second >= load.began);
+    CHECK(load.events.back().second <= load.ended);
+    CHECK(has_event(load, "pgstate.sent"));
+    CHECK(has_event(load, "pgstate.answered"));
+    CHECK(has_event(load, "pgstate.decoding"));
+    bool found = false;
+    for (const auto& statement : told.trace->all("SELECT agent_states")) {
+        if (statement.parent != load.context) continue;
+        found = true;
+        CHECK(statement.kind == pgstate::span_kind::client);
+        CHECK(statement.began >= load.began);
+        CHECK(statement.ended <= load.ended);
+        CHECK(statement.links.empty());
+        CHECK(statement.attributes.at("db.response.returned_rows") == "1");
+        CHECK(!statement.attributes.contains("db.operation.batch.size"));
+        CHECK(!statement.attributes.at("server.address").empty());
+    }
+    CHECK(found);
+
+    // What belongs to what.
+    CHECK(told.trace->all("pgstate.migrate").front().parent ==
+          told.trace->all("pgstate.open").front().context);
+    const auto transaction = told.trace->all("pgstate.transaction").front();
+    CHECK(std::ranges::count(told.trace->all(), transaction.context, &recorded_trace::finished::parent) == 3);
+    CHECK(!told.trace->all("pgstate.connect").empty());
+    CHECK(count_of(*told.metrics, "db.client.connection.create_time") ==
+          told.trace->all("pgstate.connect").size());
+    CHECK(told.log->all("connected").size() == told.trace->all("pgstate.connect").size());
+    CHECK(told.log->all("operation").size() == operations.size());
+}
+
+TEST_CASE("the parent of an operation's span is the one that is named, or else the caller's own",
+          "[telemetry]") {
+    recorders told;
+    opened_store f("&pool_max_conns=2", told.config());
+    const auto caller = told.trace->start({.name = "caller", .at = std::chrono::steady_clock::now()});
+    const auto named = told.trace->next();
+    {
+        const auto active = told.trace->activate(*caller);
+        all_at_once(f.context, 2, [&](int i, auto done) {
+            pgstate::load_options options;
+            if (i == 0) options.parent = named;
+            f.store.load("agent", "s", options, done);
+        });
+    }
+    const auto loads = told.trace->all("pgstate.load");
+    REQUIRE(loads.size() == 2);
+    CHECK(std::ranges::count(loads, named, &recorded_trace::finished::parent) == 1);
+    CHECK(std::ranges::count(loads, caller->context(), &recorded_trace::finished::parent) == 1);
+
+    // A user's own spans in his function belong to the operation's.
+    pgstate::span_context inside;
+    run(f.context, [&]() -> asio::awaitable<void> {
+        co_await f.store.pool().with_connection([&](pqxx::connection&) { inside = told.trace->current(); });
+    });
+    CHECK(inside == told.trace->all("pgstate.with_connection").front().context);
+}
+
+TEST_CASE("a statement that many share is one span with a link to each", "[telemetry]") {
+    recorders told;
+    opened_store f("&pool_max_conns=1", told.config());
+    constexpr int callers = 40;
+    all_at_once(f.context, callers, [&](int i, auto done) {
+        const auto state = told_state(std::to_string(i));
+        f.store.save(state, done);
+    });
+    f.context.run();
+
+    const auto saves = told.trace->all("pgstate.save");
+    REQUIRE(saves.size() == callers);
+    std::size_t linked = 0;
+    std::size_t largest = 0;
+    for (const auto& statement : told.trace->all("INSERT agent_states")) {
+        const auto size = statement.links.empty() ? 1 : statement.links.size();
+        linked += size;
+        largest = std::max(largest, size);
+        if (size == 1) continue;
+        CHECK(!statement.parent.valid());
+        CHECK(statement.attributes.at("db.operation.batch.size") == std::to_string(size));
+        for (const auto& link : statement.links)
+            CHECK(std::ranges::count(saves, link, &recorded_trace::finished::context) == 1);
+    }
+    CHECK(linked == callers);
+    CHECK(largest > 1);
+    CHECK(sum_of(*told.metrics, "pgstate.batch.size{db.operation.name=save}") == callers);
+    CHECK(count_of(*told.metrics, "pgstate.queue.wait{db.operation.name=save}") == callers);
+    CHECK(count_of(*told.metrics, "pgstate.statement.duration{db.operation.name=save}") ==
+          count_of(*told.metrics, "pgstate.batch.size{db.operation.name=save}"));
+    CHECK(count_of(*told.metrics, "db.client.connection.wait_time") > 0);
+}
+
+TEST_CASE("the metrics read what the store and its pool have of everything", "[telemetry]") {
+    recorders told;
+    {
+        opened_store f("&pool_max_conns=3", told.config());
+        all_at_once(f.context, 5, [&](int i, auto done) {
+            const auto state = told_state(std::to_string(i));
+            f.store.save(state, done);
+        });
+        auto stale = told_state("0");
+        stale.version = 1;
+        all_at_once(f.context, 1,
+                    [&](int, auto done) { f.store.save(stale, {.if_unchanged = true}, as_result(done)); });
+        const auto& read = *told.metrics;
+        CHECK(read.read("db.client.connection.max") == 3);
+        CHECK(read.read("db.client.connection.count{db.client.connection.state=idle}") +
+                  read.read("db.client.connection.count{db.client.connection.state=used}") +
+                  read.read("db.client.connection.count{db.client.connection.state=connecting}") ==
+              static_cast<double>(f.store.pool().stats().total_conns));
+        CHECK(read.read("db.client.connection.pending_requests") == 0);
+        CHECK(read.read("pgstate.queue.depth") == 0);
+        CHECK(read.read("pgstate.conflicts") == 1);
+        const auto stats = f.store.stats();
+        CHECK(stats.conflicts == 1);
+        CHECK(stats.operations == 6);
+        CHECK(stats.queued == 0);
+        CHECK(read.read("pgstate.io{network.io.direction=transmit}") ==
+              static_cast<double>(stats.bytes_sent));
+        CHECK(read.read("pgstate.io{network.io.direction=receive}") ==
+              static_cast<double>(stats.bytes_received));
+        CHECK(stats.bytes_sent > 5 * 100);
+        CHECK(stats.bytes_received > 0);
+        CHECK(count_of(read, "db.client.operation.duration{db.operation.name=save,error.type=conflict}") ==
+              1);
+    }
+    // The store is gone, and so is everything that read from it.
+    for (const auto& key : told.metrics->keys())
+        CHECK_THROWS(told.metrics->read(key));
+}
+
+TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[telemetry]") {
+    recorders told;
+    opened_store f("&pool_max_conns=1", told.config());
+    pqxx::connection observer(f.database);
+    all_at_once(f.context, 1, [&](int, auto done) {
+        const auto state = told_state("s");
+        f.store.save(state, done);
+    });
+    row_lock lock(f.database, "agent", "s");
+    bool over = false;
+    pgstate::error failure;
+    const auto state = told_state("s");
+    f.store.save(state, as_result([&](pgstate::result<pgstate::saved> r) {
+                     failure = r.has_error() ? r.error() : pgstate::error();
+                     over = true;
+                 }));
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    pqxx::nontransaction(observer).exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                        "WHERE wait_event_type = 'Lock' AND datname = current_database()");
+    run_until(f.context, [&] { return over; });
+    lock.let_go();
+    f.context.run();
+
+    REQUIRE(failure.code());
+    const auto saves = told.trace->all("pgstate.save");
+    REQUIRE(saves.size() == 2);
+    const auto& type = saves.back().error;
+    CHECK(saves.back().attributes.at("error.type") == type);
+    CHECK(saves.back().attributes.at("db.response.status_code") == "57P01");
+    CHECK(count_of(*told.metrics,
+                   "db.client.operation.duration{db.operation.name=save,error.type=" + type + "}") == 1);
+    CHECK(count_of(*told.metrics,
+                   "pgstate.statement.duration{db.operation.name=save,error.type=connection_lost}") == 1);
+    const auto records = told.log->all("operation failed");
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].level == log_level::warn);
+    CHECK(records[0].attributes.at("error.type") == type);
+    CHECK(records[0].attributes.at("db.response.status_code") == "57P01");
+    CHECK(records[0].attributes.at("db.operation.name") == "save");
+    CHECK(records[0].attributes.at("pgstate.agent.hash").size() == 16);
+    CHECK(!records[0].attributes.contains("pgstate.agent.id"));
+}
+
+TEST_CASE("operations that are sent again are counted with the reason", "[telemetry]") {
+    recorders told;
+    opened_store f("&pool_max_conns=1", told.config());
+    all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "s", done); });
+    // Behind the store's back, as a pooler would: its prepared statements are gone.
+    run(f.context, [&]() -> asio::awaitable<void> {
+        co_await f.store.pool().with_connection(
+            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("DISCARD ALL"); });
+    });
+    all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "s", done); });
+    f.context.run();
+    CHECK(sum_of(*told.metrics,
+                 "pgstate.retries{db.operation.name=load,pgstate.retry.reason=prepared_again}") == 1);
+    CHECK(f.store.stats().retries == 1);
+    const auto records = told.log->all("statement failed and is sent again");
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].attributes.at("pgstate.retry.reason") == "prepared_again");
+    CHECK(records[0].attributes.at("db.response.status_code") == "26000");
+    CHECK(told.trace->all("pgstate.load").back().attributes.at("pgstate.statements") == "2");
+}
+
+TEST_CASE("a slow operation is logged once, with where its time went", "[telemetry]") {
+    recorders told;
+    auto config = told.config();
+    config.telemetry.slow_operation = 20ms;
+    config.telemetry.log_ids = true;
+    opened_store f("&pool_max_conns=1", config);
+    pqxx::connection observer(f.database);
+    all_at_once(f.context, 1, [&](int, auto done) {
+        const auto state = told_state("s");
+        f.store.save(state, done);
+    });
+    const auto slow_before = told.log->all("slow operation").size();
+    row_lock lock(f.database, "agent", "s");
+    bool over = false;
+    const auto state = told_state("s");
+    f.store.save(state, [&](auto&&...) { over = true; });
+    const auto began = std::chrono::steady_clock::now();
+    run(f.context,
+        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    // Longer than all before, so that the server has most of it.
+    const auto until_then = began + 40ms + 3 * (std::chrono::steady_clock::now() - began);
+    while (std::chrono::steady_clock::now() < until_then)
+        f.context.run_for(1ms);
+    lock.let_go();
+    run_until(f.context, [&] { return over; });
+
+    const auto records = told.log->all("slow operation");
+    REQUIRE(records.size() == slow_before + 1);
+    const auto& said = records.back().attributes;
+    CHECK(records.back().level == log_level::warn);
+    CHECK(said.at("pgstate.slow.cause") == "database");
+    CHECK(said.at("pgstate.statement.name").starts_with("pgstate_save"));
+    CHECK(said.at("db.query.summary") == "INSERT agent_states");
+    CHECK(said.at("pgstate.agent.id") == "agent");
+    CHECK(said.at("pgstate.session.id") == "s");
+    const auto total = std::stod(said.at("duration"));
+    CHECK(total >= 0.04);
+    const auto parts = std::stod(said.at("pgstate.queue.wait")) + std::stod(said.at("pgstate.server.time")) +
+                       std::stod(said.at("pgstate.delivery.time"));
+    CHECK(std::abs(parts - total) < 1e-4);
+}
+
+TEST_CASE("failed connects are counted by their reason", "[telemetry]") {
+    recorders told;
+    auto config = told.config();
+    config.connection_string = server().connection_string("not_there");
+    asio::io_context context;
+    bool over = false;
+    pgstate::postgres_store::open(context.get_executor(), config,
+                                  as_result([&](pgstate::result<pgstate::postgres_store> r) {
+                                      CHECK(r.has_error());
+                                      over = true;
+                                  }));
+    run_until(context, [&] { return over; });
+    CHECK(sum_of(*told.metrics, "pgstate.connect.failures{error.type=3D000}") >= 1);
+    const auto records = told.log->all("connect failed");
+    REQUIRE(!records.empty());
+    CHECK(records[0].attributes.at("error.type") == "3D000");
+    CHECK(told.trace->all("pgstate.connect").front().error == "3D000");
+    CHECK(told.trace->all("pgstate.open").front().error == "unavailable");
+}
+
+TEST_CASE("neither a password nor a state's content is ever told", "[telemetry]") {
+    constexpr auto canary = "canary-7f3a";
+    recorders told;
+    auto config = told.config();
+    config.telemetry.slow_operation = 1ms;
+    config.telemetry.log_ids = true;
+    config.connection_string = server().tcp_connection_string(fresh_database_name());
+    {
+        opened_store f("", config);
+        const auto state = [&](const std::string& session) {
+            agent_state made("agent", session);
+            made.data["secret"] = canary;
+            made.context[canary] = 1;
+            made.history.emplace_back("user", canary);
+            return made;
+        };
+        all_at_once(f.context, 20, [&](int i, auto done) {
+            const auto mine = state(std::to_string(i));
+            f.store.save(mine, done);
+        });
+        {
+            // Refused by the server, with the row in the message's detail.
+            pqxx::connection c(f.database);
+            pqxx::nontransaction(c).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
+        }
+        all_at_once(f.context, 3, [&](int i, auto done) {
+            const auto mine = state(i == 1 ? "refused" : std::to_string(i));
+            f.store.save(mine, as_result(done));
+        });
+        {
+            pqxx::connection c(f.database);
+            pqxx::nontransaction(c).exec(std::string("UPDATE agent_states SET state = '\"") + canary +
+                                         "\"' WHERE session_id = '5'");
+        }
+        all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "5", as_result(done)); });
+        bool over = false;
+        f.store.transaction(
+            [&](pgstate::transaction&) { throw std::runtime_error(std::string("a user says ") + canary); },
+            as_result([&](const pgstate::result<void>&) { over = true; }));
+        run_until(f.context, [&] { return over; });
+        f.context.run();
+    }
+    CHECK(told.log->all("operation failed").size() + told.log->all("slow operation failed").size() >= 3);
+
+    std::string everything;
+    const auto add = [&](const recorded_attributes& all) {
+        for (const auto& [key, value] : all)
+            everything.append(key).append("=").append(value).append("\n");
+    };
+    for (const auto& each : told.log->all()) {
+        everything.append(each.message).append("\n");
+        add(each.attributes);
+    }
+    for (const auto& each : told.trace->all()) {
+        everything.append(each.name).append(each.error).append("\n");
+        add(each.attributes);
+    }
+    for (const auto& each : told.metrics->keys())
+        everything.append(each).append("\n");
+    const auto at = config.connection_string.find('@');
+    const auto colon = config.connection_string.rfind(':', at);
+    const auto password = config.connection_string.substr(colon + 1, at - colon - 1);
+    REQUIRE(password.size() > 8);
+    CHECK(everything.find(password) == std::string::npos);
+    CHECK(everything.find(canary) == std::string::npos);
+}
+
+namespace {
+
+class hostile_telemetry final : public pgstate::logger, public pgstate::metrics, public pgstate::tracer {
+public:
+    [[noreturn]] static void fail() { throw std::runtime_error("out of order"); }
+    bool enabled(log_level) const override { fail(); }
+    void log(const pgstate::log_record&) override { fail(); }
+    std::unique_ptr<series> open(const pgstate::instrument&, std::span<const pgstate::attribute>) override {
+        class bad final : public series {
+            void record(double) override { fail(); }
+        };
+        if (++opened_ % 2 == 0) fail();
+        return std::make_unique<bad>();
+    }
+    std::unique_ptr<observation> observe(const pgstate::instrument&, std::span<const pgstate::attribute>,
+                                         std::function<double()>) override {
+        fail();
+    }
+    std::unique_ptr<pgstate::span> start(const pgstate::span_start&) override {
+        class bad final : public pgstate::span {
+            pgstate::span_context context() const override { fail(); }
+            void set(std::span<const pgstate::attribute>) override { fail(); }
+            void event(std::string_view, std::chrono::steady_clock::time_point,
+                       std::span<const pgstate::attribute>) override {
+                fail();
+            }
+            void end(std::chrono::steady_clock::time_point, std::string_view) override { fail(); }
+        };
+        if (++started_ % 2 == 0) fail();
+        return std::make_unique<bad>();
+    }
+    pgstate::span_context current() override { fail(); }
+    std::unique_ptr<scope> activate(pgstate::span&) override { fail(); }
+
+private:
+    std::atomic<int> opened_{0};
+    std::atomic<int> started_{0};
+};
+
+/// A logger that, for the records of one session, takes until it is let go.
+class stuck_log final : public pgstate::logger {
+public:
+    bool enabled(log_level) const override { return true; }
+    void log(const pgstate::log_record& what) override {
+        for (const auto& each : what.attributes)
+            if (each.key == "pgstate.session.id" && std::get<std::string_view>(each.value) == "stuck") {
+                stuck = true;
+                stuck.notify_all();
+                let_go.wait(false);
+            }
+    }
+    std::atomic<bool> stuck{false};
+    std::atomic<bool> let_go{false};
+};
+
+} // namespace
+
+TEST_CASE("telemetry that throws breaks nothing", "[telemetry]") {
+    const auto bad = std::make_shared<hostile_telemetry>();
+    pgstate::config config;
+    config.logger = bad;
+    config.metrics = bad;
+    config.tracer = bad;
+    opened_store f("&pool_max_conns=2", config);
+    run(f.context, [&]() -> asio::awaitable<void> {
+        for (int i = 0; i < 10; ++i) {
+            const auto state = told_state(std::to_string(i));
+            co_await f.store.save(state);
+        }
+        CHECK((co_await f.store.list("agent")).size() == 10);
+        CHECK(co_await f.store.count("agent") == 10);
+        co_await f.store.transaction([](pgstate::transaction& tx) { tx.erase("agent", "1"); });
+        CHECK(!co_await f.store.load("agent", "1"));
+    });
+}
+
+TEST_CASE("telemetry that takes its time delays nobody else's operation", "[telemetry]") {
+    const auto log = std::make_shared<stuck_log>();
+    pgstate::config config;
+    config.logger = log;
+    config.telemetry.log_ids = true;
+    opened_store f("&pool_max_conns=1", config);
+    // Two threads run the executor; one of them will be stuck in the logger.
+    const auto guard = asio::make_work_guard(f.context);
+    f.context.restart();
+    std::thread first([&] { f.context.run(); });
+    std::thread second([&] { f.context.run(); });
+    auto stuck = f.store.load("agent", "stuck", asio::use_future);
+    log->stuck.wait(false);
+    for (int i = 0; i < 100; ++i)
+        CHECK(!f.store.load("agent", std::to_string(i), asio::use_future).get());
+    CHECK(stuck.wait_for(0s) == std::future_status::timeout);
+    log->let_go = true;
+    log->let_go.notify_all();
+    CHECK(!stuck.get());
+    f.context.stop();
+    first.join();
+    second.join();
+}
