@@ -9,7 +9,8 @@ import sys
 
 KEYS = {
     "op", "mode", "token", "callers", "threads", "conns", "indexes", "state_bytes", "seconds", "operations", "errors",
-    "ops_per_s", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "statements", "mean_batch", "rss_mb", "durable",
+    "ops_per_s", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "statements", "mean_batch", "rss_mb", "telemetry",
+    "telemetry_ratio", "durable",
     "server",
 }
 SMALL = "--seconds 0.3 --warmup 0.1 --agents 20 --sessions 10 --callers 64 --conns 2 --format json".split()

@@ -106,6 +106,9 @@ po::options_description describe(arguments& a) {
     add("mode", name("batched"), "batched, single or pqxx-threads");
     add("token", name("awaitable"), "awaitable, deferred or callback: how callers wait");
     add("indexes", name("standard"), "standard or lean: the table's indexes");
+    add("telemetry", name("none"),
+        "none, spdlog, prometheus, spdlog+prometheus, otel or all: what the store tells what it does; with other than "
+        "none every other of ten runs is without, and the ratio of the two is printed");
     add("max-batch", number(std::to_string(presets.max_operations)), "batch.max_operations");
     add("max-in-flight", number(std::to_string(presets.max_in_flight)), "batch.max_in_flight");
     add("url", po::value(&a.url)->value_name("URL"),
@@ -140,6 +143,16 @@ void read_choices(const po::variables_map& given, arguments& a) {
         {{{"standard", pgstate::index_mode::standard}, {"lean", pgstate::index_mode::lean}}});
     a.format = chosen<output_format, 2>(given, "format",
                                         {{{"json", output_format::json}, {"table", output_format::table}}});
+    a.telemetry = chosen<telemetry_kind, 6>(given, "telemetry",
+                                            {{{"none", telemetry_kind::none},
+                                              {"spdlog", telemetry_kind::spdlog},
+                                              {"prometheus", telemetry_kind::prometheus},
+                                              {"spdlog+prometheus", telemetry_kind::spdlog_prometheus},
+                                              {"otel", telemetry_kind::otel},
+                                              {"all", telemetry_kind::all}}});
+    a.telemetry_name = given["telemetry"].as<std::string>();
+    if (a.telemetry != telemetry_kind::none && a.mode == run_mode::pqxx_threads)
+        throw usage_error("--telemetry is of the store: not with --mode pqxx-threads");
     a.op_name = given["op"].as<std::string>();
     a.mode_name = given["mode"].as<std::string>();
     a.token_name = given["token"].as<std::string>();

@@ -15,6 +15,7 @@ namespace bench {
 enum class operation { load, save, list, erase, append, mixed };
 enum class run_mode { batched, single, pqxx_threads };
 enum class token_kind { awaitable, deferred, callback };
+enum class telemetry_kind { none, spdlog, prometheus, spdlog_prometheus, otel, all };
 enum class output_format { json, table };
 
 using seconds = std::chrono::duration<double>;
@@ -29,6 +30,8 @@ struct arguments {
     std::string token_name;
     pgstate::index_mode indexes{};
     std::string indexes_name;
+    telemetry_kind telemetry{};
+    std::string telemetry_name;
     output_format format{};
 
     unsigned callers = 0;

@@ -9,6 +9,7 @@
 #include "table.hpp"
 #include "workload.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -36,6 +38,34 @@ bench::outcome run_phase(bench::engine& engine, bench::runner& runner, const ben
                          const bench::workload& work, unsigned number, bench::seconds duration) {
     bench::phase now(engine, number, chosen.callers, duration);
     return runner.run(work, now);
+}
+
+double rate(const bench::outcome& of) {
+    return static_cast<double>(of.latency.count()) / of.elapsed.count();
+}
+
+/// Throughput of the store with its telemetry against that of the same store without: the median of pairs of runs, of
+/// which every other has the telemetry first.
+double compare_telemetry(bench::engine& engine, bench::runner& with, bench::arguments chosen,
+                         const bench::workload& work, const std::string& url) {
+    constexpr unsigned pairs = 5;
+    const auto full = chosen;
+    chosen.telemetry = bench::telemetry_kind::none;
+    const auto without = make_runner(engine, chosen, url);
+    if (chosen.warmup.count() > 0) run_phase(engine, *without, chosen, work, 2, chosen.warmup);
+    std::vector<double> ratios;
+    for (unsigned pair = 0; pair < pairs && !bench::interrupted(); ++pair) {
+        double rates[2];
+        for (const bool second : {false, true}) {
+            const bool told = (pair % 2 == 0) == second;
+            rates[told ? 1 : 0] = rate(run_phase(engine, told ? with : *without, told ? full : chosen, work,
+                                                 3 + 2 * pair + (second ? 1 : 0), chosen.duration));
+        }
+        ratios.push_back(rates[1] / rates[0]);
+    }
+    without->close();
+    std::sort(ratios.begin(), ratios.end());
+    return ratios[ratios.size() / 2];
 }
 
 // A server that went away during the run must not take the report with it.
@@ -70,6 +100,8 @@ int measure(bench::engine& engine, const bench::arguments& chosen, const bench::
     if (const auto after = statements(*runner, server); before && after)
         around.statements = *after - *before - bench::server::statements_per_reading -
                             static_cast<std::int64_t>(around.connections);
+    if (chosen.telemetry != bench::telemetry_kind::none)
+        around.telemetry_ratio = compare_telemetry(engine, *runner, chosen, work, url);
     runner->close();
 
     write_report(std::cout, chosen, counted, around);

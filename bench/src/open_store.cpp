@@ -1,5 +1,7 @@
 #include "open_store.hpp"
 
+#include "telemetry.hpp"
+
 #include <boost/asio/use_future.hpp>
 
 #include <chrono>
@@ -13,6 +15,7 @@ pgstate::postgres_store open_store(engine& runs_on, const arguments& chosen, con
     config.pool.max_conns = chosen.conns;
     config.schema.indexes = chosen.indexes;
     config.batch = chosen.batch;
+    add_telemetry(config, chosen.telemetry);
     config.operation_timeout =
         std::chrono::minutes(5); // 100,000 callers on a slow disk wait longer than the default
     return pgstate::postgres_store::open(runs_on.executor(), config, boost::asio::use_future).get();

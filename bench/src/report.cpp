@@ -62,6 +62,8 @@ std::vector<field> fields(const arguments& chosen, const outcome& counted, const
         {"statements", around.statements ? std::to_string(*around.statements) : "null"},
         {"mean_batch", batch},
         {"rss_mb", decimal(peak_resident_megabytes(), 1)},
+        {"telemetry", text(chosen.telemetry_name)},
+        {"telemetry_ratio", around.telemetry_ratio ? decimal(*around.telemetry_ratio, 4) : "null"},
         {"durable", around.durable ? "true" : "false"},
         {"server", text(around.server_version)},
     };

@@ -15,6 +15,7 @@ namespace bench {
 struct circumstances {
     std::size_t connections = 0;
     std::optional<std::int64_t> statements; ///< none: the server could not tell
+    std::optional<double> telemetry_ratio;  ///< throughput with telemetry against without; none: not compared
     std::string server_version;
     bool durable = true;
 };
