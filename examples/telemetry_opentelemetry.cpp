@@ -36,16 +36,16 @@ public:
         traces_ = std::make_shared<otel::sdk::trace::TracerProvider>(
             std::make_unique<otel::sdk::trace::SimpleSpanProcessor>(
                 std::make_unique<otel::exporter::trace::OStreamSpanExporter>(std::cout)));
-        otel::trace::Provider::SetTracerProvider(
-            otel::nostd::shared_ptr<otel::trace::TracerProvider>(traces_));
+        otel::trace::Provider::SetTracerProvider(otel::nostd::shared_ptr<otel::trace::TracerProvider>(
+            std::shared_ptr<otel::trace::TracerProvider>(traces_)));
 
         metrics_ = std::make_shared<otel::sdk::metrics::MeterProvider>();
         metrics_->AddMetricReader(std::make_shared<otel::sdk::metrics::PeriodicExportingMetricReader>(
             std::make_unique<otel::exporter::metrics::OStreamMetricExporter>(std::cout),
             otel::sdk::metrics::PeriodicExportingMetricReaderOptions{}));
         pgstate::add_histogram_views(*metrics_);
-        otel::metrics::Provider::SetMeterProvider(
-            otel::nostd::shared_ptr<otel::metrics::MeterProvider>(metrics_));
+        otel::metrics::Provider::SetMeterProvider(otel::nostd::shared_ptr<otel::metrics::MeterProvider>(
+            std::shared_ptr<otel::metrics::MeterProvider>(metrics_)));
     }
     ~telemetry() {
         traces_->Shutdown();

@@ -12,6 +12,7 @@
 #include <opentelemetry/sdk/metrics/meter_provider.h>
 #include <opentelemetry/sdk/metrics/metric_reader.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <future>
@@ -203,7 +204,7 @@ TEST_CASE("opentelemetry: the end of an observation waits for a reading under wa
     });
     const auto collected = std::async(std::launch::async, [&] { return sdk.collect(); });
     reading.get_future().wait();
-    const auto ended = std::async(std::launch::async, [&] {
+    auto ended = std::async(std::launch::async, [&] {
         observed.reset();
         return read.load();
     });
@@ -231,8 +232,8 @@ TEST_CASE("opentelemetry: nothing is read once the metrics are gone") {
 TEST_CASE("opentelemetry: the global meter by default, and what is not wanted") {
     metered sdk;
     const auto before = metrics_api::Provider::GetMeterProvider();
-    metrics_api::Provider::SetMeterProvider(
-        opentelemetry::nostd::shared_ptr<metrics_api::MeterProvider>(sdk.provider));
+    metrics_api::Provider::SetMeterProvider(opentelemetry::nostd::shared_ptr<metrics_api::MeterProvider>(
+        std::shared_ptr<metrics_api::MeterProvider>(sdk.provider)));
     opentelemetry_metrics metrics;
     metrics_api::Provider::SetMeterProvider(before);
     metrics.open(lost, {})->record(1);

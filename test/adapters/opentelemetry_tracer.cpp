@@ -60,7 +60,9 @@ public:
         return std::move(all.front());
     }
 
-    nostd::shared_ptr<api::TracerProvider> provider() const { return provider_; }
+    nostd::shared_ptr<api::TracerProvider> provider() const {
+        return nostd::shared_ptr<api::TracerProvider>(std::shared_ptr<api::TracerProvider>(provider_));
+    }
 
 private:
     std::shared_ptr<::opentelemetry::exporter::memory::InMemorySpanData> data_;
@@ -126,7 +128,7 @@ TEST_CASE("opentelemetry: a span has its name, kind, attributes and duration") {
     span->end(start.at + 100ms, {});
 
     const auto ended = sdk.only_one();
-    CHECK(std::string_view(ended->GetName()) == "pgstate.save");
+    CHECK(std::string(ended->GetName()) == "pgstate.save");
     CHECK(ended->GetSpanKind() == api::SpanKind::kClient);
     CHECK(ended->GetDuration() == 100ms);
     const auto off = system_clock::time_point(ended->GetStartTime()) - started;
@@ -206,7 +208,7 @@ TEST_CASE("opentelemetry: events keep their distance from the span's start") {
     const auto ended = sdk.only_one();
     REQUIRE(ended->GetEvents().size() == 2);
     const auto& retry = ended->GetEvents()[0];
-    CHECK(std::string_view(retry.GetName()) == "retry");
+    CHECK(std::string(retry.GetName()) == "retry");
     CHECK(nostd::get<std::string>(retry.GetAttributes().at("pgstate.retry.reason")) == "deadlock");
     const auto began = system_clock::time_point(ended->GetStartTime());
     CHECK(system_clock::time_point(retry.GetTimestamp()) - began == 3ms);
@@ -233,7 +235,8 @@ TEST_CASE("opentelemetry: a span that is given up ends there") {
 TEST_CASE("opentelemetry: a span that nobody records is null") {
     traced off(std::make_unique<sdk::AlwaysOffSampler>());
     CHECK(opentelemetry_tracer(off.tracer).start(start_of("dropped")) == nullptr);
-    opentelemetry_tracer nothing(nostd::shared_ptr<api::Tracer>(new api::NoopTracer));
+    const std::shared_ptr<api::Tracer> no_sdk = std::make_shared<api::NoopTracer>();
+    opentelemetry_tracer nothing{nostd::shared_ptr<api::Tracer>(no_sdk)};
     CHECK(nothing.start(start_of("dropped")) == nullptr);
     try {
         opentelemetry_tracer none(nostd::shared_ptr<api::Tracer>{});

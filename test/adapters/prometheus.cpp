@@ -229,7 +229,7 @@ TEST_CASE("prometheus: the end of an observation waits for a reading under way")
     auto another = metrics.observe(failures, {}, [] { return 1.0; });
     another.reset();
 
-    const auto ended = std::async(std::launch::async, [&] {
+    auto ended = std::async(std::launch::async, [&] {
         observed.reset();
         return read.load();
     });
