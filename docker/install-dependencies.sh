@@ -120,7 +120,8 @@ fi
 if [ ${#wanted_backported[@]} != 0 ]; then
     say "installing ${wanted_backported[*]} from $backports"
     use_suite deb "$backports"
-    apt "${private[@]}" install --no-install-recommends -t "$backports" "${wanted_backported[@]}"
+    # By package, not with -t, which would take all that they depend on from there as well.
+    apt "${private[@]}" install --no-install-recommends "${wanted_backported[@]/%//$backports}"
 fi
 if [ $build_libpqxx = yes ]; then
     say "building libpqxx into $prefix"

@@ -1,6 +1,6 @@
 // How the store's spans and metrics get into OpenTelemetry: the program sets up the SDK of opentelemetry-cpp, here with
 // exporters that print, and pgstate::opentelemetry_tracer and opentelemetry_metrics use the global providers.
-// A save within a span of the program becomes that span's child. Runs on a private PostgreSQL.
+// A save that is given a span of the program as its parent belongs to that span's trace. Runs on a private PostgreSQL.
 #include <pgstate/adapters/opentelemetry.hpp>
 #include <pgstate/adapters/opentelemetry_views.hpp>
 #include <pgstate/embedded_server.hpp>
@@ -17,7 +17,6 @@
 #include <opentelemetry/sdk/trace/simple_processor.h>
 #include <opentelemetry/sdk/trace/tracer_provider.h>
 #include <opentelemetry/trace/provider.h>
-#include <opentelemetry/trace/scope.h>
 
 #include <exception>
 #include <iostream>
@@ -64,12 +63,8 @@ asio::awaitable<void> run_agent(pgstate::config config) {
     const pgstate::agent_state state{"agent-1", "session-1"};
 
     auto turn = otel::trace::Provider::GetTracerProvider()->GetTracer("agent")->StartSpan("agent.turn");
-    {
-        // The save takes its parent from the thread when it starts. A scope that is held while a coroutine waits is only
-        // right where the thread runs nothing else meanwhile, as here.
-        const otel::trace::Scope active(turn);
-        co_await store.save(state);
-    }
+    // Not a trace::Scope: that belongs to the thread, which runs other coroutines while this one waits.
+    co_await store.save(state, {.parent = pgstate::opentelemetry_tracer::context_of(*turn)});
     turn->End();
     co_await store.close();
 }

@@ -261,6 +261,23 @@ TEST_CASE("opentelemetry: an active span is the thread's current one") {
         CHECK(hexadecimal(sdk.only_one()->GetParentSpanId()) == hexadecimal(span->context().span_id));
     }
     CHECK_FALSE(tracer.current().valid());
+    CHECK(opentelemetry_tracer::context_of(*sdk.tracer->StartSpan("own")).valid());
+}
+
+TEST_CASE("opentelemetry: a span may end, and go, while it is the current one") {
+    traced sdk;
+    opentelemetry_tracer tracer(sdk.tracer);
+    auto span = tracer.start(start_of("worker"));
+    const auto context = span->context();
+    auto active = tracer.activate(*span);
+    std::jthread([&] {
+        span->end(steady_clock::now(), {});
+        span.reset();
+    }).join();
+    CHECK(tracer.current() == context);
+    active.reset();
+    CHECK_FALSE(tracer.current().valid());
+    CHECK(sdk.ended().size() == 1);
 }
 
 TEST_CASE("opentelemetry: by default spans go to the global provider, in the name of pgstate") {
