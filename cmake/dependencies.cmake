@@ -59,3 +59,25 @@ if(PGSTATE_INSTALL AND (TARGET Boost::asio OR TARGET pqxx))
     message(STATUS "pgstate: no install rules, because Boost or libpqxx is built along with it")
     set(PGSTATE_INSTALL OFF)
 endif()
+
+# What the adapters adapt is taken from this machine, or from the project around pgstate: a program that logs or exports
+# has it already.
+# pgstate_find_adapted(ADAPTER TARGET PACKAGE [VERSION]): looks for PACKAGE, which makes TARGET, as PGSTATE_BUILD_ADAPTER says.
+macro(pgstate_find_adapted adapter target package)
+    if(PGSTATE_BUILD_${adapter} AND NOT TARGET ${target})
+        if(PGSTATE_BUILD_${adapter} STREQUAL "AUTO")
+            find_package(${package} ${ARGN} CONFIG GLOBAL QUIET)
+        else()
+            find_package(${package} ${ARGN} CONFIG GLOBAL REQUIRED)
+        endif()
+        if(NOT TARGET ${target})
+            message(STATUS "pgstate: no ${package}, so no adapter for it (PGSTATE_BUILD_${adapter})")
+            set(PGSTATE_BUILD_${adapter} OFF)
+        endif()
+    endif()
+endmacro()
+
+set(PGSTATE_SPDLOG_MINIMUM 1.10)
+pgstate_find_adapted(SPDLOG spdlog::spdlog spdlog ${PGSTATE_SPDLOG_MINIMUM})
+pgstate_find_adapted(PROMETHEUS prometheus-cpp::core prometheus-cpp)
+pgstate_find_adapted(OPENTELEMETRY opentelemetry-cpp::api opentelemetry-cpp)

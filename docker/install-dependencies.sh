@@ -2,9 +2,10 @@
 # Installs everything that building and testing pgstate needs, on Debian 12, Debian 13 and Ubuntu 24.04.
 # Run it again at will: when nothing is missing it returns at once and changes nothing.
 #
-# Debian 12 lacks two things. Catch2 3 comes from its backports, and libpqxx is built from the source package
-# of the next Debian release into a prefix: PGSTATE_PREFIX, or /usr/local. Both come from the mirror that this
-# machine's apt already uses, through an apt configuration that is thrown away afterwards.
+# Debian 12 lacks three things. Catch2 3 and opentelemetry-cpp come from its backports, and libpqxx is built from the
+# source package of the next Debian release into a prefix: PGSTATE_PREFIX, or /usr/local. All come from the mirror that
+# this machine's apt already uses, through an apt configuration that is thrown away afterwards.
+# Ubuntu 24.04 has no opentelemetry-cpp: there pgstate is built without the adapter for it.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
@@ -20,20 +21,25 @@ apt() { as_root apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o 
 # shellcheck disable=SC1091
 . /etc/os-release
 
-packages=(g++ cmake ninja-build ccache pkg-config python3 libpq-dev libssl-dev libspdlog-dev postgresql catch2)
+packages=(g++ cmake ninja-build ccache pkg-config python3 libpq-dev libssl-dev libspdlog-dev prometheus-cpp-dev
+          postgresql catch2)
+# opentelemetry-cpp, with what its CMake files look for and the package does not depend on.
+opentelemetry=(opentelemetry-cpp-dev libabsl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc)
 build_libpqxx=no
 backports=none
+backported=() # those of the packages that come from the backports
 case ${ID:-}:${VERSION_ID:-} in
     debian:12)
         # Boost's unversioned packages are 1.74 here.
         packages+=(libboost1.81-dev libboost-json1.81-dev libboost-filesystem1.81-dev libboost-system1.81-dev
-                   libboost-program-options1.81-dev clang-format-14)
+                   libboost-program-options1.81-dev clang-format-14 "${opentelemetry[@]}")
         build_libpqxx=yes
         backports=bookworm-backports
+        backported=(catch2 opentelemetry-cpp-dev)
         ;;
     debian:13)
         packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev libboost-system-dev
-                   libboost-program-options-dev libpqxx-dev)
+                   libboost-program-options-dev libpqxx-dev "${opentelemetry[@]}")
         ;;
     ubuntu:24.04)
         packages+=(libboost1.83-dev libboost-json1.83-dev libboost-filesystem1.83-dev libboost-system1.83-dev
@@ -76,25 +82,29 @@ chmod 755 "$scratch" # apt drops its privileges to download
 say "reading the package lists"
 apt update
 
-# use_suite TYPE SUITE: prepares private_apt to see SUITE of the machine's own mirror, and nothing else.
+# use_suite TYPE SUITE: prepares `private` for an apt that sees SUITE of the machine's own mirror: packages (deb) beside
+# what the machine itself sees, for what they depend on; sources (deb-src) alone.
 use_suite() {
     local type=$1 suite=$2 mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     # apt itself says where the release comes from, however its sources are written.
     mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
         awk -v codename="$VERSION_CODENAME" '$1 == codename && $2 == "main" && $3 == "Debian" { print $4; exit }')
     [ -n "$mirror" ] || fail "apt has no source for '$VERSION_CODENAME main': add one, or install libpqxx and Catch2 3 by hand"
-    mkdir -p "$scratch/$suite/lists/partial" "$scratch/$suite/cache/archives/partial"
+    mkdir -p "$scratch/$suite/lists/partial" "$scratch/$suite/cache/archives/partial" "$scratch/$suite/parts"
+    if [ "$type" = deb ]; then
+        find /etc/apt/sources.list /etc/apt/sources.list.d -type f -exec cp {} "$scratch/$suite/parts" \; 2>/dev/null || true
+    fi
     printf '%s [signed-by=%s] %s %s main\n' "$type" "$keyring" "$mirror" "$suite" > "$scratch/$suite/sources.list"
-    private=(-o "Dir::Etc::sourcelist=$scratch/$suite/sources.list" -o Dir::Etc::sourceparts=-
+    private=(-o "Dir::Etc::sourcelist=$scratch/$suite/sources.list" -o "Dir::Etc::sourceparts=$scratch/$suite/parts"
              -o "Dir::State::lists=$scratch/$suite/lists" -o "Dir::Cache=$scratch/$suite/cache"
              -o APT::Sandbox::User=root)
     apt "${private[@]}" update
 }
 
 wanted=()
-catch2_from_backports=no
+wanted_backported=()
 for package in "${missing[@]}"; do
-    if [ "$package" = catch2 ] && [ $backports != none ]; then catch2_from_backports=yes; else wanted+=("$package"); fi
+    if [[ " ${backported[*]} " = *" $package "* ]]; then wanted_backported+=("$package"); else wanted+=("$package"); fi
 done
 
 # A server that this machine did not have before must not bring a running cluster along: pgstate starts its own.
@@ -107,10 +117,11 @@ if [ ${#wanted[@]} != 0 ]; then
     say "installing ${wanted[*]}"
     apt install --no-install-recommends "${wanted[@]}"
 fi
-if [ $catch2_from_backports = yes ]; then
-    say "installing catch2 from $backports"
+if [ ${#wanted_backported[@]} != 0 ]; then
+    say "installing ${wanted_backported[*]} from $backports"
     use_suite deb "$backports"
-    apt "${private[@]}" install --no-install-recommends -t "$backports" catch2
+    # By package, not with -t, which would take all that they depend on from there as well.
+    apt "${private[@]}" install --no-install-recommends "${wanted_backported[@]/%//$backports}"
 fi
 if [ $build_libpqxx = yes ]; then
     say "building libpqxx into $prefix"

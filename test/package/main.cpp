@@ -4,12 +4,22 @@
 #ifdef HAVE_EMBEDDED
 #    include <pgstate/embedded_server.hpp>
 #endif
+#ifdef HAVE_SPDLOG
+#    include <pgstate/adapters/spdlog.hpp>
+#endif
+#ifdef HAVE_PROMETHEUS
+#    include <pgstate/adapters/prometheus.hpp>
+#endif
+#ifdef HAVE_OPENTELEMETRY
+#    include <pgstate/adapters/opentelemetry.hpp>
+#endif
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <exception>
 #include <iostream>
+#include <memory>
 #include <stdexcept>
 
 namespace asio = boost::asio;
@@ -36,6 +46,18 @@ asio::awaitable<void> run() {
     const pgstate::embedded_server server;
     pgstate::config config;
     config.connection_string = server.connection_string();
+#    ifdef HAVE_SPDLOG
+    config.logger = std::make_shared<pgstate::spdlog_logger>();
+    std::cout << "with pgstate::spdlog\n";
+#    endif
+#    ifdef HAVE_PROMETHEUS
+    config.metrics = std::make_shared<pgstate::prometheus_metrics>();
+    std::cout << "with pgstate::prometheus\n";
+#    endif
+#    ifdef HAVE_OPENTELEMETRY
+    config.tracer = std::make_shared<pgstate::opentelemetry_tracer>();
+    std::cout << "with pgstate::opentelemetry\n";
+#    endif
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
     co_await use(store);
     std::cout << "postgres_store: saved and loaded\n";

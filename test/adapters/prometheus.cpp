@@ -1,0 +1,328 @@
+#include "pgstate/adapters/prometheus.hpp"
+
+#include "pgstate/error.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/family.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <future>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+namespace asio = boost::asio;
+using pgstate::attribute;
+using pgstate::instrument;
+using pgstate::instrument_kind;
+using pgstate::prometheus_metrics;
+
+constexpr double seconds_bounds[] = {0.001, 0.01, 0.1};
+constexpr instrument duration{"db.client.operation.duration", "s", "How long.", instrument_kind::histogram,
+                              seconds_bounds};
+constexpr instrument sent_bytes{"pgstate.io", "By", "Bytes.", instrument_kind::counter, {}};
+constexpr instrument failures{"pgstate.failures", "{operation}", "Failures.", instrument_kind::counter, {}};
+constexpr instrument connections{
+    "db.client.connection.count", "{connection}", "Connections.", instrument_kind::gauge, {}};
+
+/// The samples of a text exposition: what stands before the value -> the value.
+using samples = std::map<std::string, double>;
+
+samples parse(const std::string& text) {
+    samples result;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line.front() == '#') continue;
+        const auto space = line.rfind(' ');
+        REQUIRE(space != std::string::npos);
+        REQUIRE(result.emplace(line.substr(0, space), std::stod(line.substr(space + 1))).second);
+    }
+    return result;
+}
+
+std::string text_of(const prometheus_metrics& metrics) {
+    return ::prometheus::TextSerializer().Serialize(metrics.Collect());
+}
+
+samples scrape(const prometheus_metrics& metrics) {
+    return parse(text_of(metrics));
+}
+
+std::string get(int port, std::string_view path) {
+    asio::io_context io;
+    asio::ip::tcp::socket socket(io);
+    socket.connect({asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(port)});
+    std::string request = "GET ";
+    request.append(path).append(" HTTP/1.0\r\n\r\n");
+    asio::write(socket, asio::buffer(request));
+    std::string answer;
+    boost::system::error_code ended;
+    asio::read(socket, asio::dynamic_buffer(answer), ended);
+    REQUIRE(ended == asio::error::eof);
+    REQUIRE(answer.starts_with("HTTP/1.1 200"));
+    return answer.substr(answer.find("\r\n\r\n") + 4);
+}
+
+TEST_CASE("prometheus: a scrape over HTTP has what is recorded and what is observed") {
+    const auto metrics = std::make_shared<prometheus_metrics>();
+    ::prometheus::Exposer exposer("127.0.0.1:0");
+    exposer.RegisterCollectable(metrics);
+
+    const attribute save[] = {{"db.operation.name", "save"}, {"pgstate.retried", true}};
+    const attribute used[] = {{"db.client.connection.state", "used"}, {"shard", std::int64_t{2}}};
+    const auto histogram = metrics->open(duration, save);
+    const auto counter = metrics->open(sent_bytes, {});
+    const auto gauge = metrics->observe(connections, used, [] { return 3.0; });
+    REQUIRE(histogram);
+    REQUIRE(counter);
+    REQUIRE(gauge);
+    for (const double value : {0.0005, 0.001, 0.05, 7.0})
+        histogram->record(value);
+    counter->record(100);
+    counter->record(23.5);
+
+    const auto text = get(exposer.GetListeningPorts().at(0), "/metrics");
+    const auto found = parse(text);
+    const std::string labels = R"(db_operation_name="save",pgstate_retried="true")";
+    const std::string name = "db_client_operation_duration_seconds";
+    CHECK(found.at(name + "_count{" + labels + "}") == 4);
+    CHECK(std::abs(found.at(name + "_sum{" + labels + "}") - 7.0515) < 1e-9);
+    CHECK(found.at(name + "_bucket{" + labels + R"(,le="0.001"})") == 2);
+    CHECK(found.at(name + "_bucket{" + labels + R"(,le="0.01"})") == 2);
+    CHECK(found.at(name + "_bucket{" + labels + R"(,le="0.1"})") == 3);
+    CHECK(found.at(name + "_bucket{" + labels + R"(,le="+Inf"})") == 4);
+    CHECK(found.at("pgstate_io_bytes_total") == 123.5);
+    CHECK(found.at(R"(db_client_connection_count{db_client_connection_state="used",shard="2"})") == 3);
+
+    CHECK(text.find("# TYPE db_client_operation_duration_seconds histogram\n") != std::string::npos);
+    CHECK(text.find("# TYPE pgstate_io_bytes_total counter\n") != std::string::npos);
+    CHECK(text.find("# TYPE db_client_connection_count gauge\n") != std::string::npos);
+    CHECK(text.find("# HELP db_client_connection_count Connections.\n") != std::string::npos);
+}
+
+TEST_CASE("prometheus: names end in the unit, and counters in total") {
+    const auto name_of = [](std::string_view name, std::string_view unit, instrument_kind kind) {
+        prometheus_metrics metrics;
+        const auto kept = metrics.observe({name, unit, "", kind, {}}, {}, [] { return 1.0; });
+        return metrics.Collect().at(0).name;
+    };
+    CHECK(name_of("a.b-c", "{thing}", instrument_kind::gauge) == "a_b_c");
+    CHECK(name_of("a", "", instrument_kind::gauge) == "a");
+    CHECK(name_of("a", "s", instrument_kind::gauge) == "a_seconds");
+    CHECK(name_of("a.seconds", "s", instrument_kind::gauge) == "a_seconds");
+    CHECK(name_of("a", "1", instrument_kind::gauge) == "a_ratio");
+    CHECK(name_of("a", "1", instrument_kind::counter) == "a_total");
+    CHECK(name_of("a", "By", instrument_kind::counter) == "a_bytes_total");
+    CHECK(name_of("a.total", "{thing}", instrument_kind::counter) == "a_total");
+    CHECK(name_of("9a", "{thing}", instrument_kind::gauge) == "_9a");
+}
+
+TEST_CASE("prometheus: stores with the same labels share the series") {
+    prometheus_metrics metrics;
+    const attribute labels[] = {{"db.operation.name", "save"}};
+    const attribute others[] = {{"db.operation.name", "load"}};
+    auto first = metrics.open(failures, labels);
+    const auto second = metrics.open(failures, labels);
+    const auto other = metrics.open(failures, others);
+    first->record(1);
+    second->record(2);
+    other->record(10);
+    CHECK(scrape(metrics).at(R"(pgstate_failures_total{db_operation_name="save"})") == 3);
+
+    first.reset(); // neither what it counted nor the other's series goes with it
+    second->record(4);
+    CHECK(scrape(metrics) == samples{{R"(pgstate_failures_total{db_operation_name="load"})", 10},
+                                     {R"(pgstate_failures_total{db_operation_name="save"})", 7}});
+
+    const auto one = metrics.open(duration, labels);
+    const auto same = metrics.open(duration, labels);
+    one->record(0.5);
+    same->record(0.5);
+    CHECK(scrape(metrics).at(R"(db_client_operation_duration_seconds_count{db_operation_name="save"})") == 2);
+}
+
+TEST_CASE("prometheus: observations with the same labels are added up, and end") {
+    prometheus_metrics metrics;
+    const attribute used[] = {{"state", "used"}};
+    const attribute idle[] = {{"state", "idle"}};
+    double of_first = 2;
+    auto first = metrics.observe(connections, used, [&] { return of_first; });
+    auto second = metrics.observe(connections, used, [] { return 3.0; });
+    auto third = metrics.observe(connections, idle, [] { return 1.0; });
+    const std::string name = "db_client_connection_count";
+    CHECK(scrape(metrics) == samples{{name + R"({state="used"})", 5}, {name + R"({state="idle"})", 1}});
+    of_first = 0.5;
+    CHECK(scrape(metrics).at(name + R"({state="used"})") == 3.5);
+
+    first.reset();
+    third.reset();
+    CHECK(scrape(metrics) == samples{{name + R"({state="used"})", 3}});
+    second.reset();
+    CHECK(text_of(metrics).empty());
+}
+
+TEST_CASE("prometheus: an observed counter does not fall when an observation ends") {
+    prometheus_metrics metrics;
+    double of_first = 5;
+    auto first = metrics.observe(failures, {}, [&] { return of_first; });
+    const auto second = metrics.observe(failures, {}, [] { return 10.0; });
+    CHECK(scrape(metrics) == samples{{"pgstate_failures_total", 15}});
+    of_first = 6;
+    CHECK(scrape(metrics) == samples{{"pgstate_failures_total", 16}});
+    first.reset();
+    CHECK(scrape(metrics) == samples{{"pgstate_failures_total", 16}});
+}
+
+TEST_CASE("prometheus: a value that cannot be read is left out, the others are not") {
+    prometheus_metrics metrics;
+    const attribute good[] = {{"is", "good"}};
+    bool fails = true;
+    const auto bad = metrics.observe(connections, {}, [&]() -> double {
+        if (fails) throw std::runtime_error("not now");
+        return 1;
+    });
+    const auto fine = metrics.observe(connections, good, [] { return 2.0; });
+    CHECK(scrape(metrics) == samples{{R"(db_client_connection_count{is="good"})", 2}});
+    fails = false;
+    CHECK(scrape(metrics).size() == 2);
+}
+
+TEST_CASE("prometheus: the end of an observation waits for a reading under way") {
+    prometheus_metrics metrics;
+    std::promise<void> reading;
+    std::promise<void> go_on;
+    std::atomic<bool> read = false;
+    auto observed = metrics.observe(connections, {}, [&] {
+        reading.set_value();
+        go_on.get_future().wait();
+        read = true;
+        return 1.0;
+    });
+    const auto collected = std::async(std::launch::async, [&] { return metrics.Collect(); });
+    reading.get_future().wait();
+    // While it is read, everything else goes on.
+    const auto counter = metrics.open(failures, {});
+    counter->record(1);
+    auto another = metrics.observe(failures, {}, [] { return 1.0; });
+    another.reset();
+
+    auto ended = std::async(std::launch::async, [&] {
+        observed.reset();
+        return read.load();
+    });
+    CHECK(ended.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout);
+    go_on.set_value();
+    CHECK(ended.get());
+    collected.wait();
+}
+
+TEST_CASE("prometheus: a reading may use the metrics") {
+    prometheus_metrics metrics;
+    std::unique_ptr<pgstate::metrics::observation> inner;
+    const auto outer = metrics.observe(connections, {}, [&] {
+        inner = metrics.observe(failures, {}, [] { return 4.0; });
+        metrics.open(sent_bytes, {})->record(1);
+        return 1.0;
+    });
+    CHECK(scrape(metrics).at("db_client_connection_count") == 1);
+    CHECK(scrape(metrics).at("pgstate_failures_total") == 4);
+}
+
+TEST_CASE("prometheus: what is recorded goes into the program's registry if it gives one") {
+    const auto registry = std::make_shared<::prometheus::Registry>();
+    auto& own = ::prometheus::BuildCounter().Name("requests_total").Help("Own.").Register(*registry).Add({});
+    own.Increment(9);
+    prometheus_metrics metrics(registry);
+    metrics.open(failures, {})->record(2);
+    const auto observed = metrics.observe(connections, {}, [] { return 1.0; });
+    CHECK(scrape(metrics) ==
+          samples{{"requests_total", 9}, {"pgstate_failures_total", 2}, {"db_client_connection_count", 1}});
+    CHECK(registry->Collect().size() == 2);
+}
+
+TEST_CASE("prometheus: hostile labels and values") {
+    prometheus_metrics metrics;
+    const attribute labels[] = {{"a.b", "x\"y\\z\nforged 1"}, {"a_b", "second"}, {"1st", 0.1}};
+    const auto counter = metrics.open(failures, labels);
+    counter->record(-1);
+    counter->record(std::numeric_limits<double>::quiet_NaN());
+    counter->record(1);
+    CHECK(scrape(metrics) ==
+          samples{{R"(pgstate_failures_total{_1st="0.1",a_b="x\"y\\z\nforged 1;second"})", 1}});
+
+    const auto histogram = metrics.open(duration, {});
+    histogram->record(std::numeric_limits<double>::quiet_NaN());
+    histogram->record(0.5);
+    CHECK(scrape(metrics).at("db_client_operation_duration_seconds_sum") == 0.5);
+}
+
+TEST_CASE("prometheus: what is not wanted, and no registry") {
+    prometheus_metrics metrics;
+    CHECK(metrics.open(connections, {}) == nullptr);
+    CHECK(metrics.observe(duration, {}, [] { return 1.0; }) == nullptr);
+    CHECK(metrics.observe(connections, {}, {}) == nullptr);
+    CHECK(metrics.Collect().empty());
+    try {
+        prometheus_metrics none(nullptr);
+        FAIL("was accepted");
+    } catch (const pgstate::error& refused) {
+        CHECK(refused == pgstate::errc::invalid_argument);
+    }
+}
+
+TEST_CASE("prometheus: what is returned may outlive the metrics") {
+    auto metrics = std::make_unique<prometheus_metrics>();
+    const auto counter = metrics->open(failures, {});
+    const auto observed = metrics->observe(connections, {}, [] { return 1.0; });
+    metrics.reset();
+    counter->record(1);
+}
+
+TEST_CASE("prometheus: several threads record and open") {
+    prometheus_metrics metrics;
+    constexpr int threads = 4;
+    constexpr int each = 2000;
+    {
+        std::vector<std::jthread> running;
+        for (int t = 0; t < threads; ++t)
+            running.emplace_back([&] {
+                const auto histogram = metrics.open(duration, {});
+                for (int i = 0; i < each; ++i) {
+                    histogram->record(0.5);
+                    if (i % 100 == 0) {
+                        const auto observed = metrics.observe(connections, {}, [] { return 1.0; });
+                        metrics.open(failures, {})->record(1);
+                        metrics.Collect();
+                    }
+                }
+            });
+    }
+    const auto found = scrape(metrics);
+    CHECK(found.at("db_client_operation_duration_seconds_count") == threads * each);
+    CHECK(found.at("pgstate_failures_total") == threads * each / 100);
+}
+
+} // namespace
