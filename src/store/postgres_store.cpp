@@ -182,6 +182,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
             throw;
         }
         telemetry::end(traced, nullptr);
+        if (told) told->log_life("store opened");
     };
     // If opening fails the relay drops the store, which closes what was opened.
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
@@ -298,7 +299,12 @@ void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
     }
     auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
     // First the engine has to come to rest, then the pool.
-    impl_->engines.close([wait, core = impl_->core] { core->close([wait] { wait->finish(); }); });
+    impl_->engines.close([wait, core = impl_->core] {
+        core->close([wait, told = core->telemetry()] {
+            if (told) told->log_life("store closed");
+            wait->finish();
+        });
+    });
 }
 
 } // namespace pgstate

@@ -1,5 +1,6 @@
 #include "pgstate/adapters/prometheus.hpp"
 
+#include "adapters/scrape.hpp"
 #include "pgstate/error.hpp"
 
 #include <boost/asio/connect.hpp>
@@ -35,6 +36,7 @@
 namespace {
 
 namespace asio = boost::asio;
+using namespace pgstate_test;
 using pgstate::attribute;
 using pgstate::instrument;
 using pgstate::instrument_kind;
@@ -48,42 +50,12 @@ constexpr instrument failures{"pgstate.failures", "{operation}", "Failures.", in
 constexpr instrument connections{
     "db.client.connection.count", "{connection}", "Connections.", instrument_kind::gauge, {}};
 
-/// The samples of a text exposition: what stands before the value -> the value.
-using samples = std::map<std::string, double>;
-
-samples parse(const std::string& text) {
-    samples result;
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        if (line.empty() || line.front() == '#') continue;
-        const auto space = line.rfind(' ');
-        REQUIRE(space != std::string::npos);
-        REQUIRE(result.emplace(line.substr(0, space), std::stod(line.substr(space + 1))).second);
-    }
-    return result;
-}
-
 std::string text_of(const prometheus_metrics& metrics) {
     return ::prometheus::TextSerializer().Serialize(metrics.Collect());
 }
 
 samples scrape(const prometheus_metrics& metrics) {
-    return parse(text_of(metrics));
-}
-
-std::string get(int port, std::string_view path) {
-    asio::io_context io;
-    asio::ip::tcp::socket socket(io);
-    socket.connect({asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(port)});
-    std::string request = "GET ";
-    request.append(path).append(" HTTP/1.0\r\n\r\n");
-    asio::write(socket, asio::buffer(request));
-    std::string answer;
-    boost::system::error_code ended;
-    asio::read(socket, asio::dynamic_buffer(answer), ended);
-    REQUIRE(ended == asio::error::eof);
-    REQUIRE(answer.starts_with("HTTP/1.1 200"));
-    return answer.substr(answer.find("\r\n\r\n") + 4);
+    return parse_exposition(text_of(metrics));
 }
 
 TEST_CASE("prometheus: a scrape over HTTP has what is recorded and what is observed") {
@@ -104,8 +76,8 @@ TEST_CASE("prometheus: a scrape over HTTP has what is recorded and what is obser
     counter->record(100);
     counter->record(23.5);
 
-    const auto text = get(exposer.GetListeningPorts().at(0), "/metrics");
-    const auto found = parse(text);
+    const auto text = http_get(exposer.GetListeningPorts().at(0), "/metrics");
+    const auto found = parse_exposition(text);
     const std::string labels = R"(db_operation_name="save",pgstate_retried="true")";
     const std::string name = "db_client_operation_duration_seconds";
     CHECK(found.at(name + "_count{" + labels + "}") == 4);

@@ -508,10 +508,13 @@ TEST_CASE("telemetry that throws breaks nothing", "[telemetry]") {
             const auto state = told_state(std::to_string(i));
             co_await f.store.save(state);
         }
-        CHECK((co_await f.store.list("agent")).size() == 10);
-        CHECK(co_await f.store.count("agent") == 10);
+        const auto page = co_await f.store.list("agent");
+        CHECK(page.size() == 10);
+        const auto count = co_await f.store.count("agent");
+        CHECK(count == 10);
         co_await f.store.transaction([](pgstate::transaction& tx) { tx.erase("agent", "1"); });
-        CHECK(!co_await f.store.load("agent", "1"));
+        const auto erased = co_await f.store.load("agent", "1");
+        CHECK(!erased);
     });
 }
 
