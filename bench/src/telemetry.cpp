@@ -65,6 +65,7 @@ public:
         const otel::nostd::span<std::unique_ptr<otel::sdk::trace::Recordable>>&) noexcept override {
         return otel::sdk::common::ExportResult::kSuccess;
     }
+    bool ForceFlush(std::chrono::microseconds) noexcept override { return true; }
     bool Shutdown(std::chrono::microseconds) noexcept override { return true; }
 };
 #endif
