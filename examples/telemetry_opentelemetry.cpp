@@ -48,6 +48,7 @@ public:
     }
     ~telemetry() {
         traces_->Shutdown();
+        metrics_->ForceFlush();
         metrics_->Shutdown();
     }
     telemetry(const telemetry&) = delete;

@@ -1,5 +1,5 @@
 // How Prometheus gets the store's metrics: pgstate::prometheus_metrics is what prometheus-cpp's HTTP server exposes. The
-// program then asks for the page as Prometheus would, and prints the beginning of what pgstate has there.
+// program then asks for the page as Prometheus would, and prints some of it.
 // Runs on a private PostgreSQL.
 #include <pgstate/adapters/prometheus.hpp>
 #include <pgstate/embedded_server.hpp>
@@ -43,7 +43,8 @@ asio::awaitable<void> run_agent(pgstate::config config, std::uint16_t port) {
     std::istringstream page(co_await get_metrics(port));
     int printed = 0;
     for (std::string line; printed < 12 && std::getline(page, line);)
-        if (line.starts_with("db_client_") || line.starts_with("pgstate_")) {
+        if (line.find("_bucket{") == line.npos &&
+            (line.starts_with("db_client_") || line.starts_with("pgstate_"))) {
             std::cout << line << '\n';
             ++printed;
         }

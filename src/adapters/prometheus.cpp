@@ -199,6 +199,8 @@ std::vector<::prometheus::MetricFamily> prometheus_metrics::Collect() const {
             family->name = name;
             family->help = observed.help;
             family->type = observed.type;
+        } else if (family->type != observed.type) {
+            continue; // the program has something else of that name in its registry
         }
         for (const auto& [labels, value] : sums)
             family->metric.push_back(client_metric(labels, observed.type, value));

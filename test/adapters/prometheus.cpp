@@ -13,6 +13,7 @@
 #include <prometheus/counter.h>
 #include <prometheus/exposer.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -233,6 +234,12 @@ TEST_CASE("prometheus: what is recorded goes into the program's registry if it g
     CHECK(scrape(metrics) ==
           samples{{"requests_total", 9}, {"pgstate_failures_total", 2}, {"db_client_connection_count", 1}});
     CHECK(registry->Collect().size() == 2);
+
+    // Something else of that name stays as it is.
+    ::prometheus::BuildGauge().Name("pgstate_io_bytes_total").Help("Own.").Register(*registry).Add({}).Set(5);
+    const auto same_name = metrics.observe(sent_bytes, {}, [] { return 1.0; });
+    CHECK(scrape(metrics).at("pgstate_io_bytes_total") == 5);
+    CHECK_THROWS_AS(metrics.open(sent_bytes, {}), std::invalid_argument);
 }
 
 TEST_CASE("prometheus: hostile labels and values") {

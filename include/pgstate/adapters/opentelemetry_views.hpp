@@ -14,8 +14,23 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 
 namespace pgstate {
+
+namespace detail {
+
+/// A view that changes nothing but the aggregation. Up to release 1.22, views have a unit as their third argument.
+template <class View, class Type, class Aggregation>
+std::unique_ptr<View> view_of(Type type, const Aggregation& aggregation) {
+    const std::string as_it_is;
+    if constexpr (std::is_constructible_v<View, std::string, std::string, std::string, Type, Aggregation>)
+        return std::make_unique<View>(as_it_is, as_it_is, as_it_is, type, aggregation);
+    else
+        return std::make_unique<View>(as_it_is, as_it_is, type, aggregation);
+}
+
+} // namespace detail
 
 /// Gives the histograms of meter `meter` the bounds that fit them. Before the instruments are made, so before a store is
 /// opened.
@@ -28,7 +43,7 @@ inline void add_histogram_views(::opentelemetry::sdk::metrics::MeterProvider& pr
         provider.AddView(std::make_unique<sdk::InstrumentSelector>(sdk::InstrumentType::kHistogram, "*",
                                                                    std::string(each.unit)),
                          std::make_unique<sdk::MeterSelector>(meter, "", ""),
-                         std::make_unique<sdk::View>("", "", "", sdk::AggregationType::kHistogram, buckets));
+                         detail::view_of<sdk::View>(sdk::AggregationType::kHistogram, buckets));
     }
 }
 
