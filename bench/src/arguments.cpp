@@ -108,7 +108,7 @@ po::options_description describe(arguments& a) {
     add("indexes", name("standard"), "standard or lean: the table's indexes");
     add("telemetry", name("none"),
         "none, spdlog, prometheus, spdlog+prometheus, otel or all: what the store tells what it does; with other than "
-        "none every other of ten runs is without, and the ratio of the two is printed");
+        "none, runs with and without it follow each other, and the ratio of the two is printed");
     add("max-batch", number(std::to_string(presets.max_operations)), "batch.max_operations");
     add("max-in-flight", number(std::to_string(presets.max_in_flight)), "batch.max_in_flight");
     add("url", po::value(&a.url)->value_name("URL"),

@@ -44,11 +44,12 @@ double rate(const bench::outcome& of) {
     return static_cast<double>(of.latency.count()) / of.elapsed.count();
 }
 
-/// Throughput of the store with its telemetry against that of the same store without: the median of pairs of runs, of
-/// which every other has the telemetry first.
+/// Throughput of the store with its telemetry against that of the same store without: the median of many pairs of short
+/// runs, of which every other has the telemetry first. Short, so that what else the machine does falls on both.
 double compare_telemetry(bench::engine& engine, bench::runner& with, bench::arguments chosen,
                          const bench::workload& work, const std::string& url) {
-    constexpr unsigned pairs = 5;
+    const auto each = std::min<bench::seconds>(chosen.duration, std::chrono::milliseconds(500));
+    const auto pairs = std::max(5U, static_cast<unsigned>(chosen.duration / each));
     const auto full = chosen;
     chosen.telemetry = bench::telemetry_kind::none;
     const auto without = make_runner(engine, chosen, url);
@@ -59,7 +60,7 @@ double compare_telemetry(bench::engine& engine, bench::runner& with, bench::argu
         for (const bool second : {false, true}) {
             const bool told = (pair % 2 == 0) == second;
             rates[told ? 1 : 0] = rate(run_phase(engine, told ? with : *without, told ? full : chosen, work,
-                                                 3 + 2 * pair + (second ? 1 : 0), chosen.duration));
+                                                 3 + 2 * pair + (second ? 1 : 0), each));
         }
         ratios.push_back(rates[1] / rates[0]);
     }

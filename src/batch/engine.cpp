@@ -397,8 +397,10 @@ void engine::note_sent(flight& what, lane& on, const wire::statement& statement)
     sent.name = statement.name;
     sent.operations = what.operations.size();
     sent.sent = clock::now();
+    sent.oldest = sent.sent;
     for (const auto& each : what.operations) {
         sent.attempt = std::max(sent.attempt, each->attempts);
+        if (each->watch) sent.oldest = std::min(sent.oldest, each->watch->began());
         if (each->watch && each->watch->context().valid()) sent.callers.push_back(each->watch->context());
     }
     what.told = std::make_shared<const telemetry::sent_statement>(std::move(sent));

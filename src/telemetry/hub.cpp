@@ -298,9 +298,6 @@ void hub::operation_ended(const operation_report& what, span* traced) const noex
                 if (*what.failure == errc::pool_exhausted)
                     record_rare(instruments::acquire_timeouts, owner::pool, {}, 1);
             }
-            if (happened(what.first_sent))
-                record(mine.queue_wait, instruments::queue_wait, what.operation,
-                       seconds(what.first_sent - what.began));
         });
     if (options_.logger) guarded([&] { log_operation(what); });
     if (traced) guarded([&] { finish_span(what, *traced); });
@@ -317,6 +314,9 @@ void hub::statement_ended(const sent_statement& what, const statement_outcome& h
                 record(mine.statement, instruments::statement_duration, what.operation, seconds(took));
             else
                 record_rare(instruments::statement_duration, owner::store, labels, seconds(took));
+            if (what.attempt == 1 && happened(what.oldest))
+                record(mine.queue_wait, instruments::queue_wait, what.operation,
+                       seconds(what.sent - what.oldest));
             record(mine.batch, instruments::batch_size, what.operation, static_cast<double>(what.operations));
             if (!how.sent_again_because.empty()) {
                 const attribute again[] = {labels[0], {"pgstate.retry.reason", how.sent_again_because}};

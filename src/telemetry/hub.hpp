@@ -53,6 +53,7 @@ struct sent_statement {
     std::size_t operations = 1; ///< that share it
     std::size_t attempt = 1;
     clock::time_point sent;
+    clock::time_point oldest;          ///< when the first of its operations was called
     std::vector<span_context> callers; ///< the spans of its operations, where they have one
 };
 
@@ -176,6 +177,7 @@ public:
     explicit operator bool() const noexcept { return hub_ != nullptr; }
     /// Not valid without a span.
     const span_context& context() const noexcept { return context_; }
+    clock::time_point began() const noexcept { return report_.began; }
     const std::shared_ptr<span>& traced() const noexcept { return span_; }
 
     /// \param connected  when the connection was acquired that it goes over

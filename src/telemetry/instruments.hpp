@@ -17,9 +17,9 @@ inline constexpr double operations[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1
 inline constexpr instrument operation_duration{"db.client.operation.duration", "s",
                                                "From an operation's call to its completion.",
                                                instrument_kind::histogram, seconds};
-/// Labels: db.operation.name. Only of operations that were sent.
+/// Labels: db.operation.name. One value for each statement: of many that share it, the longest wait.
 inline constexpr instrument queue_wait{"pgstate.queue.wait", "s",
-                                       "How long an operation waited before it was first sent to the server.",
+                                       "How long the operations of a statement waited until it was sent.",
                                        instrument_kind::histogram, seconds};
 /// Labels: db.operation.name; error.type where it was refused or its connection lost.
 inline constexpr instrument statement_duration{"pgstate.statement.duration", "s",

@@ -41,11 +41,17 @@ std::int64_t rows::affected() const noexcept {
 }
 
 std::size_t rows::bytes() const noexcept {
+    // libpq is asked of each value only where lengths differ: this is done for every answer.
     std::size_t sum = 0;
-    const int width = columns();
-    for (int row = 0; row < size(); ++row)
-        for (int column = 0; column < width; ++column)
+    const int height = size();
+    for (int column = 0; column < columns(); ++column) {
+        if (const int each = PQfsize(result_.get(), column); each > 0) {
+            sum += static_cast<std::size_t>(height) * static_cast<std::size_t>(each);
+            continue;
+        }
+        for (int row = 0; row < height; ++row)
             sum += static_cast<std::size_t>(PQgetlength(result_.get(), row, column));
+    }
     return sum;
 }
 

@@ -24,7 +24,7 @@ public:
     int columns() const noexcept;
     /// Rows that a statement without a result set changed.
     std::int64_t affected() const noexcept;
-    /// Of all values.
+    /// Of all values; a NULL of a type of fixed size counts as a value.
     std::size_t bytes() const noexcept;
 
     bool is_null(int row, int column) const;
