@@ -5,7 +5,8 @@
 #        --quick: about 2 minutes after the build; default: less than 10; --full: about 45, with the long curves
 #        --ten-million: also a table of 10,000,000 rows (10 GB)
 #        DIR: default bench/results
-# PGSTATE_BENCH_THREADS: threads of pgstate's callers, default 1. TMPDIR: where the server's data go, default /var/tmp.
+# PGSTATE_BENCH_THREADS: threads of pgstate's callers, default 1. PGSTATE_BENCH_ROUNDS, PGSTATE_BENCH_SECONDS,
+# PGSTATE_BENCH_WARMUP: in place of the preset's, say 1, 2 and 2 for a --full of 15 minutes. TMPDIR: where the server's data go, default /var/tmp.
 # Ends with 0 when everything could be measured, whatever the numbers are.
 set -euo pipefail
 export LC_ALL=C
@@ -16,7 +17,7 @@ fail() { printf 'bench: %s\n' "$*" >&2; exit 1; }
 preset=default ten_million=no out=bench/results
 while [ $# != 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,9s/^# //p' bench/run.sh; exit 0 ;;
+        -h | --help) sed -n '2,10s/^# //p' bench/run.sh; exit 0 ;;
         --quick | --full) preset=${1#--}; shift ;;
         --ten-million) ten_million=yes; shift ;;
         --out) out=${2:?--out needs a directory}; shift 2 ;;
@@ -30,6 +31,8 @@ case $preset in
     default) rounds=3 side_rounds=1 seconds=2 warmup=2 ;;
     full) rounds=3 side_rounds=3 seconds=5 warmup=3 ;;
 esac
+rounds=${PGSTATE_BENCH_ROUNDS:-$rounds} side_rounds=${PGSTATE_BENCH_ROUNDS:-$side_rounds}
+seconds=${PGSTATE_BENCH_SECONDS:-$seconds} warmup=${PGSTATE_BENCH_WARMUP:-$warmup}
 threads=${PGSTATE_BENCH_THREADS:-1}
 conns=4
 build=build/release

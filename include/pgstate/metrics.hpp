@@ -57,7 +57,7 @@ public:
     /// A series to record into; null: not wanted.
     virtual std::unique_ptr<series> open(const instrument& what, std::span<const attribute> labels) = 0;
 
-    /// A counter or a gauge that `read` gives; it may be called from any thread and takes no lock for long. Null: not
+    /// A counter or a gauge that `read` gives; it is called from any thread, and calls none of these. Null: not
     /// wanted. By default nothing is observed: `postgres_store::stats()` has the same values.
     virtual std::unique_ptr<observation> observe(const instrument& what, std::span<const attribute> labels,
                                                  std::function<double()> read);

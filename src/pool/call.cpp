@@ -41,14 +41,24 @@ public:
     }
 
     void acquired(lease got) override {
+        call_context context{abandoned_, {}};
+        std::shared_ptr<span> traced;
         {
             const std::lock_guard guard(mutex_);
             if (!completion_) return;
             running_ = true;
             if (watch_) watch_.acquired(telemetry::clock::now());
+            context.span = watch_.context();
+            traced = watch_.traced();
             if (!options_.bounds_function) deadline_.cancel();
         }
-        auto work = [self = shared_from_this()](pqxx::connection& connection) { self->run(connection); };
+        // Nothing of the pool's: the worker may outlive it, and the event loop.
+        auto work = [function = std::move(function_), context = std::move(context),
+                     traced = std::move(traced), told = pool_->telemetry()](pqxx::connection& connection) {
+            std::unique_ptr<tracer::scope> active; // the function runs in the operation's span
+            if (traced) active = told->activate(*traced);
+            function(connection, context);
+        };
         pool_->lend(std::move(got), std::move(work),
                     [self = shared_from_this()](lease back, std::exception_ptr failure) {
                         {
@@ -69,21 +79,6 @@ private:
     }
 
     std::string_view name() const noexcept { return telemetry::name_of(options_.operation); }
-
-    /// On a worker thread, in the operation's span.
-    void run(pqxx::connection& connection) {
-        const auto function = std::move(function_);
-        call_context context{abandoned_, {}};
-        std::shared_ptr<span> traced;
-        {
-            const std::lock_guard guard(mutex_);
-            context.span = watch_.context();
-            traced = watch_.traced();
-        }
-        std::unique_ptr<tracer::scope> active;
-        if (traced) active = pool_->telemetry()->activate(*traced);
-        function(connection, context);
-    }
 
     void cancel() {
         pool_->withdraw(*this);

@@ -92,7 +92,7 @@ hub::hub(options chosen)
 // --- spans -------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<span> hub::start(std::string_view name, span_kind kind, const span_context& parent,
-                                 clock::time_point began) const noexcept {
+                                 clock::time_point began, std::span<const attribute> more) const noexcept {
     std::unique_ptr<span> started;
     guarded([&] {
         if (!options_.tracer) return;
@@ -101,7 +101,7 @@ std::unique_ptr<span> hub::start(std::string_view name, span_kind kind, const sp
         what.kind = kind;
         what.parent = parent;
         what.at = began;
-        const auto attributes = with_place(owner::store, {});
+        const auto attributes = with_place(owner::store, more);
         what.attributes = attributes;
         started = options_.tracer->start(what);
     });
@@ -115,13 +115,8 @@ std::unique_ptr<span> hub::start_operation(operation_id what, const span_context
         guarded([&] {
             if (options_.tracer) under = options_.tracer->current();
         });
-    auto started = start(span_name_of(what), span_kind::internal, under, began);
-    if (started)
-        guarded([&] {
-            const attribute operation{"db.operation.name", name_of(what)};
-            started->set({&operation, 1});
-        });
-    return started;
+    const attribute operation{"db.operation.name", name_of(what)};
+    return start(span_name_of(what), span_kind::internal, under, began, {&operation, 1});
 }
 
 std::unique_ptr<tracer::scope> hub::activate(span& what) const noexcept {

@@ -109,7 +109,7 @@ public:
 
     /// A span of a part of an operation; null for none.
     std::unique_ptr<span> start(std::string_view name, span_kind kind, const span_context& parent,
-                                clock::time_point began) const noexcept;
+                                clock::time_point began, std::span<const attribute> more = {}) const noexcept;
     std::unique_ptr<tracer::scope> activate(span& what) const noexcept;
 
     /// Something about the store as a whole, at level info.
