@@ -85,13 +85,15 @@ void engine::submit(operation_ptr what) {
         boost::asio::post(strand_, [self = shared_from_this()] { self->take_in(); });
         break;
     case intake::added::another: break;
-    case intake::added::refused: {
-        what->settle(error(errc::closed, what->name));
-        delivery refused(pool_->executor());
-        refused.add(std::move(what));
-        refused.flush();
+    case intake::added::refused: refuse(std::move(what)); break;
     }
-    }
+}
+
+void engine::refuse(operation_ptr what) {
+    what->settle(error(errc::closed, what->name));
+    delivery refused(pool_->executor());
+    refused.add(std::move(what));
+    refused.flush();
 }
 
 void engine::cancel(operation_ptr what) {

@@ -40,7 +40,7 @@ struct counters {
 
 /// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
 ///
-/// submit, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's strand. A
+/// submit, refuse, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's strand. A
 /// burst of submissions costs one post. Connections are leased only while there is work for them, and given back early
 /// when others wait for one.
 class engine : public std::enable_shared_from_this<engine>, private delivery::listener {
@@ -50,6 +50,8 @@ public:
     ~engine() override;
 
     void submit(operation_ptr what);
+    /// Completes `what` with errc::closed.
+    void refuse(operation_ptr what);
     /// Completes `what` with operation_aborted if it is not over: out of the queue, or abandoned where it was sent.
     void cancel(operation_ptr what);
     /// Refuses new operations; `done` is called in the strand when those accepted are over.

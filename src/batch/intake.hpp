@@ -52,13 +52,14 @@ public:
         another, ///< it has been told
         refused, ///< closed; the operation is still the caller's
     };
+    /// Who is refused sees what was done before close().
     added add(operation_ptr& what) noexcept {
         auto* const raw = what.get();
-        auto* top = top_.load(std::memory_order_relaxed);
+        auto* top = top_.load(std::memory_order_acquire);
         do {
             if (top == closed()) return added::refused;
             raw->next_arrival = top;
-        } while (!top_.compare_exchange_weak(top, raw, std::memory_order_release, std::memory_order_relaxed));
+        } while (!top_.compare_exchange_weak(top, raw, std::memory_order_release, std::memory_order_acquire));
         what.detach(); // the stack owns it
         return top ? added::another : added::first;
     }
@@ -80,7 +81,7 @@ public:
 
     /// Refuses everything from now on, and gives what was accepted.
     list close() noexcept {
-        auto* const top = top_.exchange(closed(), std::memory_order_acquire);
+        auto* const top = top_.exchange(closed(), std::memory_order_acq_rel);
         return top == closed() ? list() : list(top);
     }
 

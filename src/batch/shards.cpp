@@ -15,7 +15,16 @@ shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<co
     }
 }
 
+void shards::submit(operation_ptr what) {
+    const auto& to = of(*what);
+    if (closed_.load(std::memory_order_acquire))
+        to->refuse(std::move(what));
+    else
+        to->submit(std::move(what));
+}
+
 void shards::close(std::function<void()> done) {
+    closed_.store(true, std::memory_order_release);
     const auto open = std::make_shared<std::atomic<std::size_t>>(engines_.size());
     for (const auto& each : engines_)
         each->close([open, done] {
@@ -24,6 +33,7 @@ void shards::close(std::function<void()> done) {
 }
 
 void shards::shut_down() {
+    closed_.store(true, std::memory_order_release);
     for (const auto& each : engines_)
         each->shut_down();
 }

@@ -3,6 +3,7 @@
 
 #include "batch/engine.hpp"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -17,6 +18,9 @@ class shards {
 public:
     /// As many as `pool->config().batch.shards` says, which divide its connections among them.
     shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql);
+
+    /// Once one is refused, all later ones of that caller are, whichever engine they belong to.
+    void submit(operation_ptr what);
 
     /// The engine of an operation, by its `key_hash`.
     const std::shared_ptr<engine>& of(const operation& what) const noexcept {
@@ -33,6 +37,7 @@ public:
 
 private:
     std::vector<std::shared_ptr<engine>> engines_;
+    std::atomic<bool> closed_{false}; ///< set before the first engine is closed
 };
 
 } // namespace pgstate::batch

@@ -76,7 +76,7 @@ public:
             slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
                 if (const auto to = weak.lock()) to->cancel(what);
             });
-        engine->submit(what);
+        engines.submit(what);
     }
 
     template <class... Values>
