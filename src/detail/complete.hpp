@@ -6,9 +6,11 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/append.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #include <utility>
 
@@ -43,6 +45,21 @@ public:
 private:
     boost::asio::any_completion_executor executor_;
 };
+
+/// Runs `handler(args...)` on its associated executor for a handle that has no executor of its own, by way of one of the
+/// system's threads; never inside this call. What counts as work on the handler's executor goes there along with it: once
+/// it runs, that thread touches nothing of an event loop which may be gone.
+template <class Handler, class... Args>
+void post_completion_from_nowhere(Handler handler, Args... args) {
+    boost::asio::any_completion_executor where = boost::asio::get_associated_executor(
+        handler, boost::asio::any_completion_executor(boost::asio::system_executor()));
+    auto finish = [handler = std::move(handler), work = completion_work(where),
+                   ... args = std::move(args)]() mutable { std::move(handler)(std::move(args)...); };
+    boost::asio::post(boost::asio::system_executor(),
+                      [where = std::move(where), finish = std::move(finish)]() mutable {
+                          boost::asio::dispatch(where, std::move(finish));
+                      });
+}
 
 } // namespace pgstate::detail
 

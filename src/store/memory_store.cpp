@@ -8,7 +8,6 @@
 #include "store/validate.hpp"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/system_executor.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -125,14 +124,10 @@ void perform(const std::shared_ptr<memory_impl>& impl, std::string_view name,
     } catch (...) {
         failure = std::current_exception();
     }
-    const boost::asio::any_io_executor fallback =
-        impl ? impl->executor() : boost::asio::any_io_executor(boost::asio::system_executor());
-    detail::post_completion(fallback, std::move(handler), std::move(failure), std::move(value));
-}
-
-void fail(const boost::asio::any_io_executor& fallback, completion<void(std::exception_ptr)> handler,
-          std::exception_ptr failure) {
-    detail::post_completion(fallback, std::move(handler), std::move(failure));
+    if (impl)
+        detail::post_completion(impl->executor(), std::move(handler), std::move(failure), std::move(value));
+    else
+        detail::post_completion_from_nowhere(std::move(handler), std::move(failure), std::move(value));
 }
 
 timestamp system_now() {
@@ -219,16 +214,16 @@ void memory_store::do_health_check(completion<void(std::exception_ptr, health_re
 
 void memory_store::do_transaction(std::function<void(class transaction&)> function,
                                   transaction_options options, completion<void(std::exception_ptr)> handler) {
-    const boost::asio::any_io_executor executor =
-        impl_ ? impl_->executor() : boost::asio::any_io_executor(boost::asio::system_executor());
+    if (!impl_)
+        return detail::post_completion_from_nowhere(
+            std::move(handler), std::make_exception_ptr(error(errc::closed, "transaction")));
+    const auto& executor = impl_->executor();
     std::shared_ptr<void> running;
     try {
-        if (!impl_) throw error(errc::closed, "transaction");
         store::validate_transaction(options);
         running = impl_->begin_transaction(impl_);
     } catch (...) {
-        store::fail(executor, std::move(handler), std::current_exception());
-        return;
+        return detail::post_completion(executor, std::move(handler), std::current_exception());
     }
     // Posted: the function is the user's, and must not run inside the call that passed it.
     detail::completion_work work(handler, executor);
@@ -250,8 +245,7 @@ void memory_store::do_close(completion<void(std::exception_ptr)> handler) {
     if (impl_)
         impl_->close(std::move(handler));
     else
-        detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()),
-                                std::move(handler), std::exception_ptr());
+        detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
 }
 
 } // namespace pgstate

@@ -17,7 +17,6 @@
 #include "telemetry/instruments.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
-#include <boost/asio/system_executor.hpp>
 
 #include <pqxx/nontransaction>
 
@@ -119,9 +118,8 @@ namespace {
 
 template <class... Values>
 void complete_closed(completion<void(std::exception_ptr, Values...)> handler, std::string_view operation) {
-    // A handle without a store has no executor either.
-    detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()), std::move(handler),
-                            std::make_exception_ptr(error(errc::closed, operation)), Values()...);
+    detail::post_completion_from_nowhere(
+        std::move(handler), std::make_exception_ptr(error(errc::closed, operation)), Values()...);
 }
 
 } // namespace
@@ -294,8 +292,7 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
 
 void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
     if (!impl_) {
-        return detail::post_completion(boost::asio::any_io_executor(boost::asio::system_executor()),
-                                       std::move(handler), std::exception_ptr());
+        return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
     }
     auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
     // First the engine has to come to rest, then the pool.

@@ -5,7 +5,6 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <atomic>
@@ -55,9 +54,10 @@ agent_state with_value(const std::string& session, int value) {
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("one thread's operations on a key keep their order among other threads'",
-                        "[concurrency]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("one thread's operations on a key keep their order among other threads'", "[concurrency]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const running runs(store.context(), 4);
     std::atomic<int> wrong{0};
     const int failures = from_many_threads([&](int caller) {
@@ -82,9 +82,10 @@ TEMPLATE_LIST_TEST_CASE("one thread's operations on a key keep their order among
     CHECK(wrong == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("threads that share keys never see a version twice or half a state", "[concurrency]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("threads that share keys never see a version twice or half a state", "[concurrency]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const running runs(store.context(), 4);
     std::vector<std::vector<std::int64_t>> versions(callers);
     std::atomic<int> wrong{0};
@@ -112,8 +113,10 @@ TEMPLATE_LIST_TEST_CASE("threads that share keys never see a version twice or ha
     CHECK(loaded->version == *all.rbegin());
 }
 
-TEMPLATE_LIST_TEST_CASE("transactions from many threads lose no update", "[concurrency]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("transactions from many threads lose no update", "[concurrency]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const running runs(store.context(), 4);
     constexpr int increments = 10;
     const int failures = from_many_threads([&](int) {
@@ -138,8 +141,10 @@ TEMPLATE_LIST_TEST_CASE("transactions from many threads lose no update", "[concu
     CHECK(loaded->data.at("n") == callers * increments);
 }
 
-TEMPLATE_LIST_TEST_CASE("every kind of operation at once from many threads", "[concurrency]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("every kind of operation at once from many threads", "[concurrency]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const running runs(store.context(), 4);
     const int failures = from_many_threads([&](int caller) {
         for (int i = 0; i < rounds_each / 4; ++i) {
@@ -161,8 +166,10 @@ TEMPLATE_LIST_TEST_CASE("every kind of operation at once from many threads", "[c
     CHECK(failures == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("handlers of a strand never run at the same time", "[concurrency]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("handlers of a strand never run at the same time", "[concurrency]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     auto strand = asio::make_strand(store.context());
     std::promise<void> all_done;
     std::atomic<int> inside{0};

@@ -10,7 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
@@ -135,9 +134,11 @@ asio::awaitable<void> increment(pgstate::state_store& store, int times, std::ato
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("coroutines on four threads share a store", "[concurrency]", every_kind) {
+TEST_CASE("coroutines on four threads share a store", "[concurrency]") {
     constexpr std::int64_t rounds = 25;
-    store_under_test<TestType> store;
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     version_list shared;
     tally all;
     {
@@ -164,10 +165,11 @@ TEMPLATE_LIST_TEST_CASE("coroutines on four threads share a store", "[concurrenc
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("threads that know no event loop start operations at once", "[concurrency]",
-                        every_kind) {
+TEST_CASE("threads that know no event loop start operations at once", "[concurrency]") {
     constexpr std::size_t saves = 200;
-    store_under_test<TestType> store;
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     std::deque<outcome> outcomes(writers * saves);
     tally all;
     all.started(outcomes.size());
@@ -205,9 +207,11 @@ TEMPLATE_LIST_TEST_CASE("threads that know no event loop start operations at onc
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("no increment is lost between conditional saves", "[concurrency]", every_kind) {
+TEST_CASE("no increment is lost between conditional saves", "[concurrency]") {
     constexpr int times = 15;
-    store_under_test<TestType> store;
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const auto zero = with_value("counter", "one", 0);
         co_await store->save(zero, if_unchanged);
@@ -229,12 +233,14 @@ TEMPLATE_LIST_TEST_CASE("no increment is lost between conditional saves", "[conc
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("operations are cancelled while others run", "[concurrency]", every_kind) {
+TEST_CASE("operations are cancelled while others run", "[concurrency]") {
     constexpr std::size_t operations = 100;
     struct cancellable : outcome {
         asio::cancellation_signal signal;
     };
-    store_under_test<TestType> store;
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     std::deque<cancellable> cancelled(writers * operations);
     std::deque<outcome> undisturbed(writers * operations);
     tally all;
@@ -291,13 +297,15 @@ TEMPLATE_LIST_TEST_CASE("operations are cancelled while others run", "[concurren
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a store is closed while threads start operations", "[concurrency]", every_kind) {
+TEST_CASE("a store is closed while threads start operations", "[concurrency]") {
     constexpr std::size_t starters_count = 4;
     constexpr int more_after_close = 10;
     struct record : outcome {
         bool after_close = false;
     };
-    store_under_test<TestType> store;
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     std::vector<std::deque<record>> records(starters_count);
     std::atomic<bool> closing{false};
     std::atomic<int> closed_calls{0};

@@ -9,7 +9,6 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
@@ -71,8 +70,10 @@ int start_every_operation(pgstate::state_store& store, MakeHandler make_handler)
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("every kind of completion token works", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("every kind of completion token works", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("a", "s");
     state.data["value"] = 1;
 
@@ -175,8 +176,10 @@ TEMPLATE_LIST_TEST_CASE("every kind of completion token works", "[contract]", ev
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("a handler runs on its executor, never inside the call", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a handler runs on its executor, never inside the call", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     auto strand = asio::make_strand(store.context());
     bool inside = false;
     int done = 0;
@@ -196,9 +199,10 @@ TEMPLATE_LIST_TEST_CASE("a handler runs on its executor, never inside the call",
     store.run_until([&] { return started > 0 && done == started; });
 }
 
-TEMPLATE_LIST_TEST_CASE("without an executor a handler runs on the store's, never inside the call",
-                        "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("without an executor a handler runs on the store's, never inside the call", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     bool inside = false;
     int done = 0;
     int started = 0;
@@ -216,9 +220,10 @@ TEMPLATE_LIST_TEST_CASE("without an executor a handler runs on the store's, neve
     store.run_until([&] { return started > 0 && done == started; });
 }
 
-TEMPLATE_LIST_TEST_CASE("the handler's own context is kept alive until it has run", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("the handler's own context is kept alive until it has run", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     asio::io_context other;
     int done = 0;
     int elsewhere = 0;
@@ -234,8 +239,10 @@ TEMPLATE_LIST_TEST_CASE("the handler's own context is kept alive until it has ru
     CHECK(elsewhere == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("a coroutine goes on where it ran", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a coroutine goes on where it ran", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     auto strand = asio::make_strand(store.context());
     bool done = false;
     asio::co_spawn(
@@ -256,8 +263,10 @@ TEMPLATE_LIST_TEST_CASE("a coroutine goes on where it ran", "[contract]", every_
     store.run_until([&] { return done; });
 }
 
-TEMPLATE_LIST_TEST_CASE("an operation that nobody started does nothing", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("an operation that nobody started does nothing", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const agent_state state("a", "s");
     {
         auto never = store->save(state, asio::deferred);

@@ -1,7 +1,6 @@
 #include "support/checks.hpp"
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <cstdint>
@@ -18,8 +17,10 @@ namespace {
 constexpr pgstate::save_options if_unchanged{.if_unchanged = true};
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("if_unchanged at version 0 creates, and only once", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("if_unchanged at version 0 creates, and only once", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         state.data["value"] = 1;
@@ -38,8 +39,10 @@ TEMPLATE_LIST_TEST_CASE("if_unchanged at version 0 creates, and only once", "[co
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("if_unchanged saves over the version that was loaded", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("if_unchanged saves over the version that was loaded", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         const auto made = co_await store->save(state);
@@ -56,8 +59,10 @@ TEMPLATE_LIST_TEST_CASE("if_unchanged saves over the version that was loaded", "
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("if_unchanged refuses a stale writer and changes nothing", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("if_unchanged refuses a stale writer and changes nothing", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         co_await store->save(state);
@@ -82,8 +87,10 @@ TEMPLATE_LIST_TEST_CASE("if_unchanged refuses a stale writer and changes nothing
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a save of the same contents still makes a new version", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a save of the same contents still makes a new version", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         const pgstate::saved first = co_await store->save(state);
@@ -96,8 +103,10 @@ TEMPLATE_LIST_TEST_CASE("a save of the same contents still makes a new version",
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("if_unchanged never brings an erased state back", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("if_unchanged never brings an erased state back", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         co_await store->save(state);
@@ -115,8 +124,10 @@ TEMPLATE_LIST_TEST_CASE("if_unchanged never brings an erased state back", "[cont
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a version that never was is a conflict", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a version that never was is a conflict", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         const auto made = co_await store->save(state);
@@ -129,8 +140,10 @@ TEMPLATE_LIST_TEST_CASE("a version that never was is a conflict", "[contract]", 
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("of many creators at once one wins", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("of many creators at once one wins", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     constexpr int creators = 100;
     std::vector<std::int64_t> seen_by_losers;
     std::optional<std::int64_t> winner;
@@ -162,8 +175,10 @@ TEMPLATE_LIST_TEST_CASE("of many creators at once one wins", "[contract]", every
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("of many writers over one version one wins", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("of many writers over one version one wins", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     constexpr int writers = 50;
     agent_state base("a", "s");
     base.version = store.run([&]() -> asio::awaitable<std::int64_t> {

@@ -1,7 +1,6 @@
 #include "support/checks.hpp"
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
@@ -23,8 +22,7 @@ using pgstate::session_info;
 namespace {
 
 /// Saves `count` sessions of `agent` without waiting in between, so that stores may give many the same time.
-template <class Kind>
-void save_many(store_under_test<Kind>& store, const std::string& agent, int count) {
+void save_many(store_under_test& store, const std::string& agent, int count) {
     int done = 0;
     for (int i = 0; i < count; ++i) {
         const agent_state state(agent, "session-" + std::to_string(i));
@@ -58,8 +56,10 @@ bool newest_first(const session_info& a, const session_info& b) {
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("list shows an agent's sessions, the latest first", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("list shows an agent's sessions, the latest first", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         std::vector<pgstate::saved> saves;
         for (const char* session : {"one", "two", "three"}) {
@@ -86,8 +86,10 @@ TEMPLATE_LIST_TEST_CASE("list shows an agent's sessions, the latest first", "[co
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("paging skips nothing and repeats nothing", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("paging skips nothing and repeats nothing", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     constexpr int count = 1025;
     save_many(store, "a", count);
     save_many(store, "b", 10);
@@ -106,9 +108,10 @@ TEMPLATE_LIST_TEST_CASE("paging skips nothing and repeats nothing", "[contract]"
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("sessions of one moment stand in descending order of their bytes", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("sessions of one moment stand in descending order of their bytes", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     // In a language's collation these stand otherwise.
     const std::vector<std::string> sessions = {"a", "B",   "é",  "Z",  "_",  "aa", "A",
                                                "ä", "b-1", "b1", "日", "10", "9"};
@@ -129,9 +132,10 @@ TEMPLATE_LIST_TEST_CASE("sessions of one moment stand in descending order of the
     CHECK(std::is_sorted(at_once.begin(), at_once.end(), newest_first));
 }
 
-TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and go", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a page goes on behind the last one though rows come and go", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     save_many(store, "a", 20);
     store.run([&]() -> asio::awaitable<void> {
         list_options options(10);
@@ -154,8 +158,10 @@ TEMPLATE_LIST_TEST_CASE("a page goes on behind the last one though rows come and
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a limit out of range is refused", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a limit out of range is refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         for (const std::size_t limit :
              {std::size_t{0}, list_options::max_limit + 1, static_cast<std::size_t>(-1)}) {
@@ -169,9 +175,10 @@ TEMPLATE_LIST_TEST_CASE("a limit out of range is refused", "[contract]", every_k
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refused", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a cursor that was altered or is another agent's is refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     save_many(store, "a", 3);
     save_many(store, "b", 3);
     store.run([&]() -> asio::awaitable<void> {
@@ -203,8 +210,10 @@ TEMPLATE_LIST_TEST_CASE("a cursor that was altered or is another agent's is refu
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("count counts all or one agent's", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("count counts all or one agent's", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> { co_await check_count(*store, 0); });
     save_many(store, "a", 3);
     save_many(store, "b", 2);

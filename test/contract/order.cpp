@@ -1,6 +1,5 @@
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <cstdint>
@@ -56,8 +55,10 @@ struct starter {
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("saves of one key take effect in the order of the calls", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("saves of one key take effect in the order of the calls", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     starter start{*store};
     std::vector<std::int64_t> versions;
     for (int i = 1; i <= 50; ++i)
@@ -68,8 +69,10 @@ TEMPLATE_LIST_TEST_CASE("saves of one key take effect in the order of the calls"
         CHECK(versions[i] > versions[i - 1]);
 }
 
-TEMPLATE_LIST_TEST_CASE("a load sees the saves before it and none after", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a load sees the saves before it and none after", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     starter start{*store};
     start.load("s", std::nullopt);
     for (int i = 1; i <= 50; ++i) {
@@ -80,8 +83,10 @@ TEMPLATE_LIST_TEST_CASE("a load sees the saves before it and none after", "[cont
     store.run_until([&] { return start.outstanding == 0; });
 }
 
-TEMPLATE_LIST_TEST_CASE("an erase stands in the order too", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("an erase stands in the order too", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     starter start{*store};
     for (int i = 0; i < 20; ++i) {
         start.erase("s", false);
@@ -93,8 +98,10 @@ TEMPLATE_LIST_TEST_CASE("an erase stands in the order too", "[contract]", every_
     store.run_until([&] { return start.outstanding == 0; });
 }
 
-TEMPLATE_LIST_TEST_CASE("many keys at once keep each its order", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("many keys at once keep each its order", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     starter start{*store};
     std::map<std::string, std::optional<int>> expected;
     unsigned random = 7;

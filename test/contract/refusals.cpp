@@ -2,7 +2,6 @@
 #include "support/states.hpp"
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
@@ -36,8 +35,10 @@ void check_refused(const pgstate::error& error, const std::string& operation, co
 
 } // namespace
 
-TEMPLATE_LIST_TEST_CASE("bad ids are refused by name", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("bad ids are refused by name", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         for (const auto& bad : bad_ids()) {
             for (const bool agent : {true, false}) {
@@ -61,8 +62,10 @@ TEMPLATE_LIST_TEST_CASE("bad ids are refused by name", "[contract]", every_kind)
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("the longest key is saved, and one byte more is refused", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("the longest key is saved, and one byte more is refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         for (const std::size_t part :
              {std::size_t{1}, pgstate::max_key_bytes / 2, pgstate::max_key_bytes - 1}) {
@@ -82,9 +85,10 @@ TEMPLATE_LIST_TEST_CASE("the longest key is saved, and one byte more is refused"
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("text that PostgreSQL cannot hold is refused wherever it stands", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("text that PostgreSQL cannot hold is refused wherever it stands", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     using edit = std::function<void(agent_state&, const std::string&)>;
     const std::vector<std::pair<std::string, edit>> places = {
         {"data", [](agent_state& s, const std::string& t) { s.data["x"] = t; }},
@@ -122,8 +126,10 @@ TEMPLATE_LIST_TEST_CASE("text that PostgreSQL cannot hold is refused wherever it
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("numbers that JSON does not have are refused", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("numbers that JSON does not have are refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         using limits = std::numeric_limits<double>;
         for (const double bad : {limits::quiet_NaN(), limits::infinity(), -limits::infinity()}) {
@@ -136,8 +142,10 @@ TEMPLATE_LIST_TEST_CASE("numbers that JSON does not have are refused", "[contrac
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("extra cannot stand in for a known member", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("extra cannot stand in for a known member", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         for (const char* name : {"agent_id", "session_id", "version", "data", "history", "context",
                                  "created_at", "updated_at"}) {
@@ -158,8 +166,10 @@ TEMPLATE_LIST_TEST_CASE("extra cannot stand in for a known member", "[contract]"
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a time that RFC 3339 cannot hold is refused", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a time that RFC 3339 cannot hold is refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         for (const auto when : {pgstate::timestamp::max(), pgstate::timestamp::min()}) {
             agent_state state("a", "s");
@@ -170,8 +180,10 @@ TEMPLATE_LIST_TEST_CASE("a time that RFC 3339 cannot hold is refused", "[contrac
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a negative time-out is refused", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a negative time-out is refused", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     constexpr std::chrono::milliseconds negative(-1);
     store.run([&]() -> asio::awaitable<void> {
         const agent_state state("a", "s");

@@ -2,7 +2,6 @@
 #include "support/states.hpp"
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <bit>
@@ -16,8 +15,10 @@
 using namespace pgstate_test;
 using pgstate::agent_state;
 
-TEMPLATE_LIST_TEST_CASE("a state comes back as it was saved", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a state comes back as it was saved", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     const agent_state original = full_state("agent-1", "session-1");
     const auto loaded = store.run([&]() -> asio::awaitable<agent_state> {
         const auto saved = co_await store->save(original);
@@ -33,8 +34,10 @@ TEMPLATE_LIST_TEST_CASE("a state comes back as it was saved", "[contract]", ever
     CHECK(contents_of(loaded) == contents_of(original));
 }
 
-TEMPLATE_LIST_TEST_CASE("a missing state is no error", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a missing state is no error", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("agent", "session");
         co_await store->save(state);
@@ -45,8 +48,10 @@ TEMPLATE_LIST_TEST_CASE("a missing state is no error", "[contract]", every_kind)
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("an empty state comes back empty", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("an empty state comes back empty", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         co_await store->save(state);
@@ -56,8 +61,10 @@ TEMPLATE_LIST_TEST_CASE("an empty state comes back empty", "[contract]", every_k
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("text of every language survives, as values and as names", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("text of every language survives, as values and as names", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("агент-智能体-وكيل-🤖", "séance – जॅक – ทดสอบ");
     for (const std::string& text : many_texts()) {
         state.data[text] = text;
@@ -78,8 +85,10 @@ TEMPLATE_LIST_TEST_CASE("text of every language survives, as values and as names
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("64-bit integers keep their value and doubles every bit", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("64-bit integers keep their value and doubles every bit", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("a", "s");
     boost::json::array integers = {0,
                                    -1,
@@ -137,8 +146,10 @@ TEMPLATE_LIST_TEST_CASE("64-bit integers keep their value and doubles every bit"
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("negative zero becomes zero", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("negative zero becomes zero", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("a", "s");
     state.data["zero"] = -0.0;
     store.run([&]() -> asio::awaitable<void> {
@@ -150,8 +161,10 @@ TEMPLATE_LIST_TEST_CASE("negative zero becomes zero", "[contract]", every_kind) 
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a state of two megabytes comes back whole", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a state of two megabytes comes back whole", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("a", "s");
     std::string text;
     while (text.size() < (std::size_t{1} << 20))
@@ -169,8 +182,10 @@ TEMPLATE_LIST_TEST_CASE("a state of two megabytes comes back whole", "[contract]
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("nesting is kept to the limit and refused beyond it", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("nesting is kept to the limit and refused beyond it", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     agent_state state("a", "s");
     store.run([&]() -> asio::awaitable<void> {
         state.data["deep"] = nested(510); // in `data`, in the document
@@ -189,8 +204,10 @@ TEMPLATE_LIST_TEST_CASE("nesting is kept to the limit and refused beyond it", "[
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a save replaces the state and keeps created_at", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a save replaces the state and keeps created_at", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state first = full_state("a", "s");
         const auto made = co_await store->save(first);
@@ -208,8 +225,10 @@ TEMPLATE_LIST_TEST_CASE("a save replaces the state and keeps created_at", "[cont
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("versions grow and never repeat, not even after an erase", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("versions grow and never repeat, not even after an erase", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         std::int64_t last = 0;
@@ -222,8 +241,10 @@ TEMPLATE_LIST_TEST_CASE("versions grow and never repeat, not even after an erase
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("erase says whether there was a state", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("erase says whether there was a state", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         co_await check_erase(*store, "a", "s", false);
         agent_state state("a", "s");
@@ -237,8 +258,10 @@ TEMPLATE_LIST_TEST_CASE("erase says whether there was a state", "[contract]", ev
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("what was loaded or saved is the caller's own", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("what was loaded or saved is the caller's own", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         state.data["value"] = 1;
@@ -253,8 +276,10 @@ TEMPLATE_LIST_TEST_CASE("what was loaded or saved is the caller's own", "[contra
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a healthy store says so", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a healthy store says so", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const auto report = co_await store->health_check();
         CHECK(report.round_trip.count() >= 0);

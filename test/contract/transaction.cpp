@@ -2,7 +2,6 @@
 #include "support/states.hpp"
 #include "support/stores.hpp"
 
-#include <catch2/catch_template_test_macros.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
@@ -16,8 +15,10 @@ using pgstate::as_result;
 using pgstate::errc;
 using pgstate::transaction;
 
-TEMPLATE_LIST_TEST_CASE("a transaction commits everything it did", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a transaction commits everything it did", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const agent_state old("a", "old");
         co_await store->save(old);
@@ -38,8 +39,10 @@ TEMPLATE_LIST_TEST_CASE("a transaction commits everything it did", "[contract]",
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a transaction sees what it wrote", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a transaction sees what it wrote", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         co_await store->transaction([](transaction& tx) {
             CHECK_FALSE(tx.load("a", "s").has_value());
@@ -66,8 +69,10 @@ TEMPLATE_LIST_TEST_CASE("a transaction sees what it wrote", "[contract]", every_
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a transaction gives its function's result", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a transaction gives its function's result", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const int number = co_await store->transaction([](transaction&) { return 42; });
         CHECK(number == 42);
@@ -87,8 +92,10 @@ TEMPLATE_LIST_TEST_CASE("a transaction gives its function's result", "[contract]
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a function that throws rolls everything back", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a function that throws rolls everything back", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         agent_state state("a", "s");
         state.data["value"] = 1;
@@ -118,8 +125,10 @@ TEMPLATE_LIST_TEST_CASE("a function that throws rolls everything back", "[contra
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("what a function throws comes back as itself", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("what a function throws comes back as itself", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         // An error of pgstate's own passes through.
         const auto own = co_await store->transaction(
@@ -152,8 +161,10 @@ TEMPLATE_LIST_TEST_CASE("what a function throws comes back as itself", "[contrac
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a conflict within a transaction rolls it back", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a conflict within a transaction rolls it back", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const agent_state state("a", "s");
         const auto saved = co_await store->save(state);
@@ -180,9 +191,10 @@ TEMPLATE_LIST_TEST_CASE("a conflict within a transaction rolls it back", "[contr
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a conflict that the function handles does not end the transaction", "[contract]",
-                        every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a conflict that the function handles does not end the transaction", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const agent_state state("a", "s");
         co_await store->save(state);
@@ -203,8 +215,10 @@ TEMPLATE_LIST_TEST_CASE("a conflict that the function handles does not end the t
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a refused state within a transaction rolls it back", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a refused state within a transaction rolls it back", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         const auto failed = co_await store->transaction(
             [](transaction& tx) {
@@ -219,8 +233,10 @@ TEMPLATE_LIST_TEST_CASE("a refused state within a transaction rolls it back", "[
     });
 }
 
-TEMPLATE_LIST_TEST_CASE("a read-modify-write in transactions loses no update", "[contract]", every_kind) {
-    store_under_test<TestType> store;
+TEST_CASE("a read-modify-write in transactions loses no update", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
     constexpr int writers = 20;
     int done = 0;
     pgstate::transaction_options options;

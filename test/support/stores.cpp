@@ -6,13 +6,10 @@
 
 #include <atomic>
 #include <cstddef>
+#include <ostream>
 #include <string>
 
 namespace pgstate_test {
-
-std::unique_ptr<pgstate::state_store> memory_kind::open(asio::io_context& context) {
-    return std::make_unique<pgstate::memory_store>(context.get_executor());
-}
 
 namespace {
 
@@ -33,12 +30,23 @@ std::unique_ptr<pgstate::state_store> open_postgres(asio::io_context& context, s
 
 } // namespace
 
-std::unique_ptr<pgstate::state_store> postgres_kind::open(asio::io_context& context) {
-    return open_postgres(context, 4, 1);
+std::ostream& operator<<(std::ostream& to, store_kind kind) {
+    switch (kind) {
+    case store_kind::memory: return to << "memory";
+    case store_kind::postgres: return to << "postgres";
+    case store_kind::sharded_postgres: return to << "sharded_postgres";
+    }
+    return to << "unknown";
 }
 
-std::unique_ptr<pgstate::state_store> sharded_postgres_kind::open(asio::io_context& context) {
-    return open_postgres(context, 5, 3); // uneven shares of the connections
+std::unique_ptr<pgstate::state_store> open_store(store_kind kind, asio::io_context& context) {
+    switch (kind) {
+    case store_kind::memory: break;
+    case store_kind::postgres: return open_postgres(context, 4, 1);
+    case store_kind::sharded_postgres:
+        return open_postgres(context, 5, 3); // uneven shares of the connections
+    }
+    return std::make_unique<pgstate::memory_store>(context.get_executor());
 }
 
 } // namespace pgstate_test

@@ -6,38 +6,38 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <catch2/generators/catch_generators_range.hpp>
+
+#include <array>
+#include <iosfwd>
 #include <memory>
-#include <tuple>
+#include <utility>
 
 namespace pgstate_test {
 
-/// Each kind of store as the contract's cases get it: empty, on `context`.
-struct memory_kind {
-    static std::unique_ptr<pgstate::state_store> open(asio::io_context& context);
+/// The kinds of store that the contract's cases get, for GENERATE(from_range(every_kind)): what holds for one holds for
+/// all. Not a template's parameter: the cases would be compiled once for each.
+enum class store_kind {
+    memory,
+    postgres,         ///< a table of its own in a database that all cases of the process share
+    sharded_postgres, ///< the same with several engines, which share few connections
 };
-struct postgres_kind {
-    /// A table of its own in a database that all cases of the process share.
-    static std::unique_ptr<pgstate::state_store> open(asio::io_context& context);
-};
+inline constexpr std::array every_kind{store_kind::memory, store_kind::postgres,
+                                       store_kind::sharded_postgres};
+std::ostream& operator<<(std::ostream& to, store_kind kind);
 
-/// The same with several engines, which share few connections.
-struct sharded_postgres_kind {
-    static std::unique_ptr<pgstate::state_store> open(asio::io_context& context);
-};
-
-/// For TEMPLATE_LIST_TEST_CASE: what holds for one store holds for all.
-using every_kind = std::tuple<memory_kind, postgres_kind, sharded_postgres_kind>;
+/// An empty one on `context`.
+std::unique_ptr<pgstate::state_store> open_store(store_kind kind, asio::io_context& context);
 
 /// A store of one kind and the context it runs on, which runs where a case says so.
-template <class Kind>
 class store_under_test {
 public:
-    store_under_test() : store_(Kind::open(context_)) {}
+    explicit store_under_test(store_kind kind) : store_(open_store(kind, context_)) {}
     store_under_test(const store_under_test&) = delete;
     store_under_test& operator=(const store_under_test&) = delete;
     ~store_under_test() {
         try {
-            run([this]() -> asio::awaitable<void> { co_await store_->close(); });
+            pgstate_test::run(context_, [this]() -> asio::awaitable<void> { co_await store_->close(); });
         } catch (...) {
             // Cases about closing say what must hold; here it is only tidied up.
         }
