@@ -46,8 +46,8 @@ double rate(const bench::outcome& of) {
 
 /// Throughput of the store with its telemetry against that of the same store without: the median of many pairs of short
 /// runs, of which every other has the telemetry first. Short, so that what else the machine does falls on both.
-double compare_telemetry(bench::engine& engine, bench::runner& with, bench::arguments chosen,
-                         const bench::workload& work, const std::string& url) {
+std::optional<double> compare_telemetry(bench::engine& engine, bench::runner& with, bench::arguments chosen,
+                                        const bench::workload& work, const std::string& url) {
     const auto each = std::min<bench::seconds>(chosen.duration, std::chrono::milliseconds(500));
     const auto pairs = std::max(5U, static_cast<unsigned>(chosen.duration / each));
     const auto full = chosen;
@@ -65,6 +65,7 @@ double compare_telemetry(bench::engine& engine, bench::runner& with, bench::argu
         ratios.push_back(rates[1] / rates[0]);
     }
     without->close();
+    if (bench::interrupted()) return std::nullopt;
     std::sort(ratios.begin(), ratios.end());
     return ratios[ratios.size() / 2];
 }

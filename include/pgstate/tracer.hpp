@@ -47,7 +47,7 @@ public:
     virtual void set(std::span<const attribute> attributes) = 0;
     virtual void event(std::string_view name, std::chrono::steady_clock::time_point at,
                        std::span<const attribute> attributes) = 0;
-    /// Ends it; the last call. \param error  empty: it went well; otherwise the value of its `error.type` attribute
+    /// Ends it; the last call. \param error  empty: it went well; otherwise its attribute `error.type`, which is set by this
     virtual void end(std::chrono::steady_clock::time_point at, std::string_view error) = 0;
 };
 

@@ -2,7 +2,6 @@
 
 #include "batch/retry.hpp"
 
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
@@ -15,57 +14,9 @@
 
 namespace pgstate::batch {
 
-/// A leased connection and the statements under way on it, oldest first.
-struct engine::lane {
-    pool::lease lease;
-    std::vector<std::shared_ptr<flight>> flights;
-    bool retiring = false; ///< takes nothing new and is closed when it is empty
-    clock::time_point acquired{};
-    clock::duration acquire_wait{-1}; ///< until it has been reported
-
-    std::size_t load() const noexcept; ///< operations under way
-};
-
-/// A statement under way.
-struct engine::flight {
-    std::vector<operation_ptr> operations;
-    std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
-    std::shared_ptr<const telemetry::sent_statement> told; // null: nobody wants to know
-    telemetry::statement_outcome outcome;
-};
-
-std::size_t engine::lane::load() const noexcept {
-    std::size_t sum = 0;
-    for (const auto& each : flights)
-        sum += each->operations.size();
-    return sum;
-}
-
-class engine::lane_request final : public pool::waiter, public std::enable_shared_from_this<lane_request> {
-public:
-    explicit lane_request(std::weak_ptr<engine> whose) : engine_(std::move(whose)) {}
-
-    const clock::time_point since = clock::now();
-
-    void acquired(pool::lease got) override {
-        if (const auto to = engine_.lock())
-            boost::asio::post(to->strand_, [to, self = shared_from_this(), got = std::move(got)]() mutable {
-                to->add_lane(*self, std::move(got));
-            });
-    }
-    void failed(const error& why) override {
-        if (const auto to = engine_.lock())
-            boost::asio::post(to->strand_,
-                              [to, self = shared_from_this(), why] { to->lane_refused(*self, why); });
-    }
-
-private:
-    const std::weak_ptr<engine> engine_;
-};
-
 engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes)
-    : pool_(std::move(pool)), sql_(std::move(sql)), telemetry_(pool_->telemetry()), most_lanes_(most_lanes),
-      strand_(boost::asio::make_strand(pool_->executor())), planner_(pool_->config().batch), timer_(strand_),
+    : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
+      planner_(pool_->config().batch), lanes_(pool_, strand_, most_lanes), timer_(strand_),
       settled_(pool_->executor()) {}
 
 engine::~engine() {
@@ -90,7 +41,7 @@ void engine::submit(operation_ptr what) {
 }
 
 void engine::refuse(operation_ptr what) {
-    what->settle(error(errc::closed, what->name));
+    what->settle(error(errc::closed, what->name()));
     delivery refused(pool_->executor());
     refused.add(std::move(what));
     refused.flush();
@@ -99,7 +50,7 @@ void engine::refuse(operation_ptr what) {
 void engine::cancel(operation_ptr what) {
     boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what)] {
         if (what->completed) return;
-        self->complete_failed(*what, error(boost::asio::error::operation_aborted, what->name));
+        self->complete_failed(*what, error(boost::asio::error::operation_aborted, what->name()));
         if (self->planner_.withdraw(*what)) self->finish(*what);
         self->end_turn();
     });
@@ -120,9 +71,8 @@ void engine::shut_down() {
         self->accept(std::move(*last));
         self->shut_ = true;
         for (auto& each : self->open_)
-            self->complete_failed(each, error(errc::closed, each.name));
-        for (auto& each : self->lanes_)
-            if (!each->flights.empty()) each->lease->abandon("the store was destroyed");
+            self->complete_failed(each, error(errc::closed, each.name()));
+        self->lanes_.abandon_if([](const flight&) { return true; }, "the store was destroyed");
         self->dispatch();
     });
 }
@@ -155,117 +105,47 @@ void engine::accept(intake::list arrived) {
         work_ = boost::asio::prefer(pool_->executor(), boost::asio::execution::outstanding_work.tracked);
 }
 
-/// Somebody who has no connection: this engine's own requests for more of them do not count.
-bool engine::others_wait() const {
-    const auto own =
-        std::count_if(requests_.begin(), requests_.end(), [](const auto& each) { return !each->patient; });
-    return pool_->waiting() > static_cast<std::size_t>(own);
-}
-
-std::size_t engine::idle_lanes() const noexcept {
-    return static_cast<std::size_t>(std::count_if(lanes_.begin(), lanes_.end(), [](const auto& each) {
-        return each->flights.empty() && !each->retiring && !each->lease->broken();
-    }));
-}
-
 void engine::dispatch() {
-    if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name); });
-    if (planner_.ready() > 0 && others_wait()) give_back_idle_lanes(); // and ask again, behind those who wait
+    if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
+    if (planner_.ready() > 0 && lanes_.others_wait())
+        lanes_.give_back_idle(); // and ask again, behind those who wait
     while (planner_.ready() > 0) {
-        request_lanes();
-        auto* on = choose_lane();
+        lanes_.ask_for(planner_.ready(), listener_to_lanes());
+        // An idle connection, or one where a second statement may follow the first: that place is for a whole share.
+        // Less gains more by gathering company until a connection is free, and one with little to do will soon be.
+        const bool whole_share = planner_.ready() >= planner_.share(std::max<std::size_t>(lanes_.size(), 2));
+        const auto on = lanes_.choose(whole_share && !lanes_.others_wait());
         if (!on) break;
-        send(*on, planner_.next(lanes_.size() + requests_.size()));
+        send(on, planner_.next(lanes_.size() + lanes_.requested()));
     }
     end_turn();
 }
 
-/// An idle connection, or one where a second statement may follow the first: that place is for a whole share. Less gains
-/// more by gathering company until a connection is free, and a connection with little to do will soon be.
-engine::lane* engine::choose_lane() {
-    const auto places = std::max<std::size_t>(lanes_.size(), 2);
-    const bool fill_up = planner_.ready() >= planner_.share(places) && !others_wait();
-    lane* best = nullptr;
-    for (const auto& each : lanes_) {
-        if (each->retiring || each->lease->broken()) continue;
-        if (each->flights.empty()) return each.get();
-        if (!fill_up || each->flights.size() >= pool_->config().batch.max_in_flight) continue;
-        if (!best || each->load() < best->load()) best = each.get();
-    }
-    return best;
+std::weak_ptr<lanes::listener> engine::listener_to_lanes() {
+    return std::shared_ptr<lanes::listener>(shared_from_this(), this);
 }
 
-void engine::request_lanes() {
-    const auto ready = planner_.ready();
-    const auto wanted = pool_->config().batch.enabled
-                            ? (ready + planner::smallest_share - 1) / planner::smallest_share
-                            : ready;
-    // One that was asked for beside other connections waits in earnest once these are gone.
-    const bool all_patient =
-        std::all_of(requests_.begin(), requests_.end(), [](const auto& each) { return each->patient; });
-    if (lanes_.empty() && all_patient) withdraw_requests();
-    while (idle_lanes() + requests_.size() < wanted && lanes_.size() + requests_.size() < most_lanes_) {
-        if (auto got = pool_->try_acquire()) {
-            keep_lane(std::move(got), nullptr);
-        } else {
-            requests_.push_back(std::make_shared<lane_request>(weak_from_this()));
-            requests_.back()->patient = !lanes_.empty() || requests_.size() > 1;
-            pool_->acquire(requests_.back());
-        }
-    }
-}
-
-/// \param since  when it was asked for; null: just now
-void engine::keep_lane(pool::lease got, const clock::time_point* since) {
-    got->use_executor(strand_);
-    auto added = std::make_shared<lane>();
-    added->lease = std::move(got);
-    if (telemetry_) {
-        added->acquired = clock::now();
-        added->acquire_wait = since ? added->acquired - *since : clock::duration(0);
-    }
-    lanes_.push_back(std::move(added));
-}
-
-void engine::forget(const lane_request& request) {
-    std::erase_if(requests_, [&](const auto& each) { return each.get() == &request; });
-}
-
-void engine::add_lane(const lane_request& request, pool::lease got) {
-    keep_lane(std::move(got), &request.since);
-    forget(request);
+void engine::acquired(const lanes::request& asked, pool::lease got) {
+    lanes_.add(asked, std::move(got));
     dispatch();
 }
 
-void engine::lane_refused(const lane_request& request, const error& why) {
-    forget(request);
-    if (lanes_.empty() && requests_.empty())
+void engine::refused(const lanes::request& asked, const error& why) {
+    lanes_.forget(asked);
+    if (lanes_.size() + lanes_.requested() == 0)
         fail_everything([&](const operation& what) {
-            if (why == errc::closed) return error(errc::closed, what.name);
-            error failure(why.code(), what.name, why.what());
+            if (why == errc::closed) return error(errc::closed, what.name());
+            error failure(why.code(), what.name(), why.what());
             return failure.with_sqlstate(why.sqlstate()).with_cause(why.cause());
         });
     dispatch();
 }
 
-void engine::give_back_idle_lanes() {
-    std::erase_if(lanes_, [](const auto& each) {
-        if (!each->flights.empty()) return false;
-        if (each->retiring) each->lease->abandon("it is no longer wanted");
-        return true; // the lease's end is what gives it back
-    });
-}
-
-void engine::withdraw_requests() {
-    std::erase_if(requests_, [this](const auto& each) { return pool_->withdraw(*each); });
-}
-
-void engine::send(lane& on, std::vector<item*> batch) {
+void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     auto what = std::make_shared<flight>();
     for (auto* each : batch)
         what->operations.emplace_back(static_cast<operation*>(each));
-    what->on =
-        *std::find_if(lanes_.begin(), lanes_.end(), [&](const auto& each) { return each.get() == &on; });
+    what->on = on;
     for (auto& each : what->operations)
         ++each->attempts;
     statements_.fetch_add(1, std::memory_order_relaxed);
@@ -273,20 +153,20 @@ void engine::send(lane& on, std::vector<item*> batch) {
     try {
         const auto command = sql_->build(what->operations);
         bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
-        if (telemetry_) note_sent(*what, on, *command.what);
-        on.flights.push_back(what);
-        on.lease->send(
+        if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
+        on->flights.push_back(what);
+        on->lease->send(
             *command.what, command.values, pool_->config().statements,
             [weak = weak_from_this(), what](wire::reply answer) {
                 if (const auto self = weak.lock()) self->answered(what, std::move(answer));
             },
             command.before);
     } catch (const std::bad_alloc&) {
-        std::erase(on.flights, what);
+        std::erase(on->flights, what);
         for (auto& each : what->operations) {
             complete_failed(
                 *each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
-                             each->name, "no memory for the statement"));
+                             each->name(), "no memory for the statement"));
             planner_.finished(*each);
             finish(*each);
         }
@@ -298,13 +178,12 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     if (on) std::erase(on->flights, of);
     if (answer.before.size() > 0) sql_->learn(answer.before);
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
-    if (of->told) note_answered(*of, answer);
-    std::string_view again;
+    if (of->watch) note_answered(*of, answer);
     if (answer.outcome == wire::reply::status::ok)
         succeed(*of, answer.data);
     else
-        again = failed(of, answer);
-    if (of->told) report(*of, answer, again);
+        failed(of, answer);
+    if (of->watch) boost::asio::post(pool_->executor(), [watch = std::move(of->watch)] { watch->report(); });
     // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
     if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(lanes_.size())) return dispatch();
     settled_.flush();
@@ -317,7 +196,7 @@ void engine::succeed(flight& of, const wire::rows& rows) {
         row_of = sql_->pair(of.operations, rows);
     } catch (const error& nonsense) {
         for (auto& each : of.operations) {
-            complete_failed(*each, error(nonsense.code(), each->name, nonsense.what()));
+            complete_failed(*each, error(nonsense.code(), each->name(), nonsense.what()));
             planner_.finished(*each);
             finish(*each);
         }
@@ -349,8 +228,7 @@ void engine::settle(operation& what, const wire::rows& rows, int row) {
     settled_.add(&what);
 }
 
-/// \returns why its operations are sent again; empty if they are not
-std::string_view engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
+void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
     auto& operations = of->operations;
     incident what;
     what.write = is_write(operations.front()->what);
@@ -361,24 +239,22 @@ std::string_view engine::failed(const std::shared_ptr<flight>& of, const wire::r
         what.attempts = std::max(what.attempts, each->attempts);
 
     const auto verdict = decide(what);
-    if (verdict != verdict::fail && verdict != verdict::unknown)
+    if (const auto reason = reason_to_send_again(verdict); !reason.empty()) {
         retries_.fetch_add(operations.size(), std::memory_order_relaxed);
+        if (of->watch) of->watch->sent_again(reason);
+    }
     switch (verdict) {
-    case verdict::retry:
-        pause_then_send_again(of);
-        return what.broken ? "connection_lost" : "refused_for_now";
+    case verdict::retry: return pause_then_send_again(of);
     case verdict::retry_another:
         if (const auto on = of->on.lock()) on->retiring = true;
-        pause_then_send_again(of);
-        return "unfit_connection";
+        return pause_then_send_again(of);
     case verdict::retry_alone:
         for (auto& each : operations) {
             each->alone = true;
             each->attempts = 0;
         }
-        send_again(*of);
-        return "one_by_one";
-    case verdict::retry_now: send_again(*of); return "prepared_again";
+        return send_again(*of);
+    case verdict::retry_now: return send_again(*of);
     case verdict::fail:
     case verdict::unknown:
         for (auto& each : operations) {
@@ -387,63 +263,52 @@ std::string_view engine::failed(const std::shared_ptr<flight>& of, const wire::r
             finish(*each);
         }
     }
-    return {};
 }
 
-// What the telemetry needs is put down here and told elsewhere: the user's code must not hold up the strand.
+// What is to be told of a statement is put down here and told elsewhere: the user's code must not hold up the strand.
 
-void engine::note_sent(flight& what, lane& on, const wire::statement& statement) {
+void engine::watch_statement(flight& what, lane& on, const wire::statement& statement) {
+    const auto& told = pool_->telemetry();
     telemetry::sent_statement sent;
     sent.operation = what.operations.front()->id;
-    sent.summary = statement.sql.substr(0, statement.sql.find(' ')) + " " + telemetry_->where().table;
+    sent.summary = statement.sql.substr(0, statement.sql.find(' ')) + " " + told->where().table;
     sent.name = statement.name;
     sent.operations = what.operations.size();
-    sent.sent = clock::now();
-    sent.oldest = sent.sent;
-    for (const auto& each : what.operations) {
-        sent.attempt = std::max(sent.attempt, each->attempts);
-        if (each->watch) sent.oldest = std::min(sent.oldest, each->watch->began());
-        if (each->watch && each->watch->context().valid()) sent.callers.push_back(each->watch->context());
-    }
-    what.told = std::make_shared<const telemetry::sent_statement>(std::move(sent));
-    what.outcome.acquire_wait = std::exchange(on.acquire_wait, clock::duration(-1));
     for (const auto& each : what.operations)
-        if (each->watch && !each->completed) each->watch->sent(what.told, on.acquired);
+        sent.attempt = std::max(sent.attempt, each->attempts);
+    what.watch = std::make_unique<telemetry::statement_watch>(told, std::move(sent),
+                                                              std::exchange(on.acquire_wait, std::nullopt));
+    for (const auto& each : what.operations)
+        what.watch->carry(*each->watch, on.acquired);
 }
 
 void engine::note_answered(flight& of, const wire::reply& answer) {
-    of.outcome.answered = clock::now();
-    of.outcome.rows = answer.data.size();
-    for (const auto& each : of.operations)
-        if (each->watch && !each->completed) each->watch->answered(of.outcome.answered);
-}
-
-void engine::report(flight& of, const wire::reply& answer, std::string_view again) {
+    std::string failure;
     if (answer.outcome == wire::reply::status::refused)
-        of.outcome.error = answer.failure.sqlstate.empty() ? "_OTHER" : answer.failure.sqlstate;
+        failure = answer.failure.sqlstate.empty() ? "_OTHER" : answer.failure.sqlstate;
     else if (answer.outcome == wire::reply::status::broken)
-        of.outcome.error = "connection_lost";
-    of.outcome.sent_again_because = again;
-    boost::asio::post(pool_->executor(), [to = telemetry_, what = of.told, how = std::move(of.outcome)] {
-        to->statement_ended(*what, how);
-    });
+        failure = "connection_lost";
+    of.watch->answered(answer.data.size(), std::move(failure));
+    for (const auto& each : of.operations)
+        if (!each->completed)
+            each->watch->answered(of.watch->answered_at()); // else it is its caller's by now
 }
 
 error engine::error_of(const operation& what, const wire::reply& answer, bool unknown) const {
     const auto& failure = answer.failure;
     if (unknown) {
-        error result(errc::outcome_unknown, what.name,
+        error result(errc::outcome_unknown, what.name(),
                      "the connection was lost after the write was sent (" + failure.message +
                          "): it may have been applied; load the state to find out");
         return result.with_sqlstate(failure.sqlstate);
     }
     if (answer.outcome == wire::reply::status::broken &&
         (failure.sqlstate.empty() || failure.sqlstate[0] != '2')) {
-        error result(errc::unavailable, what.name,
+        error result(errc::unavailable, what.name(),
                      "the connection was lost again and again: " + failure.message);
         return result.with_sqlstate(failure.sqlstate);
     }
-    return error::from_server(failure.sqlstate, what.name, failure.message);
+    return error::from_server(failure.sqlstate, what.name(), failure.message);
 }
 
 void engine::send_again(flight& of) {
@@ -522,31 +387,25 @@ void engine::expire() {
         what.expired = true;
         if (what.state == item::status::sent) {
             complete_failed(what,
-                            error(errc::timed_out, what.name,
+                            error(errc::timed_out, what.name(),
                                   is_write(what.what)
                                       ? "its time ran out after it was sent: the write may have been applied"
                                       : "its time ran out while the server was at work on it"));
             continue;
         }
-        const bool no_connection = lanes_.empty() && !requests_.empty();
-        complete_failed(what, no_connection ? pool_->exhausted(what.name)
-                                            : error(errc::timed_out, what.name,
-                                                    "its time ran out while it was queued; it was not sent"));
+        complete_failed(what, lanes_.starved()
+                                  ? pool_->exhausted(what.name())
+                                  : error(errc::timed_out, what.name(),
+                                          "its time ran out while it was queued; it was not sent"));
         planner_.withdraw(what);
         finish(what);
     }
-    abandon_silent_lanes();
-}
-
-/// A connection whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
-void engine::abandon_silent_lanes() {
-    for (auto& each : lanes_) {
-        if (each->flights.empty()) continue;
-        const auto& oldest = each->flights.front()->operations;
-        const bool silent =
-            std::all_of(oldest.begin(), oldest.end(), [](const auto& what) { return what->expired; });
-        if (silent) each->lease->abandon("the server did not answer in time");
-    }
+    // One whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
+    const auto silent = [](const flight& oldest) {
+        return std::all_of(oldest.operations.begin(), oldest.operations.end(),
+                           [](const auto& each) { return each->expired; });
+    };
+    lanes_.abandon_if(silent, "the server did not answer in time");
 }
 
 void engine::fail_everything(const std::function<error(const operation&)>& why) {
@@ -561,11 +420,10 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
 
 void engine::after_change() {
     if (planner_.ready() == 0) {
-        give_back_idle_lanes();
-        if (!requests_.empty()) withdraw_requests();
+        lanes_.give_back_idle();
+        lanes_.withdraw_requests();
     } else {
-        std::erase_if(lanes_,
-                      [](const auto& each) { return each->flights.empty() && each->lease->broken(); });
+        lanes_.drop_broken();
     }
     watch_deadlines();
     if (!open_.empty() || close_handlers_.empty()) return;

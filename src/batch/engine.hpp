@@ -4,24 +4,22 @@
 #include "batch/delivery.hpp"
 #include "batch/dialect.hpp"
 #include "batch/intake.hpp"
+#include "batch/lanes.hpp"
 #include "batch/operation.hpp"
 #include "batch/planner.hpp"
 #include "pool/core.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/intrusive/set.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <random>
-#include <string_view>
 #include <vector>
 
 namespace pgstate::batch {
@@ -40,10 +38,12 @@ struct counters {
 
 /// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
 ///
-/// submit, refuse, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's strand. A
-/// burst of submissions costs one post. Connections are leased only while there is work for them, and given back early
-/// when others wait for one.
-class engine : public std::enable_shared_from_this<engine>, private delivery::listener {
+/// submit, refuse, cancel, close, shut_down and count may be called from any thread; all the rest runs in the engine's
+/// strand. A burst of submissions costs one post. Connections are leased only while there is work for them, and given back
+/// early when others wait for one.
+class engine : public std::enable_shared_from_this<engine>,
+               private delivery::listener,
+               private lanes::listener {
 public:
     /// \param most_lanes  connections that it may have at once, 1 or more
     engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes);
@@ -62,12 +62,6 @@ public:
     counters count() const noexcept;
 
 private:
-    struct lane;
-    struct flight;
-    class lane_request;
-    using lane_list = std::list<std::shared_ptr<lane>>;
-    using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
-
     struct earlier {
         bool operator()(const operation& a, const operation& b) const noexcept {
             return a.deadline < b.deadline;
@@ -85,24 +79,16 @@ private:
     void take_in();
     void accept(intake::list arrived);
     void dispatch();
-    lane* choose_lane();
-    void request_lanes();
-    void add_lane(const lane_request& request, pool::lease got);
-    void keep_lane(pool::lease got, const clock::time_point* since);
-    void forget(const lane_request& request);
-    void lane_refused(const lane_request& request, const error& why);
-    void give_back_idle_lanes();
-    void withdraw_requests();
-    bool others_wait() const;
-    std::size_t idle_lanes() const noexcept;
-    void send(lane& on, std::vector<item*> batch);
+    std::weak_ptr<lanes::listener> listener_to_lanes();
+    void acquired(const lanes::request& asked, pool::lease got) override;
+    void refused(const lanes::request& asked, const error& why) override;
+    void send(const std::shared_ptr<lane>& on, std::vector<item*> batch);
     void answered(const std::shared_ptr<flight>& of, wire::reply answer);
     void succeed(flight& of, const wire::rows& rows);
     void settle(operation& what, const wire::rows& rows, int row);
-    std::string_view failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
-    void note_sent(flight& what, lane& on, const wire::statement& statement);
+    void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
+    void watch_statement(flight& what, lane& on, const wire::statement& statement);
     void note_answered(flight& of, const wire::reply& answer);
-    void report(flight& of, const wire::reply& answer, std::string_view again);
     void send_again(flight& of);
     void pause_then_send_again(const std::shared_ptr<flight>& of);
     error error_of(const operation& what, const wire::reply& answer, bool unknown) const;
@@ -113,16 +99,13 @@ private:
     void stop_watching();
     void delivered() override;
     void expire();
-    void abandon_silent_lanes();
     void fail_everything(const std::function<error(const operation&)>& why);
     void after_change();
     void end_turn();
 
     const std::shared_ptr<pool::core> pool_;
     const std::shared_ptr<const dialect> sql_;
-    const std::shared_ptr<const telemetry::hub> telemetry_; ///< null: nobody wants to know
-    const std::size_t most_lanes_;
-    const strand_type strand_;
+    const lanes::strand_type strand_;
 
     intake incoming_;
     std::atomic<std::uint64_t> operations_{0};
@@ -135,8 +118,7 @@ private:
     std::atomic<std::size_t> queued_{0};
 
     planner planner_;
-    lane_list lanes_;
-    std::vector<std::shared_ptr<lane_request>> requests_; // lanes asked of the pool
+    lanes lanes_;
     operation_list open_; // all that were accepted and are not out of the planner; holds a reference to each
     /// Outstanding work on the store's executor while an operation is open: callers who brought no executor of their own
     /// need not each count for themselves.

@@ -3,7 +3,7 @@
 
 #include "batch/planner.hpp"
 #include "pgstate/error.hpp"
-#include "telemetry/hub.hpp"
+#include "telemetry/operation_watch.hpp"
 #include "wire/rows.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -46,8 +46,9 @@ public:
     /// Has the executor of a caller who brought one run `complete`; never inside this call. \pre !on_store_executor
     virtual void post_completion(const boost::asio::any_io_executor& io) = 0;
 
+    std::string_view name() const noexcept { return telemetry::name_of(id); } ///< for errors: "save", ...
+
     telemetry::operation_id id{};
-    std::string_view name;                                 ///< for errors: "save", ...
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
     bool on_store_executor = false;                        ///< its handler runs on the store's own executor
     std::unique_ptr<telemetry::operation_watch> watch;     ///< null: nobody wants to know

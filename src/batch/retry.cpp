@@ -1,7 +1,5 @@
 #include "batch/retry.hpp"
 
-#include <string_view>
-
 namespace pgstate::batch {
 
 verdict decide(const incident& what) {
@@ -25,6 +23,18 @@ verdict decide(const incident& what) {
         if (prepared_badly && what.attempts < 3) return verdict::retry_now;
     }
     return what.operations > 1 ? verdict::retry_alone : verdict::fail;
+}
+
+std::string_view reason_to_send_again(verdict what) noexcept {
+    switch (what) {
+    case verdict::retry: return "refused_for_now";
+    case verdict::retry_now: return "prepared_again";
+    case verdict::retry_alone: return "one_by_one";
+    case verdict::retry_another: return "unfit_connection";
+    case verdict::fail:
+    case verdict::unknown: break;
+    }
+    return {};
 }
 
 } // namespace pgstate::batch

@@ -4,6 +4,7 @@
 #include "wire/rows.hpp"
 
 #include <cstddef>
+#include <string_view>
 
 namespace pgstate::batch {
 
@@ -30,6 +31,9 @@ inline constexpr std::size_t most_attempts = 6;
 
 /// The retry table.
 verdict decide(const incident& what);
+
+/// What telemetry calls it when operations are sent again; empty: they are not.
+std::string_view reason_to_send_again(verdict what) noexcept;
 
 } // namespace pgstate::batch
 

@@ -2,6 +2,7 @@
 #define PGSTATE_POOL_CALL_HPP
 
 #include "pool/core.hpp"
+#include "telemetry/operation_watch.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 

@@ -77,10 +77,14 @@ public:
     /// Has other connections already: nobody needs to give one up for its sake.
     bool patient = false;
 
+    /// From acquire() to the hand-out. \pre `acquired` has been called
+    clock::duration waited() const noexcept { return waited_; }
+
 private:
     friend class core;
     clock::time_point since_;
-    bool waited_ = false;
+    clock::duration waited_{};
+    bool queued_ = false;
 };
 
 /// The pool itself; `connection_pool` is a handle to it.
@@ -121,13 +125,14 @@ public:
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
     const settings::resolved_config& config() const noexcept { return config_; }
     /// Null: nobody wants to know.
-    const std::shared_ptr<const telemetry::hub>& telemetry() const noexcept { return telemetry_; }
+    const std::shared_ptr<telemetry::hub>& telemetry() const noexcept { return telemetry_; }
 
 private:
     friend class lease;
     using lock = std::unique_lock<std::mutex>;
     /// What is to be done once the lock is released.
     using deferred = std::vector<std::function<void()>>;
+    static void run_all(deferred& later);
 
     void release(std::shared_ptr<entry> what) noexcept;
     bool reusable(const entry& what, clock::time_point now);
@@ -157,7 +162,7 @@ private:
 
     const boost::asio::any_io_executor executor_;
     const settings::resolved_config config_;
-    const std::shared_ptr<const telemetry::hub> telemetry_;
+    const std::shared_ptr<telemetry::hub> telemetry_;
     const std::shared_ptr<pool::gate> gate_;
     const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
     workers workers_;
@@ -187,7 +192,7 @@ private:
     std::vector<std::function<void()>> close_handlers_;
     std::minstd_rand random_{std::random_device{}()};
     pool_stats totals_; // the counters; the sizes are filled in by stats()
-    std::vector<std::unique_ptr<metrics::observation>> observations_;
+    telemetry::observations observations_;
 };
 
 } // namespace pgstate::pool

@@ -21,7 +21,6 @@ save_operation::save_operation(detail::encoded_state state, bool if_unchanged, h
                                const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), state_(std::move(state)) {
     id = telemetry::operation_id::save;
-    name = telemetry::name_of(id);
     what = !if_unchanged         ? batch::kind::save
            : state_.version == 0 ? batch::kind::create
                                  : batch::kind::replace;
@@ -43,7 +42,6 @@ load_operation::load_operation(std::string agent, std::string session, handler_t
                                const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
     id = telemetry::operation_id::load;
-    name = telemetry::name_of(id);
     what = batch::kind::load;
     agent_id = agent_;
     session_id = session_;
@@ -62,7 +60,6 @@ erase_operation::erase_operation(std::string agent, std::string session, handler
                                  const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
     id = telemetry::operation_id::erase;
-    name = telemetry::name_of(id);
     what = batch::kind::erase;
     agent_id = agent_;
     session_id = session_;
@@ -75,7 +72,6 @@ list_operation::list_operation(std::string agent, std::size_t limit, std::option
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), limit_(limit),
       after_(std::move(after)) {
     id = telemetry::operation_id::list;
-    name = telemetry::name_of(id);
     what = batch::kind::list;
     agent_id = agent_;
     key_hash = batch::hash_key(agent_id, {});
@@ -104,7 +100,6 @@ count_operation::count_operation(std::optional<std::string> agent, handler_type 
                                  const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)) {
     id = telemetry::operation_id::count;
-    name = telemetry::name_of(id);
     what = agent_ ? batch::kind::count_agent : batch::kind::count_all;
     if (agent_) agent_id = *agent_;
     key_hash = batch::hash_key(agent_id, {});
@@ -114,7 +109,6 @@ health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_typ
                                    const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), pool_(std::move(pool)) {
     id = telemetry::operation_id::health_check;
-    name = telemetry::name_of(id);
     what = batch::kind::health;
 }
 

@@ -53,8 +53,7 @@ public:
                const span_context& parent, Check check, Make make) {
         const auto& told = core->telemetry();
         const auto limit = timeout(own_timeout);
-        const bool timed = told || limit.count() > 0;
-        const auto now = timed ? batch::clock::now() : batch::clock::time_point();
+        const auto now = told || limit.count() > 0 ? batch::clock::now() : batch::clock::time_point();
         std::unique_ptr<telemetry::operation_watch> watch;
         if (told) {
             watch = std::make_unique<telemetry::operation_watch>();
@@ -92,9 +91,8 @@ public:
         namespace instruments = telemetry::instruments;
         const auto show = [&](const instrument& what, std::initializer_list<attribute> labels,
                               auto batch::counters::*value) {
-            auto begun = told->observe(what, telemetry::hub::owner::store, labels,
-                                       [this, value] { return static_cast<double>(engines.count().*value); });
-            if (begun) observations.push_back(std::move(begun));
+            told->show(observations, what, telemetry::hub::owner::store, labels,
+                       [this, value] { return static_cast<double>(engines.count().*value); });
         };
         const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
         show(instruments::queue_depth, {}, &batch::counters::queued);
@@ -106,7 +104,7 @@ public:
     const std::shared_ptr<pool::core> core;
     connection_pool pool;
     batch::shards engines;
-    std::vector<std::unique_ptr<metrics::observation>> observations; // end before what they read
+    telemetry::observations observations; // end before what they read
     /// The store's executor, converted once: that allocates.
     const boost::asio::any_completion_executor io = core->executor();
     /// A worker may outlive the pool: what it reads is its own.
@@ -117,9 +115,9 @@ public:
 namespace {
 
 template <class... Values>
-void complete_closed(completion<void(std::exception_ptr, Values...)> handler, std::string_view operation) {
-    detail::post_completion_from_nowhere(
-        std::move(handler), std::make_exception_ptr(error(errc::closed, operation)), Values()...);
+void complete_closed(completion<void(std::exception_ptr, Values...)> handler, std::string_view name) {
+    detail::post_completion_from_nowhere(std::move(handler),
+                                         std::make_exception_ptr(error(errc::closed, name)), Values()...);
 }
 
 } // namespace
@@ -170,16 +168,8 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
         } catch (...) {
             pool::rethrow_as_error("open");
         }
-        const auto traced =
-            told ? told->start("pgstate.migrate", span_kind::client, context.span, telemetry::clock::now())
-                 : nullptr;
-        try {
-            store::migrate(connection, *config);
-        } catch (const error& why) {
-            telemetry::end(traced, &why);
-            throw;
-        }
-        telemetry::end(traced, nullptr);
+        telemetry::in_span(told.get(), "pgstate.migrate", context.span,
+                           [&] { store::migrate(connection, *config); });
         if (told) told->log_life("store opened");
     };
     // If opening fails the relay drops the store, which closes what was opened.

@@ -39,7 +39,7 @@ timestamp to_timestamp(const pqxx::field& value) {
 class postgres_transaction final : public transaction {
 public:
     postgres_transaction(pqxx::transaction_base& around, const settings::table_identifier& table,
-                         const span_context& span, const telemetry::hub* told)
+                         const span_context& span, telemetry::hub* told)
         : around_(around), sql_(table.quoted()), span_(span), told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
@@ -107,30 +107,21 @@ private:
         return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2])};
     }
 
-    /// Runs `work` in a span of its own.
     template <class Work>
     std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
-        const auto traced = told_ ? told_->start(telemetry::span_name_of(what), span_kind::client, span_,
-                                                 telemetry::clock::now())
-                                  : nullptr;
-        try {
-            auto value = work();
-            telemetry::end(traced, nullptr);
-            return value;
-        } catch (...) {
+        return telemetry::in_span(told_, telemetry::span_name_of(what), span_, [&] {
             try {
+                return work();
+            } catch (...) {
                 pool::rethrow_as_error(telemetry::name_of(what));
-            } catch (const error& why) {
-                telemetry::end(traced, &why);
-                throw;
             }
-        }
+        });
     }
 
     pqxx::transaction_base& around_;
     sql_text sql_;
     span_context span_;
-    const telemetry::hub* told_;
+    telemetry::hub* told_;
 };
 
 std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isolation_level isolation) {
@@ -151,7 +142,7 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
              const std::function<void(transaction&)>& function, isolation_level isolation,
-             const pool::call_context& context, const telemetry::hub* told) {
+             const pool::call_context& context, telemetry::hub* told) {
     try {
         const auto around = begin(connection, isolation);
         postgres_transaction with(*around, config.table, context.span, told);
@@ -167,7 +158,7 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
 
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<const telemetry::hub>& told) {
+                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& told) {
     std::minstd_rand random{std::random_device{}()};
     for (int tries = 1;; ++tries) {
         try {

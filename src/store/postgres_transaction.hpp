@@ -16,7 +16,7 @@ namespace pgstate::store {
 /// \throws error  as state_store::transaction says
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<const telemetry::hub>& told);
+                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& told);
 
 } // namespace pgstate::store
 

@@ -13,26 +13,18 @@ namespace {
 constexpr std::size_t most_rare_series = 300;
 constexpr std::string_view other = "_OTHER";
 
-template <class Call>
-void guarded(Call call) noexcept {
-    try {
-        call();
-    } catch (...) {
-        // The user's logger, metrics or tracer failed: that must not become the operation's failure.
-    }
-}
-
 double seconds(clock::duration what) noexcept {
     return std::chrono::duration<double>(what).count();
-}
-
-bool happened(clock::time_point at) noexcept {
-    return at != clock::time_point();
 }
 
 class attribute_list {
 public:
     void add(std::string_view key, attribute_value value) { list_.push_back({key, value}); }
+    /// \param type  its error_type, which must outlive this
+    void add_failure(const error& failure, const std::string& type) {
+        add("error.type", std::string_view(type));
+        if (!failure.sqlstate().empty()) add("db.response.status_code", std::string_view(failure.sqlstate()));
+    }
     operator std::span<const attribute>() const noexcept { return {list_.data(), list_.size()}; }
 
 private:
@@ -51,6 +43,11 @@ log_level level_of(const error& failure) noexcept {
     return expected ? log_level::debug : log_level::warn;
 }
 
+/// Rather than "connection_lost".
+bool is_sqlstate(std::string_view error) noexcept {
+    return make_sqlstate(error) != sqlstate{};
+}
+
 /// Whether what() is of pgstate's own making: a message of the server's, or of a user's function, may quote contents.
 bool tells_no_contents(const error& failure) noexcept {
     return failure == errc::unavailable || failure == errc::pool_exhausted || failure == errc::timed_out ||
@@ -59,26 +56,49 @@ bool tells_no_contents(const error& failure) noexcept {
 
 /// Where the time of an operation went.
 struct breakdown {
-    clock::duration total, queued, server, delivery;
+    clock::duration total;
+    clock::duration queued{0};   ///< until it was sent, or had a connection to itself
+    clock::duration server{0};   ///< until it was answered
+    clock::duration function{0}; ///< the user's, with the connection
+    clock::duration delivery{0}; ///< until its caller has the answer
 
-    explicit breakdown(const operation_report& what) noexcept
-        : total(what.ended - what.began), queued(total), server(0), delivery(0) {
-        if (!happened(what.first_sent)) return;
-        queued = what.first_sent - what.began;
-        server = (happened(what.answered) ? what.answered : what.ended) - what.first_sent;
-        delivery = total - queued - server;
+    explicit breakdown(const operation_report& what) noexcept : total(what.ended - what.began) {
+        if (happened(what.first_sent)) {
+            queued = what.first_sent - what.began;
+            server = (happened(what.answered) ? what.answered : what.ended) - what.first_sent;
+            delivery = total - queued - server;
+        } else {
+            queued = (happened(what.acquired) ? what.acquired : what.ended) - what.began;
+            function = total - queued;
+        }
     }
     std::string_view cause() const noexcept {
-        if (server >= queued && server >= delivery) return "database";
-        return queued >= delivery ? "queue" : "delivery";
+        const auto most = std::max({queued, server, function, delivery});
+        return most == server     ? "database"
+               : most == function ? "function"
+               : most == queued   ? "queue"
+                                  : "delivery";
     }
 };
 
+/// What spans and log records say of a statement.
+attribute_list described(const sent_statement& what, const statement_outcome& how) {
+    attribute_list attributes;
+    attributes.add("db.operation.name", name_of(what.operation));
+    attributes.add("db.query.summary", std::string_view(what.summary));
+    if (!what.name.empty()) attributes.add("pgstate.statement.name", std::string_view(what.name));
+    if (what.operations > 1) attributes.add("db.operation.batch.size", integer(what.operations));
+    attributes.add("pgstate.statement.attempt", integer(what.attempt));
+    attributes.add("db.response.returned_rows", std::int64_t{how.rows});
+    if (is_sqlstate(how.error)) attributes.add("db.response.status_code", std::string_view(how.error));
+    return attributes;
+}
+
 } // namespace
 
-std::shared_ptr<const hub> hub::create(options chosen) {
+std::shared_ptr<hub> hub::create(options chosen) {
     if (!chosen.logger && !chosen.metrics && !chosen.tracer) return nullptr;
-    return std::make_shared<const hub>(std::move(chosen));
+    return std::make_shared<hub>(std::move(chosen));
 }
 
 hub::hub(options chosen)
@@ -88,58 +108,6 @@ hub::hub(options chosen)
     // So that its first step is seen as one.
     if (options_.metrics) guarded([&] { record_rare(instruments::acquire_timeouts, owner::pool, {}, 0); });
 }
-
-// --- spans -------------------------------------------------------------------------------------------------------
-
-std::unique_ptr<span> hub::start(std::string_view name, span_kind kind, const span_context& parent,
-                                 clock::time_point began, std::span<const attribute> more) const noexcept {
-    std::unique_ptr<span> started;
-    guarded([&] {
-        if (!options_.tracer) return;
-        span_start what;
-        what.name = name;
-        what.kind = kind;
-        what.parent = parent;
-        what.at = began;
-        const auto attributes = with_place(owner::store, more);
-        what.attributes = attributes;
-        started = options_.tracer->start(what);
-    });
-    return started;
-}
-
-std::unique_ptr<span> hub::start_operation(operation_id what, const span_context& parent,
-                                           clock::time_point began) const noexcept {
-    span_context under = parent;
-    if (!under.valid())
-        guarded([&] {
-            if (options_.tracer) under = options_.tracer->current();
-        });
-    const attribute operation{"db.operation.name", name_of(what)};
-    return start(span_name_of(what), span_kind::internal, under, began, {&operation, 1});
-}
-
-std::unique_ptr<tracer::scope> hub::activate(span& what) const noexcept {
-    std::unique_ptr<tracer::scope> active;
-    guarded([&] { active = options_.tracer->activate(what); });
-    return active;
-}
-
-void hub::finish_span(const operation_report& what, span& traced) const {
-    attribute_list attributes;
-    attributes.add("pgstate.statements", integer(what.attempts));
-    std::string type;
-    if (what.failure) {
-        type = error_type(*what.failure);
-        attributes.add("error.type", type);
-        if (!what.failure->sqlstate().empty())
-            attributes.add("db.response.status_code", what.failure->sqlstate());
-    }
-    traced.set(attributes);
-    traced.end(what.ended, type);
-}
-
-// --- metrics -----------------------------------------------------------------------------------------------------
 
 std::vector<attribute> hub::with_place(owner whose, std::span<const attribute> labels) const {
     std::vector<attribute> all(labels.begin(), labels.end());
@@ -152,57 +120,193 @@ std::vector<attribute> hub::with_place(owner whose, std::span<const attribute> l
     return all;
 }
 
+// --- what happens ------------------------------------------------------------------------------------------------
+
+void hub::operation_ended(const operation_report& what, span* traced) noexcept {
+    if (options_.metrics) guarded([&] { count_operation(what); });
+    if (options_.logger) guarded([&] { log_operation(what); });
+    if (!traced) return;
+    guarded([&] {
+        const attribute statements{"pgstate.statements", integer(what.statements)};
+        traced->set({&statements, 1});
+    });
+    end(*traced, what.ended, what.failure);
+}
+
+void hub::statement_ended(const sent_statement& what, const statement_outcome& how) noexcept {
+    if (options_.metrics) guarded([&] { count_statement(what, how); });
+    if (options_.tracer) guarded([&] { trace_statement(what, how); });
+    if (options_.logger) guarded([&] { log_statement(what, how); });
+}
+
+void hub::connect_ended(clock::time_point began, clock::time_point ended, const error* failure) noexcept {
+    std::string type;
+    if (failure) type = failure->sqlstate().empty() ? error_type(*failure) : failure->sqlstate();
+    const auto took = seconds(ended - began);
+    if (options_.metrics)
+        guarded([&] {
+            if (!failure)
+                return create_time_.record(took,
+                                           [&] { return open(instruments::create_time, owner::pool, {}); });
+            const attribute reason{"error.type", std::string_view(type)};
+            record_rare(instruments::connect_failures, owner::pool, {&reason, 1}, 1);
+        });
+    if (const auto traced =
+            start({.name = "pgstate.connect", .kind = span_kind::client, .at = began}, owner::pool))
+        guarded([&] { traced->end(ended, type); });
+    guarded([&] {
+        const auto level = failure ? log_level::warn : log_level::info;
+        if (!logs(level)) return;
+        attribute_list attributes;
+        attributes.add("server.address", std::string_view(options_.where.address));
+        if (options_.where.port != 0) attributes.add("server.port", options_.where.port);
+        attributes.add("duration", took);
+        if (failure) {
+            attributes.add_failure(*failure, type);
+            attributes.add("error.message", std::string_view(failure->what()));
+        }
+        log(level, failure ? "connect failed" : "connected", attributes);
+    });
+}
+
+void hub::log_life(std::string_view message) noexcept {
+    guarded([&] {
+        if (logs(log_level::info)) log(log_level::info, message, with_place(owner::store, {}));
+    });
+}
+
+// --- spans -------------------------------------------------------------------------------------------------------
+
+std::unique_ptr<span> hub::start(span_start what, owner whose) noexcept {
+    std::unique_ptr<span> started;
+    if (options_.tracer)
+        guarded([&] {
+            auto attributes = with_place(whose, what.attributes);
+            if (what.kind == span_kind::client) {
+                attributes.push_back({"server.address", std::string_view(options_.where.address)});
+                if (options_.where.port != 0) attributes.push_back({"server.port", options_.where.port});
+            }
+            what.attributes = attributes;
+            started = options_.tracer->start(what);
+        });
+    return started;
+}
+
+span_context hub::current() noexcept {
+    span_context now;
+    if (options_.tracer) guarded([&] { now = options_.tracer->current(); });
+    return now;
+}
+
+std::unique_ptr<tracer::scope> hub::activate(span& what) noexcept {
+    std::unique_ptr<tracer::scope> active;
+    guarded([&] { active = options_.tracer->activate(what); });
+    return active;
+}
+
+void hub::trace_statement(const sent_statement& what, const statement_outcome& how) {
+    const auto attributes = described(what, how);
+    span_start begin{
+        .name = what.summary, .kind = span_kind::client, .at = what.sent, .attributes = attributes};
+    if (what.operations == 1 && what.callers.size() == 1)
+        begin.parent = what.callers.front();
+    else
+        begin.links = what.callers;
+    if (const auto traced = start(begin)) traced->end(how.answered, how.error);
+}
+
+void end(span& traced, clock::time_point at, const error* failure) noexcept {
+    guarded([&] {
+        if (failure && !failure->sqlstate().empty()) {
+            const attribute code{"db.response.status_code", std::string_view(failure->sqlstate())};
+            traced.set({&code, 1});
+        }
+        traced.end(at, failure ? error_type(*failure) : std::string());
+    });
+}
+
+// --- metrics -----------------------------------------------------------------------------------------------------
+
 std::unique_ptr<metrics::series> hub::open(const instrument& what, owner whose,
                                            std::span<const attribute> labels) const {
     return options_.metrics->open(what, with_place(whose, labels));
 }
 
-void hub::record(series_slot& to, const instrument& what, operation_id operation, double value) const {
+void hub::record(series_slot& to, const instrument& what, operation_id operation, double value) {
     to.record(value, [&] {
         const attribute label{"db.operation.name", name_of(operation)};
         return open(what, owner::store, {&label, 1});
     });
 }
 
-/// A series whose labels are known only when it happens.
-void hub::record_rare(const instrument& what, owner whose, std::span<const attribute> labels,
-                      double value) const {
-    std::string text;
-    for (const auto& each : labels)
-        text.append(std::get<std::string_view>(each.value)).push_back('\n');
+/// Into a series whose labels are known only when it happens.
+void hub::record_rare(const instrument& what, owner whose, std::span<const attribute> labels, double value) {
+    std::vector<attribute> kept(labels.begin(), labels.end());
+    const auto key = [&] {
+        std::string text;
+        for (const auto& each : kept)
+            text.append(std::get<std::string_view>(each.value)).push_back('\n');
+        return rare_key(&what, text);
+    };
     series_slot* to = nullptr;
-    bool full = false;
     {
         const std::lock_guard guard(mutex_);
-        const auto at = rare_.find({&what, text});
-        full = at == rare_.end() && rare_.size() >= most_rare_series;
-        if (at != rare_.end())
-            to = at->second.get();
-        else if (!full)
-            to = rare_.emplace(rare_key(&what, text), std::make_unique<series_slot>()).first->second.get();
-        else
-            to = rare_.try_emplace(rare_key(&what, other), std::make_unique<series_slot>())
-                     .first->second.get();
+        if (rare_.size() >= most_rare_series && !rare_.contains(key()))
+            for (auto& each : kept)
+                each.value = other;
+        auto& slot = rare_[key()];
+        if (!slot) slot = std::make_unique<series_slot>();
+        to = slot.get();
     }
-    to->record(value, [&] {
-        if (!full) return open(what, whose, labels);
-        std::vector<attribute> unspecific(labels.begin(), labels.end());
-        for (auto& each : unspecific)
-            each.value = other;
-        return open(what, whose, unspecific);
-    });
+    to->record(value, [&] { return open(what, whose, kept); });
 }
 
-std::unique_ptr<metrics::observation> hub::observe(const instrument& what, owner whose,
-                                                   std::initializer_list<attribute> labels,
-                                                   std::function<double()> read) const noexcept {
-    std::unique_ptr<metrics::observation> begun;
+void hub::record_wait(clock::duration wait) {
+    acquire_wait_.record(seconds(wait), [&] { return open(instruments::acquire_wait, owner::pool, {}); });
+}
+
+void hub::count_operation(const operation_report& what) {
+    const auto took = seconds(what.ended - what.began);
+    // A statement tells how long its connection was waited for; these had one without any.
+    if (happened(what.acquired) && !happened(what.first_sent)) record_wait(what.acquired - what.began);
+    if (!what.failure)
+        return record(successes_[static_cast<std::size_t>(what.operation)].duration,
+                      instruments::operation_duration, what.operation, took);
+    const auto type = error_type(*what.failure);
+    const attribute labels[] = {{"db.operation.name", name_of(what.operation)},
+                                {"error.type", std::string_view(type)}};
+    record_rare(instruments::operation_duration, owner::store, labels, took);
+    if (*what.failure == errc::pool_exhausted) record_rare(instruments::acquire_timeouts, owner::pool, {}, 1);
+}
+
+void hub::count_statement(const sent_statement& what, const statement_outcome& how) {
+    auto& mine = successes_[static_cast<std::size_t>(what.operation)];
+    const attribute operation{"db.operation.name", name_of(what.operation)};
+    const auto took = seconds(how.answered - what.sent);
+    if (how.error.empty()) {
+        record(mine.statement, instruments::statement_duration, what.operation, took);
+    } else {
+        const attribute labels[] = {operation, {"error.type", std::string_view(how.error)}};
+        record_rare(instruments::statement_duration, owner::store, labels, took);
+    }
+    if (happened(what.oldest))
+        record(mine.queue_wait, instruments::queue_wait, what.operation, seconds(what.sent - what.oldest));
+    record(mine.batch, instruments::batch_size, what.operation, static_cast<double>(what.operations));
+    if (!how.sent_again_because.empty()) {
+        const attribute labels[] = {operation, {"pgstate.retry.reason", how.sent_again_because}};
+        record_rare(instruments::retries, owner::store, labels, static_cast<double>(what.operations));
+    }
+    if (how.acquire_wait) record_wait(*how.acquire_wait);
+}
+
+void hub::show(observations& to, const instrument& what, owner whose, std::initializer_list<attribute> labels,
+               std::function<double()> read) noexcept {
+    if (!options_.metrics) return;
     guarded([&] {
-        if (options_.metrics)
-            begun = options_.metrics->observe(what, with_place(whose, {labels.begin(), labels.size()}),
-                                              std::move(read));
+        auto begun = options_.metrics->observe(what, with_place(whose, {labels.begin(), labels.size()}),
+                                               std::move(read));
+        if (begun) to.push_back(std::move(begun));
     });
-    return begun;
 }
 
 // --- log records -------------------------------------------------------------------------------------------------
@@ -219,12 +323,6 @@ void hub::log(log_level level, std::string_view message, std::span<const attribu
     options_.logger->log(record);
 }
 
-void hub::log_life(std::string_view message) const noexcept {
-    guarded([&] {
-        if (logs(log_level::info)) log(log_level::info, message, with_place(owner::store, {}));
-    });
-}
-
 void hub::log_operation(const operation_report& what) const {
     const breakdown spent(what);
     const bool slow = options_.slow_operation.count() > 0 && spent.total >= options_.slow_operation;
@@ -239,29 +337,27 @@ void hub::log_operation(const operation_report& what) const {
     std::string type;
     if (what.failure) {
         type = error_type(*what.failure);
-        attributes.add("error.type", type);
-        if (!what.failure->sqlstate().empty())
-            attributes.add("db.response.status_code", what.failure->sqlstate());
+        attributes.add_failure(*what.failure, type);
         if (tells_no_contents(*what.failure) || (options_.log_ids && *what.failure == errc::corrupt_state))
             attributes.add("error.message", std::string_view(what.failure->what()));
     }
-    std::string agent;
-    std::string session;
-    if (!what.agent_id.empty()) {
-        if (!options_.log_ids) agent = hash_of(what.agent_id);
-        attributes.add(options_.log_ids ? "pgstate.agent.id" : "pgstate.agent.hash",
-                       options_.log_ids ? what.agent_id : std::string_view(agent));
-    }
-    if (!what.session_id.empty()) {
-        if (!options_.log_ids) session = hash_of(what.session_id);
-        attributes.add(options_.log_ids ? "pgstate.session.id" : "pgstate.session.hash",
-                       options_.log_ids ? what.session_id : std::string_view(session));
-    }
+    std::string hashes[2];
+    const auto add_id = [&](std::string_view id, std::string_view id_key, std::string_view hash_key,
+                            std::string& hash) {
+        if (id.empty()) return;
+        if (options_.log_ids) return attributes.add(id_key, id);
+        hash = hash_of(id);
+        attributes.add(hash_key, std::string_view(hash));
+    };
+    add_id(what.agent_id, "pgstate.agent.id", "pgstate.agent.hash", hashes[0]);
+    add_id(what.session_id, "pgstate.session.id", "pgstate.session.hash", hashes[1]);
     attributes.add("pgstate.queue.wait", seconds(spent.queued));
     if (happened(what.first_sent)) {
         attributes.add("pgstate.server.time", seconds(spent.server));
         attributes.add("pgstate.delivery.time", seconds(spent.delivery));
-        attributes.add("pgstate.statements", integer(what.attempts));
+        attributes.add("pgstate.statements", integer(what.statements));
+    } else if (happened(what.acquired)) {
+        attributes.add("pgstate.function.time", seconds(spent.function));
     }
     if (slow) attributes.add("pgstate.slow.cause", spent.cause());
     if (what.statement) {
@@ -276,161 +372,15 @@ void hub::log_operation(const operation_report& what) const {
         attributes);
 }
 
-// --- what happens ------------------------------------------------------------------------------------------------
-
-void hub::operation_ended(const operation_report& what, span* traced) const noexcept {
-    if (options_.metrics)
-        guarded([&] {
-            auto& mine = successes_[static_cast<std::size_t>(what.operation)];
-            const auto took = seconds(what.ended - what.began);
-            if (!what.failure) {
-                record(mine.duration, instruments::operation_duration, what.operation, took);
-            } else {
-                const auto type = error_type(*what.failure);
-                const attribute labels[] = {{"db.operation.name", name_of(what.operation)},
-                                            {"error.type", std::string_view(type)}};
-                record_rare(instruments::operation_duration, owner::store, labels, took);
-                if (*what.failure == errc::pool_exhausted)
-                    record_rare(instruments::acquire_timeouts, owner::pool, {}, 1);
-            }
-        });
-    if (options_.logger) guarded([&] { log_operation(what); });
-    if (traced) guarded([&] { finish_span(what, *traced); });
-}
-
-void hub::statement_ended(const sent_statement& what, const statement_outcome& how) const noexcept {
-    const auto took = how.answered - what.sent;
-    if (options_.metrics)
-        guarded([&] {
-            auto& mine = successes_[static_cast<std::size_t>(what.operation)];
-            const attribute labels[] = {{"db.operation.name", name_of(what.operation)},
-                                        {"error.type", std::string_view(how.error)}};
-            if (how.error.empty())
-                record(mine.statement, instruments::statement_duration, what.operation, seconds(took));
-            else
-                record_rare(instruments::statement_duration, owner::store, labels, seconds(took));
-            if (what.attempt == 1 && happened(what.oldest))
-                record(mine.queue_wait, instruments::queue_wait, what.operation,
-                       seconds(what.sent - what.oldest));
-            record(mine.batch, instruments::batch_size, what.operation, static_cast<double>(what.operations));
-            if (!how.sent_again_because.empty()) {
-                const attribute again[] = {labels[0], {"pgstate.retry.reason", how.sent_again_because}};
-                record_rare(instruments::retries, owner::store, again, static_cast<double>(what.operations));
-            }
-        });
-    if (how.acquire_wait >= clock::duration::zero()) acquired(how.acquire_wait);
-
-    const auto describe = [&](attribute_list& attributes) {
-        attributes.add("db.operation.name", name_of(what.operation));
-        attributes.add("db.query.summary", std::string_view(what.summary));
-        if (!what.name.empty()) attributes.add("pgstate.statement.name", std::string_view(what.name));
-        if (what.operations > 1) attributes.add("db.operation.batch.size", integer(what.operations));
-        attributes.add("pgstate.statement.attempt", integer(what.attempt));
-        attributes.add("db.response.returned_rows", static_cast<std::int64_t>(how.rows));
-        if (how.error.empty()) return;
-        attributes.add("error.type", std::string_view(how.error));
-        if (how.error.size() == 5) attributes.add("db.response.status_code", std::string_view(how.error));
-    };
-    if (options_.tracer)
-        guarded([&] {
-            span_start begin;
-            begin.name = what.summary;
-            begin.kind = span_kind::client;
-            begin.at = what.sent;
-            if (what.operations == 1 && what.callers.size() == 1)
-                begin.parent = what.callers.front();
-            else
-                begin.links = what.callers;
-            attribute_list described;
-            describe(described);
-            auto attributes = with_place(owner::store, described);
-            attributes.push_back({"server.address", std::string_view(options_.where.address)});
-            if (options_.where.port != 0) attributes.push_back({"server.port", options_.where.port});
-            begin.attributes = attributes;
-            if (const auto traced = options_.tracer->start(begin)) traced->end(how.answered, how.error);
-        });
-    guarded([&] {
-        const auto level = how.sent_again_because.empty() ? log_level::trace : log_level::warn;
-        if (!logs(level)) return;
-        attribute_list attributes;
-        describe(attributes);
-        attributes.add("duration", seconds(took));
-        if (how.sent_again_because.empty()) return log(level, "statement", attributes);
-        attributes.add("pgstate.retry.reason", how.sent_again_because);
-        log(level, "statement failed and is sent again", attributes);
-    });
-}
-
-void hub::acquired(clock::duration wait) const noexcept {
-    if (!options_.metrics) return;
-    guarded([&] {
-        acquire_wait_.record(seconds(wait), [&] { return open(instruments::acquire_wait, owner::pool, {}); });
-    });
-}
-
-void hub::connect_ended(clock::time_point began, clock::time_point ended,
-                        const error* failure) const noexcept {
-    std::string type;
-    if (failure) type = failure->sqlstate().empty() ? error_type(*failure) : failure->sqlstate();
-    const auto took = seconds(ended - began);
-    if (options_.metrics)
-        guarded([&] {
-            if (!failure)
-                return create_time_.record(took,
-                                           [&] { return open(instruments::create_time, owner::pool, {}); });
-            const attribute reason{"error.type", std::string_view(type)};
-            record_rare(instruments::connect_failures, owner::pool, {&reason, 1}, 1);
-        });
-    attribute_list attributes;
-    attributes.add("server.address", std::string_view(options_.where.address));
-    if (options_.where.port != 0) attributes.add("server.port", options_.where.port);
-    if (failure) attributes.add("error.type", std::string_view(type));
-    if (auto traced = start("pgstate.connect", span_kind::client, {}, began))
-        guarded([&] {
-            traced->set(attributes);
-            traced->end(ended, type);
-        });
-    guarded([&] {
-        const auto level = failure ? log_level::warn : log_level::info;
-        if (!logs(level)) return;
-        attributes.add("duration", took);
-        if (failure) attributes.add("error.message", std::string_view(failure->what()));
-        log(level, failure ? "connect failed" : "connected", attributes);
-    });
-}
-
-void end(const std::unique_ptr<span>& traced, const error* failure) noexcept {
-    if (traced) guarded([&] { traced->end(clock::now(), failure ? error_type(*failure) : std::string()); });
-}
-
-// --- one operation -----------------------------------------------------------------------------------------------
-
-void operation_watch::keep_context() noexcept {
-    if (span_) guarded([&] { context_ = span_->context(); });
-}
-
-void operation_watch::end(const std::exception_ptr& failure, std::string_view agent_id,
-                          std::string_view session_id) noexcept {
-    if (!hub_) return;
-    const auto to = std::exchange(hub_, nullptr);
-    report_.ended = clock::now();
-    report_.agent_id = agent_id;
-    report_.session_id = session_id;
-    if (span_)
-        guarded([&] {
-            if (acquired_ > report_.began) span_->event("pgstate.acquired", acquired_, {});
-            if (happened(report_.first_sent)) span_->event("pgstate.sent", report_.first_sent, {});
-            if (happened(report_.answered)) span_->event("pgstate.answered", report_.answered, {});
-            if (happened(decoding_)) span_->event("pgstate.decoding", decoding_, {});
-        });
-    guarded([&] {
-        if (!failure) return to->operation_ended(report_, span_.get());
-        const auto why = to_error(failure);
-        report_.failure = &why;
-        to->operation_ended(report_, span_.get());
-        report_.failure = nullptr;
-    });
-    guarded([&] { span_.reset(); });
+void hub::log_statement(const sent_statement& what, const statement_outcome& how) const {
+    const bool again = !how.sent_again_because.empty();
+    const auto level = again ? log_level::warn : log_level::trace;
+    if (!logs(level)) return;
+    auto attributes = described(what, how);
+    attributes.add("duration", seconds(how.answered - what.sent));
+    if (!how.error.empty()) attributes.add("error.type", std::string_view(how.error));
+    if (again) attributes.add("pgstate.retry.reason", how.sent_again_because);
+    log(level, again ? "statement failed and is sent again" : "statement", attributes);
 }
 
 } // namespace pgstate::telemetry

@@ -6,11 +6,11 @@
 #include "pgstate/metrics.hpp"
 #include "pgstate/tracer.hpp"
 #include "telemetry/names.hpp"
+#include "telemetry/reports.hpp"
 #include "telemetry/series_slot.hpp"
 
 #include <array>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -21,12 +21,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace pgstate::telemetry {
-
-using clock = std::chrono::steady_clock;
 
 /// Where the database is, as far as the connection string tells.
 struct place {
@@ -45,81 +44,43 @@ struct options {
     place where;
 };
 
-/// A statement that was sent; its operations share it. Immutable.
-struct sent_statement {
-    operation_id operation{};
-    std::string summary;        ///< "INSERT agent_states"
-    std::string name;           ///< of the prepared statement; empty: it has none
-    std::size_t operations = 1; ///< that share it
-    std::size_t attempt = 1;
-    clock::time_point sent;
-    clock::time_point oldest;          ///< when the first of its operations was called
-    std::vector<span_context> callers; ///< the spans of its operations, where they have one
-};
-
-/// How it ended.
-struct statement_outcome {
-    clock::time_point answered;
-    int rows = 0;
-    std::string error;                   ///< a SQLSTATE, "connection_lost", or empty
-    std::string_view sent_again_because; ///< empty: not sent again
-    clock::duration acquire_wait{
-        -1}; ///< of the connection, where this was the first to use it; else negative
-};
-
-/// An operation that is over.
-struct operation_report {
-    operation_id operation{};
-    clock::time_point began;
-    clock::time_point first_sent; ///< {}: never, like the others
-    clock::time_point answered;
-    clock::time_point ended;
-    std::shared_ptr<const sent_statement> statement; ///< the last one that carried it
-    std::size_t attempts = 0;
-    std::string_view agent_id;
-    std::string_view session_id;
-    const pgstate::error* failure = nullptr;
-};
+using observations = std::vector<std::unique_ptr<metrics::observation>>;
 
 /// Tells the user's logger, metrics and tracer what happened, in their terms.
 ///
-/// Thread safety: const, from any thread. Every member but those that say otherwise calls the user's code: so not under a
+/// Thread safety: every member, from any thread. All but those that say otherwise call the user's code: so not under a
 /// lock, and not in an engine's strand, where a slow one would hold up everybody. What the user's code throws ends here.
 class hub {
 public:
     /// Null if there is nobody to tell: whoever holds the pointer then need not even look at the clock.
-    static std::shared_ptr<const hub> create(options chosen);
+    static std::shared_ptr<hub> create(options chosen);
     explicit hub(options chosen);
 
     bool traces() const noexcept { return options_.tracer != nullptr; } ///< calls nobody
     const place& where() const noexcept { return options_.where; }      ///< calls nobody
 
-    /// The span of an operation; null for none. \param parent  if it is not valid, the calling thread's span
-    std::unique_ptr<span> start_operation(operation_id what, const span_context& parent,
-                                          clock::time_point began) const noexcept;
-    /// \param traced  its span; null for none
-    void operation_ended(const operation_report& what, span* traced) const noexcept;
-
-    void statement_ended(const sent_statement& what, const statement_outcome& how) const noexcept;
-    /// An operation that has a connection to itself now has it.
-    void acquired(clock::duration wait) const noexcept;
-
-    /// A worker's attempt to make a connection. \param failure  null: it was made
-    void connect_ended(clock::time_point began, clock::time_point ended, const error* failure) const noexcept;
-
-    /// A span of a part of an operation; null for none.
-    std::unique_ptr<span> start(std::string_view name, span_kind kind, const span_context& parent,
-                                clock::time_point began, std::span<const attribute> more = {}) const noexcept;
-    std::unique_ptr<tracer::scope> activate(span& what) const noexcept;
-
-    /// Something about the store as a whole, at level info.
-    void log_life(std::string_view message) const noexcept;
-
+    /// Whose labels and attributes something gets.
     enum class owner { store, pool };
-    /// A value that the metrics may read until what this gives is destroyed.
-    std::unique_ptr<metrics::observation> observe(const instrument& what, owner whose,
-                                                  std::initializer_list<attribute> labels,
-                                                  std::function<double()> read) const noexcept;
+
+    /// Starts `what`; its attributes also get to say where the database is, for a client's span with the server. Null
+    /// for none.
+    std::unique_ptr<span> start(span_start what, owner whose = owner::store) noexcept;
+    /// The calling thread's span.
+    span_context current() noexcept;
+    /// Makes `what` that span until the returned object is destroyed. \pre traces()
+    std::unique_ptr<tracer::scope> activate(span& what) noexcept;
+
+    /// \param traced  its span, which is ended; null for none
+    void operation_ended(const operation_report& what, span* traced) noexcept;
+    void statement_ended(const sent_statement& what, const statement_outcome& how) noexcept;
+    /// A worker's attempt to make a connection. \param failure  null: it was made
+    void connect_ended(clock::time_point began, clock::time_point ended, const error* failure) noexcept;
+    /// Something about the store as a whole, at level info.
+    void log_life(std::string_view message) noexcept;
+
+    /// Lets the metrics read a value until what is added to `to` is destroyed.
+    void show(observations& to, const instrument& what, owner whose, std::initializer_list<attribute> labels,
+              std::function<double()> read) noexcept;
 
 private:
     struct successes {
@@ -132,81 +93,63 @@ private:
 
     std::unique_ptr<metrics::series> open(const instrument& what, owner whose,
                                           std::span<const attribute> labels) const;
-    void record(series_slot& to, const instrument& what, operation_id operation, double value) const;
-    void record_rare(const instrument& what, owner whose, std::span<const attribute> labels,
-                     double value) const;
+    void record(series_slot& to, const instrument& what, operation_id operation, double value);
+    void record_rare(const instrument& what, owner whose, std::span<const attribute> labels, double value);
+    void record_wait(clock::duration wait);
+    void count_operation(const operation_report& what);
+    void count_statement(const sent_statement& what, const statement_outcome& how);
     void log_operation(const operation_report& what) const;
-    void finish_span(const operation_report& what, span& traced) const;
+    void log_statement(const sent_statement& what, const statement_outcome& how) const;
+    void trace_statement(const sent_statement& what, const statement_outcome& how);
     void log(log_level level, std::string_view message, std::span<const attribute> attributes) const;
     bool logs(log_level level) const;
     std::vector<attribute> with_place(owner whose, std::span<const attribute> labels) const;
 
     const options options_;
     const std::string pool_name_;
-    mutable std::array<successes, operation_ids> successes_;
-    mutable series_slot acquire_wait_;
-    mutable series_slot create_time_;
-    mutable std::mutex mutex_;
-    mutable std::map<rare_key, std::unique_ptr<series_slot>> rare_;
+    std::array<successes, operation_ids> successes_;
+    series_slot acquire_wait_;
+    series_slot create_time_;
+    std::mutex mutex_;
+    std::map<rare_key, std::unique_ptr<series_slot>> rare_;
 };
 
-/// Ends a span now. \param traced  may be null \param failure  null: it went well
-void end(const std::unique_ptr<span>& traced, const error* failure) noexcept;
+/// Ends a span. \param failure  null: it went well
+void end(span& traced, clock::time_point at, const error* failure) noexcept;
 
-/// Counts time and statements for one operation, and tells the hub when it is over. Belongs to the operation and follows
-/// it: the engine's strand writes into it until the operation is settled, and the caller's executor ends it. Without a
-/// hub it does nothing.
-class operation_watch {
-public:
-    operation_watch() = default;
-    operation_watch(operation_watch&&) = default;
-    operation_watch& operator=(operation_watch&&) = default;
-
-    /// \param began  when; not looked at without a hub
-    void begin(const std::shared_ptr<const hub>& to, operation_id what, clock::time_point began,
-               const span_context& parent) noexcept {
-        if (!to) return;
-        hub_ = to;
-        report_.operation = what;
-        report_.began = began;
-        if (!hub_->traces()) return;
-        span_ = hub_->start_operation(what, parent, began);
-        keep_context();
+/// Runs `work`, a part of an operation that the server executes, in a span of its own; its failures are passed on.
+/// \param told  null: nobody wants to know
+template <class Work>
+std::invoke_result_t<Work> in_span(hub* told, std::string_view name, const span_context& parent, Work work) {
+    const auto traced =
+        told ? told->start({.name = name, .kind = span_kind::client, .parent = parent, .at = clock::now()})
+             : nullptr;
+    if (!traced) return work();
+    try {
+        if constexpr (std::is_void_v<std::invoke_result_t<Work>>) {
+            work();
+            end(*traced, clock::now(), nullptr);
+        } else {
+            auto value = work();
+            end(*traced, clock::now(), nullptr);
+            return value;
+        }
+    } catch (...) {
+        const auto why = to_error(std::current_exception());
+        end(*traced, clock::now(), &why);
+        throw;
     }
+}
 
-    explicit operator bool() const noexcept { return hub_ != nullptr; }
-    /// Not valid without a span.
-    const span_context& context() const noexcept { return context_; }
-    clock::time_point began() const noexcept { return report_.began; }
-    const std::shared_ptr<span>& traced() const noexcept { return span_; }
-
-    /// \param connected  when the connection was acquired that it goes over
-    void sent(const std::shared_ptr<const sent_statement>& statement, clock::time_point connected) noexcept {
-        if (!hub_) return;
-        if (report_.attempts++ == 0) report_.first_sent = statement->sent;
-        report_.statement = statement;
-        acquired(connected);
+/// Calls the user's code; what that throws must not become an operation's failure.
+template <class Call>
+void guarded(Call call) noexcept {
+    try {
+        call();
+    } catch (...) {
+        // The user's logger, metrics or tracer failed: what it was to be told is lost.
     }
-    void acquired(clock::time_point at) noexcept { acquired_ = at; }
-    void answered(clock::time_point at) noexcept { report_.answered = at; }
-
-    /// The answer is about to be decoded.
-    void decoding() noexcept {
-        if (span_) decoding_ = clock::now();
-    }
-    void end(const std::exception_ptr& failure, std::string_view agent_id = {},
-             std::string_view session_id = {}) noexcept;
-
-private:
-    void keep_context() noexcept;
-
-    std::shared_ptr<const hub> hub_;
-    std::shared_ptr<span> span_;
-    span_context context_;
-    clock::time_point acquired_;
-    clock::time_point decoding_;
-    operation_report report_;
-};
+}
 
 } // namespace pgstate::telemetry
 

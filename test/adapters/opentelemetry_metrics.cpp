@@ -1,3 +1,4 @@
+#include "adapters/observations.hpp"
 #include "pgstate/adapters/opentelemetry.hpp"
 #include "pgstate/adapters/opentelemetry_views.hpp"
 #include "pgstate/error.hpp"
@@ -193,25 +194,8 @@ TEST_CASE("opentelemetry: an observed counter does not fall when an observation 
 TEST_CASE("opentelemetry: the end of an observation waits for a reading under way") {
     metered sdk;
     opentelemetry_metrics metrics(sdk.provider->GetMeter("test"));
-    std::promise<void> reading;
-    std::promise<void> go_on;
-    std::atomic<bool> read = false;
-    auto observed = metrics.observe(depth, {}, [&] {
-        reading.set_value();
-        go_on.get_future().wait();
-        read = true;
-        return 1.0;
-    });
-    const auto collected = std::async(std::launch::async, [&] { return sdk.collect(); });
-    reading.get_future().wait();
-    auto ended = std::async(std::launch::async, [&] {
-        observed.reset();
-        return read.load();
-    });
-    CHECK(ended.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout);
-    go_on.set_value();
-    CHECK(ended.get());
-    collected.wait();
+    pgstate_test::check_end_waits_for_reading(
+        metrics, depth, [&] { return sdk.collect(); }, [] {});
 }
 
 TEST_CASE("opentelemetry: nothing is read once the metrics are gone") {

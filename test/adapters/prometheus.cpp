@@ -1,5 +1,6 @@
 #include "pgstate/adapters/prometheus.hpp"
 
+#include "adapters/observations.hpp"
 #include "adapters/scrape.hpp"
 #include "pgstate/error.hpp"
 
@@ -185,31 +186,13 @@ TEST_CASE("prometheus: a value that cannot be read is left out, the others are n
 
 TEST_CASE("prometheus: the end of an observation waits for a reading under way") {
     prometheus_metrics metrics;
-    std::promise<void> reading;
-    std::promise<void> go_on;
-    std::atomic<bool> read = false;
-    auto observed = metrics.observe(connections, {}, [&] {
-        reading.set_value();
-        go_on.get_future().wait();
-        read = true;
-        return 1.0;
-    });
-    const auto collected = std::async(std::launch::async, [&] { return metrics.Collect(); });
-    reading.get_future().wait();
-    // While it is read, everything else goes on.
-    const auto counter = metrics.open(failures, {});
-    counter->record(1);
-    auto another = metrics.observe(failures, {}, [] { return 1.0; });
-    another.reset();
-
-    auto ended = std::async(std::launch::async, [&] {
-        observed.reset();
-        return read.load();
-    });
-    CHECK(ended.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout);
-    go_on.set_value();
-    CHECK(ended.get());
-    collected.wait();
+    check_end_waits_for_reading(
+        metrics, connections, [&] { return metrics.Collect(); },
+        [&] { // everything else goes on
+            const auto counter = metrics.open(failures, {});
+            counter->record(1);
+            metrics.observe(failures, {}, [] { return 1.0; }).reset();
+        });
 }
 
 TEST_CASE("prometheus: a reading may use the metrics") {

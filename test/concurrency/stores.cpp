@@ -1,6 +1,8 @@
 #include "support/stores.hpp"
 
 #include "concurrency/threads.hpp"
+#include "pgstate/memory_store.hpp"
+#include "pgstate/postgres_store.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -22,6 +24,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
@@ -295,6 +298,23 @@ TEST_CASE("operations are cancelled while others run", "[concurrency]") {
             CHECK(kept->data.at("value") == operations - 1);
         }
     });
+}
+
+TEST_CASE("an empty handle completes on an event loop that goes away at once", "[concurrency]") {
+    for (int i = 0; i < 200; ++i) {
+        boost::asio::io_context context;
+        pgstate::postgres_store empty;
+        pgstate::memory_store moved_from(context.get_executor());
+        const auto owner = std::move(moved_from);
+        int left = 3;
+        const auto handler = [&] {
+            return boost::asio::bind_executor(context.get_executor(), [&](auto&&...) { --left; });
+        };
+        empty.load("a", "s", handler());
+        empty.close(handler());
+        moved_from.count(handler());
+        run_until(context, [&] { return left == 0; });
+    }
 }
 
 TEST_CASE("a store is closed while threads start operations", "[concurrency]") {

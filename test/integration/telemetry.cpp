@@ -134,6 +134,12 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
     }
     CHECK(found);
 
+    // Each statement says which; the pool's spans are of no table.
+    CHECK(load.attributes.at("pgstate.statements") == "1");
+    CHECK(!told.trace->all("pgstate.connect").front().attributes.contains("db.collection.name"));
+    // Three operations had a connection to themselves, and the first statement tells of its own.
+    CHECK(count_of(*told.metrics, "db.client.connection.wait_time") >= 4);
+
     // What belongs to what.
     CHECK(told.trace->all("pgstate.migrate").front().parent ==
           told.trace->all("pgstate.open").front().context);
@@ -236,8 +242,19 @@ TEST_CASE("the metrics read what the store and its pool have of everything", "[t
               static_cast<double>(stats.bytes_sent));
         CHECK(read.read("pgstate.io{network.io.direction=receive}") ==
               static_cast<double>(stats.bytes_received));
-        CHECK(stats.bytes_sent > 5 * 100);
-        CHECK(stats.bytes_received > 0);
+        // One large document there and back.
+        constexpr std::size_t large = 50'000;
+        pgstate::agent_state state("agent", "large");
+        state.data["text"] = std::string(large, 'x');
+        all_at_once(f.context, 1, [&](int, auto done) { f.store.save(state, done); });
+        const auto sent = f.store.stats().bytes_sent - stats.bytes_sent;
+        CHECK(sent > large);
+        CHECK(sent < large + 1000);
+        const auto before = f.store.stats().bytes_received;
+        all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "large", done); });
+        const auto received = f.store.stats().bytes_received - before;
+        CHECK(received > large);
+        CHECK(received < large + 1000);
         CHECK(count_of(read, "db.client.operation.duration{db.operation.name=save,error.type=conflict}") ==
               1);
     }
@@ -351,6 +368,43 @@ TEST_CASE("a slow operation is logged once, with where its time went", "[telemet
     const auto parts = std::stod(said.at("pgstate.queue.wait")) + std::stod(said.at("pgstate.server.time")) +
                        std::stod(said.at("pgstate.delivery.time"));
     CHECK(std::abs(parts - total) < 1e-4);
+}
+
+TEST_CASE("a slow function of the user's is not taken for a wait in the queue", "[telemetry]") {
+    recorders told;
+    auto config = told.config();
+    config.telemetry.slow_operation = 30ms;
+    opened_store f("&pool_max_conns=1", config);
+    const auto before = told.log->all("slow operation").size();
+    run(f.context, [&]() -> asio::awaitable<void> {
+        co_await f.store.pool().with_connection(
+            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT pg_sleep(0.2)"); });
+    });
+    const auto records = told.log->all("slow operation");
+    REQUIRE(records.size() == before + 1);
+    CHECK(records.back().attributes.at("pgstate.slow.cause") == "function");
+    CHECK(std::stod(records.back().attributes.at("pgstate.function.time")) >= 0.2);
+}
+
+TEST_CASE("a statement in a transaction that is refused ends its span with the SQLSTATE", "[telemetry]") {
+    recorders told;
+    opened_store f("&pool_max_conns=1", told.config());
+    {
+        pqxx::connection c(f.database);
+        pqxx::nontransaction(c).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
+    }
+    bool over = false;
+    f.store.transaction([](pgstate::transaction& tx) { tx.save(told_state("refused")); },
+                        as_result([&](const pgstate::result<void>& r) {
+                            CHECK(r.error().sqlstate() == "23514");
+                            over = true;
+                        }));
+    run_until(f.context, [&] { return over; });
+    const auto save = told.trace->all("pgstate.save").front();
+    CHECK(save.error == "23514");
+    CHECK(save.attributes.at("db.response.status_code") == "23514");
+    CHECK(!save.attributes.at("server.address").empty());
+    CHECK(told.trace->all("pgstate.transaction").front().error == "23514");
 }
 
 TEST_CASE("failed connects are counted by their reason", "[telemetry]") {

@@ -239,6 +239,7 @@ private:
         void end(std::chrono::steady_clock::time_point at, std::string_view error) override {
             begun_.ended = at;
             begun_.error = error;
+            if (!error.empty()) begun_.attributes["error.type"] = error;
             const std::lock_guard guard(whose_.mutex_);
             whose_.finished_.push_back(std::move(begun_));
         }

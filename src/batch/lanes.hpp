@@ -1,0 +1,101 @@
+#ifndef PGSTATE_BATCH_LANES_HPP
+#define PGSTATE_BATCH_LANES_HPP
+
+#include "batch/operation.hpp"
+#include "pool/core.hpp"
+#include "telemetry/statement_watch.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstate::batch {
+
+struct lane;
+
+/// A statement under way.
+struct flight {
+    std::vector<operation_ptr> operations;
+    std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
+    std::unique_ptr<telemetry::statement_watch> watch; // null: nobody wants to know
+};
+
+/// A leased connection and the statements under way on it, oldest first.
+struct lane {
+    pool::lease lease;
+    std::vector<std::shared_ptr<flight>> flights;
+    bool retiring = false; ///< takes nothing new and is closed when it is empty
+    clock::time_point acquired{};
+    std::optional<clock::duration> acquire_wait; ///< until the first statement has told of it
+
+    std::size_t load() const noexcept; ///< operations under way
+    bool usable() const noexcept { return !retiring && !lease->broken(); }
+};
+
+/// The connections that an engine has and those that it has asked for: when to ask for more, which is next, and when to
+/// give them back. All but the requests' answers run in the engine's strand.
+class lanes {
+public:
+    using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
+
+    class request;
+
+    /// The engine; told in the strand.
+    class listener {
+    public:
+        virtual ~listener() = default;
+        virtual void acquired(const request& asked, pool::lease got) = 0;
+        virtual void refused(const request& asked, const error& why) = 0;
+    };
+
+    /// \param most  connections at once, 1 or more
+    lanes(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most);
+
+    std::size_t size() const noexcept { return lanes_.size(); }
+    std::size_t requested() const noexcept { return requests_.size(); }
+    /// No connection, though one was asked for.
+    bool starved() const noexcept { return lanes_.empty() && !requests_.empty(); }
+
+    /// Somebody who has no connection waits in the pool's queue. This engine's own requests do not count.
+    bool others_wait() const;
+
+    /// Asks for as many connections as `ready` operations are worth, within the limits. \param whom  is told of each
+    void ask_for(std::size_t ready, const std::weak_ptr<listener>& whom);
+    /// What was asked for is there.
+    void add(const request& asked, pool::lease got);
+    void forget(const request& asked);
+    void withdraw_requests();
+
+    /// An idle connection, or, where `fill_up`, the one with the least to do where another statement may follow. Null:
+    /// none.
+    std::shared_ptr<lane> choose(bool fill_up) const;
+
+    void give_back_idle();
+    void drop_broken();
+    /// Gives up the connections that have statements under way, where `hopeless(flight)` of the oldest.
+    template <class Predicate>
+    void abandon_if(Predicate hopeless, const std::string& why) {
+        for (const auto& each : lanes_)
+            if (!each->flights.empty() && hopeless(*each->flights.front())) each->lease->abandon(why);
+    }
+
+private:
+    void keep(pool::lease got, clock::duration waited);
+    std::size_t idle() const noexcept;
+
+    const std::shared_ptr<pool::core> pool_;
+    const strand_type strand_;
+    const std::size_t most_;
+    std::list<std::shared_ptr<lane>> lanes_;
+    std::vector<std::shared_ptr<request>> requests_;
+};
+
+} // namespace pgstate::batch
+
+#endif
