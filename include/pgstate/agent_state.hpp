@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,9 @@ struct agent_state {
 
     timestamp created_at{}; ///< set by the server on the first save
     timestamp updated_at{}; ///< set by the server on every save
+
+    /// When the state expires, as it was loaded; nothing: never. A save does not look at it: see save_options::ttl.
+    std::optional<timestamp> expires_at{};
 
     boost::json::object extra; ///< top-level members that pgstate does not know, kept over a round trip
 

@@ -113,6 +113,9 @@ struct config {
     /// The time an operation may take from its call to its completion, the wait for a connection included. 0: no limit.
     std::chrono::milliseconds operation_timeout = std::chrono::seconds(30);
 
+    /// How long a state lives that is saved without a ttl, 1 ms to max_ttl. 0: for ever.
+    std::chrono::milliseconds default_ttl{0};
+
     statement_mode statements = statement_mode::prepared;
 
     pool_config pool{};

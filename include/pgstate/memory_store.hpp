@@ -5,6 +5,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,7 +22,9 @@ class memory_impl;
 class PGSTATE_API memory_store final : public state_store {
 public:
     /// \param now  where versions and times come from; by default the system's clock. Called from any thread.
-    explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {});
+    /// \param default_ttl  as config::default_ttl
+    explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {},
+                          std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
     memory_store(memory_store&&) noexcept;
     memory_store& operator=(memory_store&&) noexcept;
     ~memory_store() override;
@@ -32,6 +35,10 @@ private:
                  completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
     void do_erase(std::string, std::string, erase_options,
                   completion<void(std::exception_ptr, bool)>) override;
+    void do_touch(std::string agent_id, std::string session_id, std::optional<std::chrono::milliseconds> ttl,
+                  touch_options options, completion<void(std::exception_ptr, saved)> handler) override;
+    void do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                   change_options options, completion<void(std::exception_ptr, saved)> handler) override;
     void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
     void do_count(std::optional<std::string>, count_options,
                   completion<void(std::exception_ptr, std::int64_t)>) override;

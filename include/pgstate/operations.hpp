@@ -5,9 +5,12 @@
 #include "pgstate/connection_pool.hpp"
 #include "pgstate/tracer.hpp"
 
+#include <boost/json/object.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +20,9 @@ namespace pgstate {
 // Options are trivially destructible or have constructors: g++ 12 destroys a temporary aggregate with other members
 // twice when it stands in a full expression with co_await.
 
+/// The longest that a state can be told to live: 100 years.
+inline constexpr std::chrono::milliseconds max_ttl = std::chrono::hours(24 * 36'525);
+
 /// In all of them, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a negative one
 /// is refused with invalid_argument. `parent` is the span that the operation's own belongs to; by default the one that
 /// the calling thread is in, where the tracer can tell.
@@ -24,6 +30,9 @@ struct save_options {
     /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
     /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
     bool if_unchanged = false;
+    /// How long the state lives from now, 1 ms to max_ttl; nothing: `config.default_ttl`, or for ever where there is
+    /// none. A save always decides anew: one without a ttl ends the expiry of what it replaces.
+    std::optional<std::chrono::milliseconds> ttl{};
     std::chrono::milliseconds timeout{0};
     span_context parent{};
 };
@@ -34,6 +43,27 @@ struct load_options {
 };
 
 struct erase_options {
+    /// Erase only this version; fails with errc::conflict where there is another and changes nothing.
+    std::optional<std::int64_t> if_version{};
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+};
+
+struct touch_options {
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+};
+
+/// Of append, merge and increment, which change a part of a state.
+struct change_options {
+    /// Creates a state that is missing, from nothing but the change; otherwise a missing one is errc::not_found. Not
+    /// together with if_version.
+    bool create = false;
+    /// Change only this version; fails with errc::conflict where there is another and changes nothing.
+    std::optional<std::int64_t> if_version{};
+    /// How long the state lives from now, 1 ms to max_ttl; nothing: its expiry stays as it is, and one that is created
+    /// gets `config.default_ttl`.
+    std::optional<std::chrono::milliseconds> ttl{};
     std::chrono::milliseconds timeout{0};
     span_context parent{};
 };
@@ -74,9 +104,24 @@ struct saved {
     std::int64_t version = 0;
     timestamp created_at{};
     timestamp updated_at{};
+    std::optional<timestamp> expires_at{}; ///< nothing: never
 
     friend bool operator==(const saved&, const saved&) = default;
 };
+
+/// What `merge` changes: members of `agent_state::data` and `agent_state::context`, each as a whole. A name cannot be
+/// both set and removed; to remove one that is not there is no error.
+struct state_patch {
+    boost::json::object data;                ///< members to set
+    boost::json::object context;             ///< members to set
+    std::vector<std::string> remove_data;    ///< names of members to remove
+    std::vector<std::string> remove_context; ///< names of members to remove
+
+    state_patch() = default;
+};
+
+/// The most that one append or merge takes, in bytes of JSON.
+inline constexpr std::size_t max_change_bytes = std::size_t{16} << 20;
 
 /// A session as `list` shows it: everything but the state itself.
 struct session_info {

@@ -88,6 +88,10 @@ private:
                  completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
     void do_erase(std::string, std::string, erase_options,
                   completion<void(std::exception_ptr, bool)>) override;
+    void do_touch(std::string agent_id, std::string session_id, std::optional<std::chrono::milliseconds> ttl,
+                  touch_options options, completion<void(std::exception_ptr, saved)> handler) override;
+    void do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                   change_options options, completion<void(std::exception_ptr, saved)> handler) override;
     void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
     void do_count(std::optional<std::string>, count_options,
                   completion<void(std::exception_ptr, std::int64_t)>) override;

@@ -5,6 +5,7 @@
 #include "pgstate/detail/callback.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/export.hpp"
+#include "pgstate/detail/state_change.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/operations.hpp"
 #include "pgstate/result.hpp"
@@ -14,6 +15,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <exception>
@@ -23,6 +25,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace pgstate {
 
@@ -101,6 +104,7 @@ public:
     /// Erases a state; true if there was one.
     ///
     /// Completion: void(std::exception_ptr, bool)
+    /// Errors:     conflict - with `if_version`: the state is there at another version. Nothing is changed
     template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
                   boost::asio::use_awaitable_t<>>
     auto erase(std::string_view agent_id, std::string_view session_id, erase_options options,
@@ -115,6 +119,94 @@ public:
                   boost::asio::use_awaitable_t<>>
     auto erase(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
         return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
+    }
+
+    /// Lets a state expire `ttl` from now, or never where `ttl` is nothing. The state itself, its version and its
+    /// `updated_at` stay as they are.
+    ///
+    /// \param ttl  1 ms to max_ttl, counted by the database's clock
+    /// Completion: void(std::exception_ptr, saved)
+    /// Errors:     not_found - there is no such state, or it has expired
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto touch(std::string_view agent_id, std::string_view session_id,
+               std::optional<std::chrono::milliseconds> ttl, touch_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
+            [](auto handler, state_store* self, std::string agent, std::string session,
+               std::optional<std::chrono::milliseconds> lives, touch_options o) {
+                self->do_touch(std::move(agent), std::move(session), lives, o, std::move(handler));
+            },
+            token, this, std::string(agent_id), std::string(session_id), ttl, options);
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto touch(std::string_view agent_id, std::string_view session_id,
+               std::optional<std::chrono::milliseconds> ttl, Token&& token = Token()) {
+        return touch(agent_id, session_id, ttl, touch_options{}, std::forward<Token>(token));
+    }
+
+    /// Adds messages to the end of a state's history, without sending the state there and back. Appends of one store
+    /// object for one key keep the order in which they were accepted; those of several interleave as a whole.
+    ///
+    /// Completion: void(std::exception_ptr, saved)
+    /// Errors:     not_found - there is no such state and `options.create` is not set
+    ///             conflict - with `if_version`: another version is there. Nothing is changed
+    ///             invalid_argument - also for more than max_change_bytes of JSON, and for a text with NUL
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto append(std::string_view agent_id, std::string_view session_id, std::vector<agent_message> messages,
+                change_options options, Token&& token = Token()) {
+        return start_change(agent_id, session_id, std::move(messages), options, std::forward<Token>(token));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto append(std::string_view agent_id, std::string_view session_id, std::vector<agent_message> messages,
+                Token&& token = Token()) {
+        return start_change(agent_id, session_id, std::move(messages), {}, std::forward<Token>(token));
+    }
+
+    /// Sets and removes members of a state's `data` and `context`, without sending the state there and back. Members
+    /// that the patch does not name stay, whoever changed them in the meantime.
+    ///
+    /// Completion: void(std::exception_ptr, saved)
+    /// Errors:     as of `append`; invalid_argument - also for a name that is both set and removed
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto merge(std::string_view agent_id, std::string_view session_id, state_patch patch,
+               change_options options, Token&& token = Token()) {
+        return start_change(agent_id, session_id, std::move(patch), options, std::forward<Token>(token));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto merge(std::string_view agent_id, std::string_view session_id, state_patch patch,
+               Token&& token = Token()) {
+        return start_change(agent_id, session_id, std::move(patch), {}, std::forward<Token>(token));
+    }
+
+    /// Adds to a number in a state's `data` or `context`; one that is missing counts as 0.
+    ///
+    /// \param pointer  where it is, as a JSON pointer (RFC 6901) that begins with "/data/" or "/context/". Objects on
+    ///                 the way must be there already, unless the state is created
+    /// \param by       with an integer the result must fit into 64 bits; with a double it is a double
+    /// Completion: void(std::exception_ptr, saved)
+    /// Errors:     as of `append`; invalid_argument - also where there is something else than a number, the result does
+    ///             not fit, or an object on the way is missing. Nothing is changed
+    template <class Number, boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                                boost::asio::use_awaitable_t<>>
+    requires std::is_arithmetic_v<Number>
+    auto increment(std::string_view agent_id, std::string_view session_id, std::string_view pointer,
+                   Number by, change_options options, Token&& token = Token()) {
+        using held = std::conditional_t<std::is_floating_point_v<Number>, double, std::int64_t>;
+        return start_change(agent_id, session_id,
+                            detail::increment{std::string(pointer), static_cast<held>(by)}, options,
+                            std::forward<Token>(token));
+    }
+    template <class Number, boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                                boost::asio::use_awaitable_t<>>
+    requires std::is_arithmetic_v<Number>
+    auto increment(std::string_view agent_id, std::string_view session_id, std::string_view pointer,
+                   Number by, Token&& token = Token()) {
+        return increment(agent_id, session_id, pointer, by, change_options{}, std::forward<Token>(token));
     }
 
     /// Lists the sessions of an agent, a page at a time, most recently updated first.
@@ -228,12 +320,28 @@ private:
             token, this, std::move(agent_id), options);
     }
 
+    template <class Token>
+    auto start_change(std::string_view agent_id, std::string_view session_id, detail::state_change change,
+                      change_options options, Token&& token) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
+            [](auto handler, state_store* self, std::string agent, std::string session,
+               detail::state_change what, change_options o) {
+                self->do_change(std::move(agent), std::move(session), std::move(what), o, std::move(handler));
+            },
+            token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
+    }
+
     virtual void do_save(detail::encoded_state state, save_options options,
                          completion<void(std::exception_ptr, saved)> handler) = 0;
     virtual void do_load(std::string agent_id, std::string session_id, load_options options,
                          completion<void(std::exception_ptr, std::optional<agent_state>)> handler) = 0;
     virtual void do_erase(std::string agent_id, std::string session_id, erase_options options,
                           completion<void(std::exception_ptr, bool)> handler) = 0;
+    virtual void do_touch(std::string agent_id, std::string session_id,
+                          std::optional<std::chrono::milliseconds> ttl, touch_options options,
+                          completion<void(std::exception_ptr, saved)> handler) = 0;
+    virtual void do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                           change_options options, completion<void(std::exception_ptr, saved)> handler) = 0;
     virtual void do_list(std::string agent_id, list_options options,
                          completion<void(std::exception_ptr, session_page)> handler) = 0;
     virtual void do_count(std::optional<std::string> agent_id, count_options options,

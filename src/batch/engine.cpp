@@ -204,7 +204,7 @@ void engine::succeed(flight& of, const wire::rows& rows) {
     }
     for (std::size_t i = 0; i < of.operations.size(); ++i) {
         auto& each = *of.operations[i];
-        const bool conflict = row_of[i] < 0 && (each.what == kind::create || each.what == kind::replace);
+        const bool conflict = row_of[i] < 0 && each.conditional && each.what != kind::probe;
         if (conflict && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
             // waited for the other writer.

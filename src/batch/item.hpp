@@ -15,7 +15,9 @@ enum class kind : std::uint8_t {
     save,    ///< create or replace
     create,  ///< only if there is none
     replace, ///< only over a version
-    probe,   ///< the version a conflicting save met
+    change,  ///< of a part of a state, or of its expiry
+    erase_version,
+    probe, ///< the version that a write met which found none to its liking
     load,
     erase,
     list,
@@ -23,10 +25,10 @@ enum class kind : std::uint8_t {
     count_all,
     health,
 };
-inline constexpr std::size_t kinds = 10;
+inline constexpr std::size_t kinds = 12;
 
 constexpr bool is_write(kind what) noexcept {
-    return what == kind::save || what == kind::create || what == kind::replace || what == kind::erase;
+    return what <= kind::erase_version || what == kind::erase;
 }
 /// Kinds with a key are ordered by it and share statements; the others travel alone.
 constexpr bool has_key(kind what) noexcept {
@@ -49,6 +51,7 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     std::size_t key_hash = 0; ///< hash_key of the two
     std::size_t bytes = 0;    ///< what it adds to a statement
     bool alone = false;       ///< must not share a statement; may change while it is `sent`
+    bool conditional = false; ///< a write that finds no row to its liking becomes a probe for what there is
 
     status state = status::outside;
     std::uint64_t order = 0; ///< when it was submitted

@@ -3,6 +3,7 @@
 #include "config/connection_string.hpp"
 #include "config/pool_settings.hpp"
 #include "config/refuse.hpp"
+#include "pgstate/operations.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -113,6 +114,10 @@ resolved_config resolve(const config& input) {
     resolved.table = parse_table_name(input.table_name);
     resolved.operation_timeout = input.operation_timeout;
     check_not_negative("config.operation_timeout", resolved.operation_timeout);
+    resolved.default_ttl = input.default_ttl;
+    if (input.default_ttl < std::chrono::milliseconds(0) || input.default_ttl > max_ttl)
+        refuse_setting("config.default_ttl", "0 (none) to 36,525 days",
+                       std::to_string(input.default_ttl.count()) + " ms");
     resolved.statements = input.statements;
     check_enumerator("config.statements", input.statements, statement_mode::unnamed);
 

@@ -27,6 +27,7 @@ struct resolved_config {
     schema_config schema;
     table_identifier table;
     std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit
+    std::chrono::milliseconds default_ttl{0};       ///< 0: states do not expire by themselves
     statement_mode statements = statement_mode::prepared;
     std::shared_ptr<pgstate::logger> logger;
     std::shared_ptr<pgstate::metrics> metrics;

@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 4> known_message_members = {"role", "cont
 /// Writes one document; every refusal names the member it stands in.
 class document_writer {
 public:
-    document_writer() { out_.reserve(1024); }
+    explicit document_writer(std::string_view operation) : operation_(operation) { out_.reserve(1024); }
 
     std::string write(const agent_state& state) {
         const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -43,6 +43,17 @@ public:
         member(
             "extra", [&] { extra(state.extra, known_members, 1); }, hidden);
         out_ += '}';
+        return std::move(out_);
+    }
+
+    std::string write_messages(std::span<const agent_message> messages) {
+        history(messages);
+        return std::move(out_);
+    }
+
+    std::string write_members(const boost::json::object& members, std::string_view name) {
+        member(
+            name, [&] { append_object(out_, members, 1); }, hidden);
         return std::move(out_);
     }
 
@@ -64,7 +75,7 @@ private:
         } catch (const unwritable& u) {
             std::string what;
             if (message_ != nowhere) what = "history[" + std::to_string(message_) + "].";
-            throw error(errc::invalid_argument, "save", what.append(text).append(" ").append(u.reason));
+            throw error(errc::invalid_argument, operation_, what.append(text).append(" ").append(u.reason));
         }
     }
 
@@ -114,6 +125,7 @@ private:
 
     static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
+    std::string_view operation_;
     std::string out_;
     std::size_t message_ = nowhere; ///< where in the history the writer stands
 };
@@ -136,12 +148,22 @@ std::string reason_of(const boost::json::error_code& ec) {
 
 } // namespace
 
-std::string encode(const agent_state& state) {
-    return document_writer().write(state);
+std::string encode(const agent_state& state, std::string_view operation) {
+    return document_writer(operation).write(state);
+}
+
+std::string encode_messages(std::span<const agent_message> messages, std::string_view operation) {
+    return document_writer(operation).write_messages(messages);
+}
+
+std::string encode_members(const boost::json::object& members, std::string_view name,
+                           std::string_view operation) {
+    return document_writer(operation).write_members(members, name);
 }
 
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
-                   std::int64_t version, timestamp created_at, timestamp updated_at) {
+                   std::int64_t version, timestamp created_at, timestamp updated_at,
+                   std::optional<timestamp> expires_at) {
     boost::json::parse_options options;
     options.max_depth = max_depth;
     boost::json::basic_parser<document_reader> parser(options);
@@ -160,6 +182,7 @@ agent_state decode(std::string_view agent_id, std::string_view session_id, std::
     state.version = version;
     state.created_at = created_at;
     state.updated_at = updated_at;
+    state.expires_at = expires_at;
     return state;
 }
 

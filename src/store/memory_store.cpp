@@ -2,10 +2,12 @@
 
 #include "detail/complete.hpp"
 #include "pgstate/error.hpp"
+#include "store/change.hpp"
 #include "store/codec.hpp"
 #include "store/memory_table.hpp"
 #include "store/memory_transaction.hpp"
 #include "store/validate.hpp"
+#include "telemetry/names.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -24,8 +26,9 @@ namespace store {
 /// What the handle shares with the transactions that are under way.
 class memory_impl {
 public:
-    memory_impl(boost::asio::any_io_executor executor, std::function<timestamp()> now)
-        : executor_(std::move(executor)), table_(std::move(now)) {}
+    memory_impl(boost::asio::any_io_executor executor, std::function<timestamp()> now,
+                std::chrono::milliseconds default_ttl)
+        : executor_(std::move(executor)), table_(std::move(now), default_ttl) {}
 
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
@@ -130,6 +133,10 @@ void perform(const std::shared_ptr<memory_impl>& impl, std::string_view name,
         detail::post_completion_from_nowhere(std::move(handler), std::move(failure), std::move(value));
 }
 
+saved saved_of(const memory_row& row) {
+    return {row.version, row.created_at, row.updated_at, row.expires_at};
+}
+
 timestamp system_now() {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
@@ -137,9 +144,10 @@ timestamp system_now() {
 } // namespace
 } // namespace store
 
-memory_store::memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now)
+memory_store::memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now,
+                           std::chrono::milliseconds default_ttl)
     : impl_(std::make_shared<store::memory_impl>(std::move(executor),
-                                                 now ? std::move(now) : store::system_now)) {}
+                                                 now ? std::move(now) : store::system_now, default_ttl)) {}
 
 memory_store::memory_store(memory_store&&) noexcept = default;
 memory_store& memory_store::operator=(memory_store&&) noexcept = default;
@@ -150,10 +158,11 @@ void memory_store::do_save(detail::encoded_state state, save_options options,
     store::perform<saved>(impl_, "save", std::move(handler), [&] {
         if (state.failure) std::rethrow_exception(state.failure);
         store::validate_timeout(options.timeout, "save");
+        store::validate_ttl(options.ttl, "save");
         const store::memory_table::key key(std::move(state.agent_id), std::move(state.session_id));
         return impl_->with_table("save", [&](store::memory_table& table) {
             auto row = table.next_row(table.find(key), state, options);
-            const saved result{row.version, row.created_at, row.updated_at};
+            const saved result = store::saved_of(row);
             table.put(key, std::move(row));
             return result;
         });
@@ -171,7 +180,7 @@ void memory_store::do_load(std::string agent_id, std::string session_id, load_op
         });
         // Decoded outside the lock.
         return row ? std::optional(store::decode(agent_id, session_id, row->document, row->version,
-                                                 row->created_at, row->updated_at))
+                                                 row->created_at, row->updated_at, row->expires_at))
                    : std::nullopt;
     });
 }
@@ -182,7 +191,38 @@ void memory_store::do_erase(std::string agent_id, std::string session_id, erase_
         store::validate_key(agent_id, session_id, "erase");
         store::validate_timeout(options.timeout, "erase");
         return impl_->with_table("erase", [&](store::memory_table& table) {
-            return table.erase({agent_id, session_id});
+            const store::memory_table::key key(agent_id, session_id);
+            const auto* current = table.find(key);
+            if (current && options.if_version && *options.if_version != current->version)
+                throw store::conflict("erase", *options.if_version, current->version);
+            return table.erase(key);
+        });
+    });
+}
+
+void memory_store::do_touch(std::string agent_id, std::string session_id,
+                            std::optional<std::chrono::milliseconds> ttl, touch_options options,
+                            completion<void(std::exception_ptr, saved)> handler) {
+    store::perform<saved>(impl_, "touch", std::move(handler), [&] {
+        store::validate_timeout(options.timeout, "touch");
+        store::validate_key(agent_id, session_id, "touch");
+        store::validate_ttl(ttl, "touch");
+        return impl_->with_table("touch", [&](store::memory_table& table) {
+            return store::saved_of(table.touch({agent_id, session_id}, ttl));
+        });
+    });
+}
+
+void memory_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                             change_options options, completion<void(std::exception_ptr, saved)> handler) {
+    const auto name = telemetry::name_of(store::operation_of(change));
+    store::perform<saved>(impl_, name, std::move(handler), [&] {
+        store::validate_timeout(options.timeout, name);
+        store::validate_key(agent_id, session_id, name);
+        store::validate_change(options, name);
+        store::encode_change(change, agent_id, session_id, false); // refuses what PostgreSQL would
+        return impl_->with_table(name, [&](store::memory_table& table) {
+            return store::saved_of(table.change({agent_id, session_id}, change, options));
         });
     });
 }

@@ -1,6 +1,9 @@
 #include "store/memory_table.hpp"
 
 #include "pgstate/error.hpp"
+#include "store/change.hpp"
+#include "store/codec.hpp"
+#include "telemetry/names.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -28,15 +31,56 @@ const memory_row* memory_table::find(const key& k) const {
     const auto agent = agents_.find(k.first);
     if (agent == agents_.end()) return nullptr;
     const auto session = agent->second.find(k.second);
-    return session == agent->second.end() ? nullptr : &session->second;
+    return session == agent->second.end() || expired(session->second) ? nullptr : &session->second;
 }
 
 memory_row memory_table::next_row(const memory_row* current, const detail::encoded_state& state,
                                   save_options options) {
     if (options.if_unchanged) check_unchanged(current, state.version);
+    memory_row row = made(current, state.document);
+    const auto ttl = options.ttl.value_or(default_ttl_);
+    if (ttl.count() != 0) row.expires_at = row.updated_at + ttl;
+    return row;
+}
+
+const memory_row& memory_table::change(const key& k, const detail::state_change& change,
+                                       const change_options& options) {
+    const auto operation = telemetry::name_of(operation_of(change));
+    const memory_row* current = find(k);
+    if (!current && !options.create) throw not_found(operation);
+    if (options.if_version && current->version != *options.if_version)
+        throw conflict(operation, *options.if_version, current->version);
+    // One that is made is what its document says already.
+    std::string document;
+    if (current) {
+        auto state = decode(k.first, k.second, current->document, current->version, current->created_at,
+                            current->updated_at);
+        store::apply(change, state);
+        document = encode(state, operation);
+    } else {
+        document = encode_change(change, k.first, k.second, true).document;
+    }
+    memory_row row = made(current, std::move(document));
+    if (options.ttl)
+        row.expires_at = row.updated_at + *options.ttl;
+    else if (current)
+        row.expires_at = current->expires_at;
+    else if (default_ttl_.count() != 0)
+        row.expires_at = row.updated_at + default_ttl_;
+    return agents_[k.first].insert_or_assign(k.second, std::move(row)).first->second;
+}
+
+const memory_row& memory_table::touch(const key& k, std::optional<std::chrono::milliseconds> ttl) {
+    if (!find(k)) throw not_found("touch");
+    auto& row = agents_.find(k.first)->second.find(k.second)->second;
+    row.expires_at = ttl ? std::optional(now_() + *ttl) : std::nullopt;
+    return row;
+}
+
+memory_row memory_table::made(const memory_row* current, std::string document) {
     const timestamp now = now_();
     memory_row row;
-    row.document = state.document;
+    row.document = std::move(document);
     row.version = last_version_ = std::max(last_version_ + 1, std::int64_t{now.time_since_epoch().count()});
     row.created_at = current ? current->created_at : now;
     row.updated_at = now;
@@ -48,10 +92,11 @@ void memory_table::put(const key& k, memory_row row) {
 }
 
 bool memory_table::erase(const key& k) {
+    const bool seen = find(k) != nullptr;
     const auto agent = agents_.find(k.first);
     if (agent == agents_.end() || agent->second.erase(k.second) == 0) return false;
     if (agent->second.empty()) agents_.erase(agent);
-    return true;
+    return seen;
 }
 
 void memory_table::apply(changes&& written) {
@@ -76,6 +121,7 @@ session_page memory_table::list(const std::string& agent_id, const list_options&
     };
     std::vector<entry> entries;
     for (const auto& [session, row] : agent->second) {
+        if (expired(row)) continue;
         const std::tuple<timestamp, std::string_view> place(row.updated_at, session);
         if (!after || place < std::tuple<timestamp, std::string_view>(after->updated_at, after->session_id))
             entries.emplace_back(row.updated_at, session, &row);
@@ -94,15 +140,18 @@ session_page memory_table::list(const std::string& agent_id, const list_options&
 }
 
 std::int64_t memory_table::count(const std::optional<std::string>& agent_id) const {
-    std::size_t total = 0;
+    const auto living = [this](const sessions& all) -> std::int64_t {
+        return std::count_if(all.begin(), all.end(),
+                             [this](const auto& each) { return !expired(each.second); });
+    };
     if (agent_id) {
         const auto agent = agents_.find(*agent_id);
-        total = agent == agents_.end() ? 0 : agent->second.size();
-    } else {
-        for (const auto& [agent, all] : agents_)
-            total += all.size();
+        return agent == agents_.end() ? 0 : living(agent->second);
     }
-    return static_cast<std::int64_t>(total);
+    std::int64_t total = 0;
+    for (const auto& [agent, all] : agents_)
+        total += living(all);
+    return total;
 }
 
 } // namespace pgstate::store

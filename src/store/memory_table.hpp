@@ -2,9 +2,11 @@
 #define PGSTATE_STORE_MEMORY_TABLE_HPP
 
 #include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/detail/state_change.hpp"
 #include "pgstate/operations.hpp"
 #include "store/cursor.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -21,6 +23,7 @@ struct memory_row {
     std::int64_t version = 0;
     timestamp created_at{};
     timestamp updated_at{};
+    std::optional<timestamp> expires_at{}; ///< nothing: never
 };
 
 /// The table behind a memory_store, with the rules of the PostgreSQL table and none of its I/O. Not thread-safe.
@@ -30,9 +33,11 @@ public:
     /// What a transaction wrote; nothing: erased.
     using changes = std::map<key, std::optional<memory_row>>;
 
-    explicit memory_table(std::function<timestamp()> now) : now_(std::move(now)) {}
+    /// \param default_ttl  of states saved without one; 0: none
+    memory_table(std::function<timestamp()> now, std::chrono::milliseconds default_ttl)
+        : now_(std::move(now)), default_ttl_(default_ttl) {}
 
-    /// Null where there is none.
+    /// Null where there is none, or one that has expired.
     const memory_row* find(const key& k) const;
 
     /// The row that saving `state` over `current` (null: none) makes. It gets the next version whether it is put into
@@ -40,7 +45,14 @@ public:
     /// \throws error conflict - `options.if_unchanged` and another version is there
     memory_row next_row(const memory_row* current, const detail::encoded_state& state, save_options options);
 
+    /// The row with `change` made, put into the table.
+    /// \throws error not_found, conflict, invalid_argument - as the operation; nothing is changed
+    const memory_row& change(const key& k, const detail::state_change& change, const change_options& options);
+    /// \throws error not_found
+    const memory_row& touch(const key& k, std::optional<std::chrono::milliseconds> ttl);
+
     void put(const key& k, memory_row row);
+    /// True if there was one that had not expired.
     bool erase(const key& k);
     void apply(changes&& written);
 
@@ -50,7 +62,11 @@ public:
 private:
     using sessions = std::map<std::string, memory_row, std::less<>>;
 
+    bool expired(const memory_row& row) const { return row.expires_at && *row.expires_at <= now_(); }
+    memory_row made(const memory_row* current, std::string document);
+
     std::function<timestamp()> now_;
+    std::chrono::milliseconds default_ttl_;
     std::map<std::string, sessions, std::less<>> agents_;
     std::int64_t last_version_ =
         0; ///< of all keys: one that is erased and made again never sees a version twice

@@ -22,12 +22,13 @@ const memory_row* memory_transaction::see(const memory_table::key& k) {
 
 saved memory_transaction::save(const agent_state& state, save_options options) {
     validate_timeout(options.timeout, "save");
+    validate_ttl(options.ttl, "save");
     const detail::encoded_state encoded(state);
     if (encoded.failure) std::rethrow_exception(encoded.failure);
     const memory_table::key k(encoded.agent_id, encoded.session_id);
     const std::lock_guard lock(mutex_);
     memory_row row = table_.next_row(see(k), encoded, options);
-    const saved result{row.version, row.created_at, row.updated_at};
+    const saved result{row.version, row.created_at, row.updated_at, row.expires_at};
     written_.insert_or_assign(k, std::move(row));
     return result;
 }
@@ -41,7 +42,8 @@ std::optional<agent_state> memory_transaction::load(std::string_view agent_id, s
         if (!row) return std::nullopt;
         copy = *row;
     }
-    return decode(agent_id, session_id, copy.document, copy.version, copy.created_at, copy.updated_at);
+    return decode(agent_id, session_id, copy.document, copy.version, copy.created_at, copy.updated_at,
+                  copy.expires_at);
 }
 
 bool memory_transaction::erase(std::string_view agent_id, std::string_view session_id) {

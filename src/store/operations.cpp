@@ -6,24 +6,29 @@
 #include <algorithm>
 
 namespace pgstate::store {
+namespace {
 
-error conflict(std::int64_t wanted, std::int64_t current) {
-    const auto now = current == 0 ? std::string("it does not exist any more")
-                                  : "it is at version " + std::to_string(current);
-    error failure(errc::conflict, "save",
-                  wanted == 0 ? "the state was to be new, but " + now + "; load it and decide again"
-                              : "the state was to be at version " + std::to_string(wanted) + ", but " + now +
-                                    "; load it again and retry");
-    return failure.with_current_version(current);
+std::optional<timestamp> expiry_in(const wire::rows& rows, int row, int column) {
+    if (rows.is_null(row, column)) return std::nullopt;
+    return rows.timestamptz(row, column);
 }
 
-save_operation::save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
-                               const boost::asio::any_completion_executor& io)
-    : caller_operation(std::move(handler), io), state_(std::move(state)) {
+saved saved_in(const wire::rows& rows, int row, bool with_expiry) {
+    return {rows.int8(row, saved_row::version), rows.timestamptz(row, saved_row::created_at),
+            rows.timestamptz(row, saved_row::updated_at),
+            with_expiry ? expiry_in(rows, row, saved_row::expires_at) : std::nullopt};
+}
+
+} // namespace
+
+save_operation::save_operation(detail::encoded_state state, bool if_unchanged, std::chrono::milliseconds ttl,
+                               handler_type handler, const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), state_(std::move(state)), ttl_(ttl) {
     id = telemetry::operation_id::save;
     what = !if_unchanged         ? batch::kind::save
            : state_.version == 0 ? batch::kind::create
                                  : batch::kind::replace;
+    conditional = if_unchanged;
     agent_id = state_.agent_id;
     session_id = state_.session_id;
     key_hash = batch::hash_key(agent_id, session_id);
@@ -32,10 +37,87 @@ save_operation::save_operation(detail::encoded_state state, bool if_unchanged, h
 
 saved save_operation::decode() {
     if (what == batch::kind::probe)
-        throw conflict(state_.version, row() < 0 ? 0 : rows().int8(row(), probed_row::version));
+        throw conflict("save", state_.version, row() < 0 ? 0 : rows().int8(row(), probed_row::version));
     if (row() < 0) throw error(errc::corrupt_state, "save", "the server did not say what it saved");
-    return {rows().int8(row(), saved_row::version), rows().timestamptz(row(), saved_row::created_at),
-            rows().timestamptz(row(), saved_row::updated_at)};
+    return saved_in(rows(), row(), ttl_.count() != 0);
+}
+
+change_operation::change_operation(telemetry::operation_id which, std::string agent, std::string session,
+                                   encoded_change change, change_terms terms, handler_type handler,
+                                   const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)),
+      change_(std::move(change)), terms_(terms) {
+    id = which;
+    what = batch::kind::change;
+    alone = true;
+    // An increment finds no row either where there is no place for the number.
+    conditional = terms_.if_version || which == telemetry::operation_id::increment;
+    agent_id = agent_;
+    session_id = session_;
+    key_hash = batch::hash_key(agent_id, session_id);
+    bytes = agent_.size() + session_.size() + change_.first.size() + change_.second.size() +
+            change_.document.size();
+}
+
+void change_operation::add_to(wire::parameters& values) const {
+    const auto add_texts = [&](const std::vector<std::string>& texts) {
+        values.begin_text_array(texts.size());
+        for (const auto& each : texts)
+            values.element_text(each);
+    };
+    values.add_text(agent_);
+    values.add_text(session_);
+    if (form() == change_form::touch) return values.add_int8(terms_.ttl.count());
+    const bool making = form() >= change_form::append_or_create;
+    if (making)
+        values.add_int8(terms_.created_ttl.count());
+    else if (terms_.if_version)
+        values.add_int8(*terms_.if_version);
+    else
+        values.add_null();
+    values.add_int8(terms_.ttl.count());
+    switch (form()) {
+    case change_form::append:
+    case change_form::append_or_create: values.add_jsonb_in_place(change_.first); break;
+    case change_form::merge:
+    case change_form::merge_or_create:
+        values.add_jsonb_in_place(change_.first);
+        add_texts(change_.first_path);
+        values.add_jsonb_in_place(change_.second);
+        add_texts(change_.second_path);
+        break;
+    default:
+        values.add_text(change_.first);
+        add_texts(change_.first_path);
+        add_texts(change_.second_path);
+    }
+    if (making) values.add_jsonb_in_place(change_.document);
+}
+
+saved change_operation::decode() {
+    if (what == batch::kind::probe) {
+        if (row() < 0) throw not_found(name());
+        const auto current = rows().int8(row(), probed_row::version);
+        if (terms_.if_version && (*terms_.if_version != current || id != telemetry::operation_id::increment))
+            throw conflict(name(), *terms_.if_version, current);
+        throw not_incremented("the sum would not fit into 64 bits, or an object on the way to it is missing");
+    }
+    if (row() < 0) throw not_found(name());
+    return saved_in(rows(), row(), true);
+}
+
+std::exception_ptr change_operation::explain(std::exception_ptr failure) const {
+    if (id != telemetry::operation_id::increment) return failure;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& e) {
+        // The casts' refusals: invalid_parameter_value and numeric_value_out_of_range.
+        if (e.sqlstate() == "22023")
+            return std::make_exception_ptr(not_incremented("there is something else than a number"));
+        if (e.sqlstate() == "22003")
+            return std::make_exception_ptr(not_incremented("the sum would not fit into a double"));
+    } catch (...) {}
+    return failure;
 }
 
 load_operation::load_operation(std::string agent, std::string session, handler_type handler,
@@ -53,18 +135,28 @@ std::optional<agent_state> load_operation::decode() {
     if (row() < 0) return std::nullopt;
     return store::decode(
         agent_, session_, rows().jsonb(row(), loaded_row::state), rows().int8(row(), loaded_row::version),
-        rows().timestamptz(row(), loaded_row::created_at), rows().timestamptz(row(), loaded_row::updated_at));
+        rows().timestamptz(row(), loaded_row::created_at), rows().timestamptz(row(), loaded_row::updated_at),
+        expiry_in(rows(), row(), loaded_row::expires_at));
 }
 
-erase_operation::erase_operation(std::string agent, std::string session, handler_type handler,
+erase_operation::erase_operation(std::string agent, std::string session,
+                                 std::optional<std::int64_t> if_version, handler_type handler,
                                  const boost::asio::any_completion_executor& io)
-    : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)) {
+    : caller_operation(std::move(handler), io), agent_(std::move(agent)), session_(std::move(session)),
+      if_version_(if_version) {
     id = telemetry::operation_id::erase;
-    what = batch::kind::erase;
+    what = if_version_ ? batch::kind::erase_version : batch::kind::erase;
+    alone = conditional = if_version_.has_value();
     agent_id = agent_;
     session_id = session_;
     key_hash = batch::hash_key(agent_id, session_id);
     bytes = agent_.size() + session_.size();
+}
+
+bool erase_operation::decode() {
+    if (what != batch::kind::probe) return row() >= 0;
+    if (row() < 0) return false;
+    throw conflict("erase", version(), rows().int8(row(), probed_row::version));
 }
 
 list_operation::list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,

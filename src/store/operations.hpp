@@ -6,7 +6,9 @@
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/operations.hpp"
 #include "pool/core.hpp"
+#include "store/change.hpp"
 #include "store/cursor.hpp"
+#include "wire/statement.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_completion_handler.hpp>
@@ -47,6 +49,7 @@ public:
 
     void complete(batch::operation_ptr self) final {
         std::exception_ptr failure = take_failure();
+        if (failure) failure = explain(std::move(failure));
         T value{};
         if (!failure) {
             if (watch) watch->decoding();
@@ -78,6 +81,8 @@ public:
 private:
     /// What the caller gets; on the caller's executor, so that it costs the caller's thread and not the store's.
     virtual T decode() = 0;
+    /// A failure in words that fit the operation.
+    virtual std::exception_ptr explain(std::exception_ptr failure) const { return failure; }
 
     handler_type handler_;
     std::optional<detail::completion_work> own_; ///< of a caller who brought an executor
@@ -86,15 +91,46 @@ private:
 /// save, create and replace.
 class save_operation final : public caller_operation<saved> {
 public:
-    save_operation(detail::encoded_state state, bool if_unchanged, handler_type handler,
-                   const boost::asio::any_completion_executor& io);
+    /// \param ttl  0: never expires
+    save_operation(detail::encoded_state state, bool if_unchanged, std::chrono::milliseconds ttl,
+                   handler_type handler, const boost::asio::any_completion_executor& io);
 
     const detail::encoded_state& state() const noexcept { return state_; }
+    std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
 private:
     saved decode() override;
 
     detail::encoded_state state_;
+    std::chrono::milliseconds ttl_;
+};
+
+/// How a change is made beside what is changed.
+struct change_terms {
+    std::optional<std::int64_t> if_version{};
+    std::chrono::milliseconds ttl{0};         ///< 0: as it is; of touch: never
+    std::chrono::milliseconds created_ttl{0}; ///< of a state that is made; 0: never
+};
+
+/// touch, append, merge and increment.
+class change_operation final : public caller_operation<saved> {
+public:
+    change_operation(telemetry::operation_id which, std::string agent, std::string session,
+                     encoded_change change, change_terms terms, handler_type handler,
+                     const boost::asio::any_completion_executor& io);
+
+    change_form form() const noexcept { return change_.form; }
+    /// What stays here until the statement is sent.
+    void add_to(wire::parameters& values) const;
+
+private:
+    saved decode() override;
+    std::exception_ptr explain(std::exception_ptr failure) const override;
+
+    std::string agent_;
+    std::string session_;
+    encoded_change change_;
+    change_terms terms_;
 };
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {
@@ -111,14 +147,17 @@ private:
 
 class erase_operation final : public caller_operation<bool> {
 public:
-    erase_operation(std::string agent, std::string session, handler_type handler,
-                    const boost::asio::any_completion_executor& io);
+    erase_operation(std::string agent, std::string session, std::optional<std::int64_t> if_version,
+                    handler_type handler, const boost::asio::any_completion_executor& io);
+
+    std::int64_t version() const noexcept { return *if_version_; } ///< \pre it has one
 
 private:
-    bool decode() override { return row() >= 0; }
+    bool decode() override;
 
     std::string agent_;
     std::string session_;
+    std::optional<std::int64_t> if_version_;
 };
 
 class list_operation final : public caller_operation<session_page> {
@@ -159,9 +198,6 @@ private:
     std::shared_ptr<pool::core> pool_;
     batch::clock::time_point started_ = batch::clock::now();
 };
-
-/// The conflict of a conditional save. \param current  the version there is, 0 for none
-error conflict(std::int64_t wanted, std::int64_t current);
 
 } // namespace pgstate::store
 

@@ -188,10 +188,12 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
         std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
         [&] {
             if (state.failure) std::rethrow_exception(state.failure);
+            store::validate_ttl(options.ttl, "save");
         },
         [&](auto to) {
-            return boost::intrusive_ptr(
-                new store::save_operation(std::move(state), options.if_unchanged, std::move(to), impl_->io));
+            return boost::intrusive_ptr(new store::save_operation(
+                std::move(state), options.if_unchanged,
+                options.ttl.value_or(impl_->shared_config->default_ttl), std::move(to), impl_->io));
         });
 }
 
@@ -214,8 +216,47 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
         std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
         [&] { store::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
-            return boost::intrusive_ptr(new store::erase_operation(std::move(agent_id), std::move(session_id),
-                                                                   std::move(to), impl_->io));
+            return boost::intrusive_ptr(new store::erase_operation(
+                std::move(agent_id), std::move(session_id), options.if_version, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_touch(std::string agent_id, std::string session_id,
+                              std::optional<std::chrono::milliseconds> ttl, touch_options options,
+                              completion<void(std::exception_ptr, saved)> handler) {
+    if (!impl_) return store::complete_closed(std::move(handler), "touch");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::touch, options.timeout, options.parent,
+        [&] {
+            store::validate_key(agent_id, session_id, "touch");
+            store::validate_ttl(ttl, "touch");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::change_operation(
+                telemetry::operation_id::touch, std::move(agent_id), std::move(session_id), {},
+                {.ttl = ttl.value_or(std::chrono::milliseconds(0))}, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                               change_options options, completion<void(std::exception_ptr, saved)> handler) {
+    const auto id = store::operation_of(change);
+    const auto name = telemetry::name_of(id);
+    if (!impl_) return store::complete_closed(std::move(handler), name);
+    store::encoded_change encoded;
+    impl_->start(
+        std::move(handler), id, options.timeout, options.parent,
+        [&] {
+            store::validate_key(agent_id, session_id, name);
+            store::validate_change(options, name);
+            encoded = store::encode_change(change, agent_id, session_id, options.create);
+        },
+        [&](auto to) {
+            const auto ttl = options.ttl.value_or(std::chrono::milliseconds(0));
+            return boost::intrusive_ptr(new store::change_operation(
+                id, std::move(agent_id), std::move(session_id), std::move(encoded),
+                {options.if_version, ttl, options.ttl.value_or(impl_->shared_config->default_ttl)},
+                std::move(to), impl_->io));
         });
 }
 

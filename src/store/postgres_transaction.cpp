@@ -36,16 +36,25 @@ timestamp to_timestamp(const pqxx::field& value) {
     return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
 }
 
+std::optional<timestamp> to_expiry(const pqxx::field& value) {
+    if (value.is_null()) return std::nullopt;
+    return to_timestamp(value);
+}
+
 class postgres_transaction final : public transaction {
 public:
-    postgres_transaction(pqxx::transaction_base& around, const settings::table_identifier& table,
+    postgres_transaction(pqxx::transaction_base& around, const settings::resolved_config& config,
                          const span_context& span, telemetry::hub* told)
-        : around_(around), sql_(table.quoted()), span_(span), told_(told) {}
+        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl), span_(span),
+          told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
         if (encoded.failure) std::rethrow_exception(encoded.failure);
-        return guarded(telemetry::operation_id::save, [&] { return save(encoded, options.if_unchanged); });
+        validate_ttl(options.ttl, "save");
+        const auto ttl = options.ttl.value_or(default_ttl_);
+        return guarded(telemetry::operation_id::save,
+                       [&] { return save(encoded, options.if_unchanged, ttl); });
     }
 
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
@@ -54,13 +63,13 @@ public:
             const auto found =
                 execute(around_,
                         sql_.select("t.state::text, t.version, " + microseconds_of("t.created_at") + ", " +
-                                        microseconds_of("t.updated_at"),
-                                    "", by_key),
+                                        microseconds_of("t.updated_at") + ", " + std::string(expiry),
+                                    "", where_alive()),
                         pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
             const auto row = found[0];
             return decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
-                          to_timestamp(row[2]), to_timestamp(row[3]));
+                          to_timestamp(row[2]), to_timestamp(row[3]), to_expiry(row[4]));
         });
     }
 
@@ -76,16 +85,24 @@ public:
     pqxx::transaction_base& sql() override { return around_; }
 
 private:
-    static constexpr std::string_view by_key = " WHERE t.agent_id = $1 AND t.session_id = $2";
+    static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+    static constexpr std::string_view expiry = "(extract(epoch FROM t.expires_at) * 1000000)::bigint";
 
-    saved save(const detail::encoded_state& state, bool if_unchanged) {
-        const auto returning =
-            "t.version, " + microseconds_of("t.created_at") + ", " + microseconds_of("t.updated_at");
+    static std::string where_alive() {
+        return std::string(" WHERE ").append(by_key).append(" AND ").append(sql_text::alive);
+    }
+
+    saved save(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
+        const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
+                               microseconds_of("t.updated_at") + ", " + std::string(expiry);
+        const auto expires = sql_text::expiry_in("$4::bigint");
         const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
                                 .append(sql_text::new_version)
+                                .append(", ")
+                                .append(expires)
                                 .append(")");
         pqxx::params key(state.agent_id, state.session_id);
-        pqxx::params all(state.agent_id, state.session_id, state.document);
+        pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
         pqxx::result done;
         if (!if_unchanged) {
             done = execute(around_, sql_.insert(values, sql_text::existing::replaced, returning), all);
@@ -94,17 +111,16 @@ private:
         } else {
             all.append(state.version);
             done = execute(around_,
-                           sql_.replace("$3::jsonb", "",
-                                        "t.agent_id = $1 AND t.session_id = $2 AND t.version = $4::bigint",
-                                        returning),
+                           sql_.replace("$3::jsonb", expires, "",
+                                        std::string(by_key) + " AND t.version = $5::bigint", returning),
                            all);
         }
         if (done.empty()) {
-            const auto current = execute(around_, sql_.select("t.version", "", by_key), key);
-            throw conflict(state.version, current.empty() ? 0 : current[0][0].as<std::int64_t>());
+            const auto current = execute(around_, sql_.select("t.version", "", where_alive()), key);
+            throw conflict("save", state.version, current.empty() ? 0 : current[0][0].as<std::int64_t>());
         }
         const auto row = done[0];
-        return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2])};
+        return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
     }
 
     template <class Work>
@@ -120,6 +136,7 @@ private:
 
     pqxx::transaction_base& around_;
     sql_text sql_;
+    std::chrono::milliseconds default_ttl_;
     span_context span_;
     telemetry::hub* told_;
 };
@@ -145,7 +162,7 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
              const pool::call_context& context, telemetry::hub* told) {
     try {
         const auto around = begin(connection, isolation);
-        postgres_transaction with(*around, config.table, context.span, told);
+        postgres_transaction with(*around, config, context.span, told);
         function(with);
         refuse_abandoned(context.abandoned);
         around->commit();

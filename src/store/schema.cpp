@@ -9,13 +9,14 @@
 namespace pgstate::store {
 namespace {
 
-constexpr std::array<column_definition, 6> all_columns{{
+constexpr std::array<column_definition, 7> all_columns{{
     {"agent_id", "text", true, false, 0},
     {"session_id", "text", true, false, 0},
     {"state", "jsonb", true, false, 0},
     {"created_at", "timestamp with time zone", false, false, 0},
     {"updated_at", "timestamp with time zone", false, false, 0},
     {"version", "bigint", true, true, 1},
+    {"expires_at", "timestamp with time zone", false, false, 2},
 }};
 
 // Microseconds since the epoch, as the store's own statements count. now() is stable, so that the server adds the
@@ -27,8 +28,16 @@ std::string add_version(std::string_view quoted_table) {
                 " DEFAULT (extract(epoch FROM now()) * 1000000)::bigint");
 }
 
-constexpr std::array<migration, 1> all_migrations{{
+// Without a default, so that a save which does not know the column makes a state that stays.
+std::string add_expires_at(std::string_view quoted_table) {
+    return std::string("ALTER TABLE ")
+        .append(quoted_table)
+        .append(" ADD COLUMN IF NOT EXISTS expires_at TIMESTAMPTZ");
+}
+
+constexpr std::array<migration, 2> all_migrations{{
     {1, add_version},
+    {2, add_expires_at},
 }};
 
 constexpr std::string_view lock_prefix = "pgstate schema ";

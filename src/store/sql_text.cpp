@@ -2,30 +2,81 @@
 
 namespace pgstate::store {
 
+namespace {
+
+// Citus refuses now() in DO UPDATE: the time of the row that was to be inserted is the same.
+constexpr std::string_view expired = "t.expires_at <= EXCLUDED.updated_at";
+
+} // namespace
+
+std::string sql_text::expiry_in(std::string_view milliseconds) {
+    return std::string("now() + nullif(").append(milliseconds).append(", 0) * interval '1 millisecond'");
+}
+
 std::string sql_text::insert(std::string_view source, existing what, std::string_view returning) const {
-    std::string sql =
-        "INSERT INTO " + table_ + " AS t (agent_id, session_id, state, created_at, updated_at, version) ";
-    sql.append(source).append(" ON CONFLICT (agent_id, session_id) ");
-    if (what == existing::kept)
-        sql += "DO NOTHING";
-    else
-        sql += "DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at, "
-               "version = greatest(t.version + 1, EXCLUDED.version)";
+    return insert_or_change(source, "EXCLUDED.state", "EXCLUDED.expires_at",
+                            what == existing::kept ? "false" : "", returning);
+}
+
+std::string sql_text::insert_or_change(std::string_view source, std::string_view document,
+                                       std::string_view expiry, std::string_view guard,
+                                       std::string_view returning) const {
+    const auto if_expired = [](std::string_view made, std::string_view kept) {
+        if (made == kept) return std::string(made);
+        return std::string("CASE WHEN ")
+            .append(expired)
+            .append(" THEN ")
+            .append(made)
+            .append(" ELSE ")
+            .append(kept)
+            .append(" END");
+    };
+    std::string sql = "INSERT INTO " + table_ +
+                      " AS t (agent_id, session_id, state, created_at, updated_at, version, expires_at) ";
+    sql.append(source)
+        .append(" ON CONFLICT (agent_id, session_id) DO UPDATE SET state = ")
+        .append(if_expired("EXCLUDED.state", document))
+        .append(", created_at = ")
+        .append(if_expired("EXCLUDED.created_at", "t.created_at"))
+        .append(", updated_at = EXCLUDED.updated_at, version = greatest(t.version + 1, EXCLUDED.version)"
+                ", expires_at = ")
+        .append(if_expired("EXCLUDED.expires_at", expiry));
+    if (guard == "false")
+        sql.append(" WHERE ").append(expired);
+    else if (!guard.empty())
+        sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
     return sql.append(" RETURNING ").append(returning);
 }
 
-std::string sql_text::replace(std::string_view document, std::string_view from, std::string_view condition,
-                              std::string_view returning) const {
+std::string sql_text::touch(std::string_view expiry, std::string_view condition,
+                            std::string_view returning) const {
+    return std::string("UPDATE ")
+        .append(table_)
+        .append(" AS t SET expires_at = ")
+        .append(expiry)
+        .append(" WHERE ")
+        .append(condition)
+        .append(" AND ")
+        .append(alive)
+        .append(" RETURNING ")
+        .append(returning);
+}
+
+std::string sql_text::replace(std::string_view document, std::string_view expiry, std::string_view from,
+                              std::string_view condition, std::string_view returning) const {
     return std::string("UPDATE ")
         .append(table_)
         .append(" AS t SET state = ")
         .append(document)
         .append(", updated_at = now(), version = greatest(t.version + 1, ")
         .append(new_version)
-        .append(")")
+        .append("), expires_at = ")
+        .append(expiry)
         .append(from)
         .append(" WHERE ")
         .append(condition)
+        .append(" AND ")
+        .append(alive)
         .append(" RETURNING ")
         .append(returning);
 }
@@ -38,6 +89,8 @@ std::string sql_text::erase(std::string_view using_, std::string_view condition,
         .append(using_)
         .append(" WHERE ")
         .append(condition)
+        .append(" AND ")
+        .append(alive)
         .append(" RETURNING ")
         .append(returning);
 }

@@ -18,11 +18,19 @@ public:
 
     enum class existing { replaced, kept };
 
-    /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, version
+    /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, version,
+    ///                expires_at
     std::string insert(std::string_view source, existing what, std::string_view returning) const;
+    /// Makes a row, or changes the one there is; one that has expired is replaced.
+    /// \param source  as of insert
+    /// \param guard   what must hold for the row there is; "": nothing
+    std::string insert_or_change(std::string_view source, std::string_view document, std::string_view expiry,
+                                 std::string_view guard, std::string_view returning) const;
     /// \param from    "" or " FROM ... AS u(...)"
-    std::string replace(std::string_view document, std::string_view from, std::string_view condition,
-                        std::string_view returning) const;
+    std::string replace(std::string_view document, std::string_view expiry, std::string_view from,
+                        std::string_view condition, std::string_view returning) const;
+    /// Changes the expiry and nothing else.
+    std::string touch(std::string_view expiry, std::string_view condition, std::string_view returning) const;
     std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;
     std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
 
@@ -32,6 +40,10 @@ public:
     /// so versions grow while a row lives, and one made again after it was erased starts above where it ended.
     static constexpr std::string_view new_version =
         "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
+    /// A state that has expired is gone for everybody, though its row may still be there.
+    static constexpr std::string_view alive = "(t.expires_at IS NULL OR t.expires_at > now())";
+    /// \param milliseconds  an expression; 0 and NULL: never
+    static std::string expiry_in(std::string_view milliseconds);
 
 private:
     std::string table_;

@@ -41,23 +41,99 @@ constexpr std::string_view by_input = "t.agent_id = u.a AND t.session_id = u.s";
 constexpr std::string_view saved_columns = "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at";
 constexpr std::string_view keys_input = "unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(a, s, n) JOIN ";
 
-std::string values_source() {
-    return std::string("VALUES ($1, $2, $3, now(), now(), ").append(sql_text::new_version).append(")");
+constexpr std::string_view changed_columns =
+    "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at";
+constexpr std::string_view never = "NULL::timestamptz";
+
+std::string values_source(std::string_view document, std::string_view expiry) {
+    return std::string("VALUES ($1, $2, ")
+        .append(document)
+        .append(", now(), now(), ")
+        .append(sql_text::new_version)
+        .append(", ")
+        .append(expiry)
+        .append(")");
 }
 
 // Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
 // saves costs the server a sixth more.
-std::string array_source() {
+std::string array_source(bool with_ttl) {
     return std::string("SELECT u.a, u.s, u.d::jsonb, now(), now(), ")
         .append(sql_text::new_version)
-        .append(" FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) "
-                "ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
+        .append(", ")
+        .append(with_ttl ? sql_text::expiry_in("u.l") : std::string(never))
+        .append(with_ttl ? " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, l)"
+                         : " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
+        .append(" ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
+}
+
+// --- changes of a part: $1 and $2 are the key, $3 and $4 as below, the change itself begins at $5 -----------------
+
+/// A form of change: what the document becomes, what must hold for that, and the types from $5 on.
+struct change_sql {
+    change_form form;
+    std::string_view purpose;
+    std::string document;
+    std::string guard;
+    std::vector<type_oid> types;
+};
+
+/// The member `name` of the document, which the Go SDK may have written as null.
+std::string member_or(std::string_view name, std::string_view empty) {
+    return std::string("coalesce(nullif(t.state -> '")
+        .append(name)
+        .append("', 'null'::jsonb), '")
+        .append(empty)
+        .append("'::jsonb)");
+}
+
+std::vector<change_sql> all_changes() {
+    using enum type_oid;
+    const auto appended = "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || $5::jsonb)";
+    const auto merged = "jsonb_set(jsonb_set(t.state, '{data}', (" + member_or("data", "{}") +
+                        " - $6::text[]) || $5::jsonb), '{context}', (" + member_or("context", "{}") +
+                        " - $8::text[]) || $7::jsonb)";
+    // The cast refuses what is no number (22023). jsonb_set does nothing where there is nothing to set it in.
+    const std::string number = "coalesce((t.state #> $6::text[])::numeric, 0)";
+    const std::string place =
+        "(t.state #> $6::text[] IS NOT NULL OR jsonb_typeof(t.state #> $7::text[]) = 'object')";
+    return {
+        {change_form::append, "append", appended, {}, {jsonb}},
+        {change_form::merge, "merge", merged, {}, {jsonb, text_array, jsonb, text_array}},
+        {change_form::add_integer,
+         "add",
+         "jsonb_set(t.state, $6::text[], to_jsonb(" + number + " + $5::numeric))",
+         place + " AND " + number + " + $5::numeric BETWEEN -9223372036854775808 AND 18446744073709551615",
+         {text, text_array, text_array}},
+        {change_form::add_double,
+         "add_double",
+         "jsonb_set(t.state, $6::text[], to_jsonb(" + number + "::float8 + $5::float8))",
+         place,
+         {text, text_array, text_array}}};
+}
+
+/// Over a row that is there. $3: the version it must have, or NULL; $4: its time to live from now on in milliseconds, or
+/// 0 to leave that.
+std::string change_sql_of(const sql_text& sql, const change_sql& change) {
+    std::string condition = std::string(by_key) + " AND ($3::bigint IS NULL OR t.version = $3)";
+    if (!change.guard.empty()) condition += " AND " + change.guard;
+    return sql.replace(change.document, "coalesce(" + sql_text::expiry_in("$4") + ", t.expires_at)", "",
+                       condition, changed_columns);
+}
+
+/// The same, or a row made. $3: how long that lives, $4: how long one lives that is there, or 0 to leave that; the last
+/// parameter is its document.
+std::string change_or_create_sql_of(const sql_text& sql, const change_sql& change) {
+    const auto document = "$" + std::to_string(5 + change.types.size()) + "::jsonb";
+    return sql.insert_or_change(values_source(document, sql_text::expiry_in("$3")), change.document,
+                                "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
+                                change.guard, changed_columns);
 }
 
 std::string list_sql(const sql_text& sql, bool first) {
     // Times may be NULL in a table that others fill; on pages they count as the epoch, as they load.
     constexpr std::string_view updated = "coalesce(t.updated_at, 'epoch'::timestamptz)";
-    std::string condition = " WHERE t.agent_id = $1";
+    std::string condition = std::string(" WHERE t.agent_id = $1 AND ").append(sql_text::alive);
     if (!first) condition.append(" AND (").append(updated).append(", t.session_id COLLATE \"C\") < ($3, $4)");
     condition.append(" ORDER BY ").append(updated).append(" DESC, t.session_id COLLATE \"C\" DESC LIMIT $2");
     return sql.select("t.session_id, t.version, t.created_at, t.updated_at", "", condition);
@@ -169,10 +245,16 @@ table_statements::table_statements(const settings::table_identifier& table) {
     using types = std::vector<type_oid>;
 
     const auto insertion_with = [&](std::string_view purpose, existing what) {
-        return insertion{
-            prepared(purpose, sql.insert(values_source(), what, saved_columns), {text, text, jsonb}),
-            prepared(purpose, sql.insert(array_source(), what, saved_columns),
-                     {text_array, text_array, text_array})};
+        return with_expiry{
+            {prepared(purpose, sql.insert(values_source("$3", never), what, saved_columns),
+                      {text, text, jsonb}),
+             prepared(purpose, sql.insert(array_source(false), what, saved_columns),
+                      {text_array, text_array, text_array})},
+            {prepared(purpose,
+                      sql.insert(values_source("$3", sql_text::expiry_in("$4")), what, changed_columns),
+                      {text, text, jsonb, int8}),
+             prepared(purpose, sql.insert(array_source(true), what, changed_columns),
+                      {text_array, text_array, text_array, int8_array})}};
     };
     // The same text twice: its two plans must not be one.
     const auto both = [](std::string purpose, const std::string& text, const types& of) {
@@ -187,31 +269,65 @@ table_statements::table_statements(const settings::table_identifier& table) {
     save_ = insertion_with("save", existing::replaced);
     create_ = insertion_with("create", existing::kept);
     replace_ = lookup_with(
-        "replace", sql.replace("$3", "", std::string(by_key) + " AND t.version = $4", saved_columns),
+        "replace", sql.replace("$3", never, "", std::string(by_key) + " AND t.version = $4", saved_columns),
         {text, text, jsonb, int8},
-        sql.replace("u.d::jsonb",
+        sql.replace("u.d::jsonb", never,
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, v)",
                     std::string(by_input) + " AND t.version = u.v", saved_columns),
         {text_array, text_array, text_array, int8_array});
+    replace_with_ttl_ =
+        lookup_with("replace",
+                    sql.replace("$3", sql_text::expiry_in("$5"), "",
+                                std::string(by_key) + " AND t.version = $4", changed_columns),
+                    {text, text, jsonb, int8, int8},
+                    sql.replace("u.d::jsonb", sql_text::expiry_in("u.l"),
+                                " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
+                                " AS u(a, s, d, v, l)",
+                                std::string(by_input) + " AND t.version = u.v", changed_columns),
+                    {text_array, text_array, text_array, int8_array, int8_array});
+
+    const auto change = [&](change_form form) -> by_size& {
+        return changes_[static_cast<std::size_t>(form)];
+    };
+    for (const auto& each : all_changes()) {
+        types of{text, text, int8, int8};
+        of.insert(of.end(), each.types.begin(), each.types.end());
+        change(each.form) = both(std::string(each.purpose), change_sql_of(sql, each), of);
+        of.push_back(jsonb);
+        constexpr auto apart =
+            static_cast<int>(change_form::append_or_create) - static_cast<int>(change_form::append);
+        const auto making = static_cast<change_form>(static_cast<int>(each.form) + apart);
+        change(making) =
+            both(std::string(each.purpose) + "_or_create", change_or_create_sql_of(sql, each), of);
+    }
+    change(change_form::touch) =
+        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, changed_columns), {text, text, int8});
+    erase_version_ =
+        both("erase_version",
+             sql.erase("", std::string(by_key) + " AND t.version = $3", "t.agent_id, t.session_id"),
+             {text, text, int8});
 
     const types keys{text, text};
     const types key_arrays{text_array, text_array};
-    const auto where_key = std::string(" WHERE ").append(by_key);
-    const auto on_input = std::string(" ON ").append(by_input);
+    const auto where_key = std::string(" WHERE ").append(by_key).append(" AND ").append(sql_text::alive);
+    const auto on_input = std::string(" ON ").append(by_input).append(" AND ").append(sql_text::alive);
     const auto selection_with = [&](const std::string& purpose, const std::string& columns) {
         return lookup_with(purpose, sql.select("1::bigint, " + columns, "", where_key), keys,
                            sql.select("u.n, " + columns, keys_input, on_input), key_arrays);
     };
     probe_ = selection_with("probe", "t.version");
-    load_ = selection_with("load", "t.state, t.version, t.created_at, t.updated_at");
+    load_ = selection_with("load", "t.state, t.version, t.created_at, t.updated_at, t.expires_at");
     erase_ = lookup_with(
         "erase", sql.erase("", by_key, "t.agent_id, t.session_id"), keys,
         sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "t.agent_id, t.session_id"),
         key_arrays);
     list_first_ = both("list", list_sql(sql, true), {text, int8});
     list_next_ = both("list_next", list_sql(sql, false), {text, int8, timestamptz, text});
-    count_agent_ = both("count_agent", sql.select("count(*)", "", " WHERE t.agent_id = $1"), {text});
-    count_all_ = prepared("count_all", sql.select("count(*)", "", ""), {});
+    count_agent_ = both(
+        "count_agent",
+        sql.select("count(*)", "", " WHERE t.agent_id = $1 AND " + std::string(sql_text::alive)), {text});
+    count_all_ =
+        prepared("count_all", sql.select("count(*)", "", " WHERE " + std::string(sql_text::alive)), {});
     health_ = prepared("health",
                        "SELECT current_setting('server_version_num')::bigint, "
                        "pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean",
@@ -225,13 +341,15 @@ table_statements::table_statements(const settings::table_identifier& table) {
                              {});
 }
 
-const table_statements::insertion& table_statements::insertion_of(batch::kind what) const noexcept {
-    return what == batch::kind::create ? create_ : save_;
+const table_statements::insertion& table_statements::insertion_of(batch::kind what,
+                                                                  bool with_ttl) const noexcept {
+    const auto& forms = what == batch::kind::create ? create_ : save_;
+    return with_ttl ? forms.with : forms.without;
 }
 
-const table_statements::lookup& table_statements::lookup_of(batch::kind what) const noexcept {
+const table_statements::lookup& table_statements::lookup_of(batch::kind what, bool with_ttl) const noexcept {
     switch (what) {
-    case batch::kind::replace: return replace_;
+    case batch::kind::replace: return with_ttl ? replace_with_ttl_ : replace_;
     case batch::kind::probe: return probe_;
     case batch::kind::load: return load_;
     default: return erase_;
@@ -281,17 +399,33 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         return made;
     case batch::kind::count_all: made.what = &count_all_; return made;
     case batch::kind::health: made.what = &health_; return made;
+    case batch::kind::change: {
+        const auto& change = as<change_operation>(first);
+        made.what = &changes_[static_cast<std::size_t>(change.form())].of(large);
+        change.add_to(values);
+        return made;
+    }
+    case batch::kind::erase_version:
+        made.what = &erase_version_.of(large);
+        values.add_text(first.agent_id);
+        values.add_text(first.session_id);
+        values.add_int8(as<erase_operation>(first).version());
+        return made;
     default: break;
     }
 
     const bool one = operations.size() == 1;
     const bool with_document = first.what <= batch::kind::replace;
     const bool with_version = first.what == batch::kind::replace;
+    const bool with_ttl =
+        with_document && std::any_of(operations.begin(), operations.end(), [](const auto& each) {
+            return as<save_operation>(*each).ttl().count() != 0;
+        });
     if (first.what == batch::kind::save || first.what == batch::kind::create) {
-        const auto& form = insertion_of(first.what);
+        const auto& form = insertion_of(first.what, with_ttl);
         made.what = one ? &form.one : &form.many;
     } else {
-        const auto& form = lookup_of(first.what);
+        const auto& form = lookup_of(first.what, with_ttl);
         made.what = &(one ? form.one : form.many).of(large);
         if (!one && !large) made.before = &lookups_only_;
     }
@@ -300,6 +434,7 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         values.add_text(first.session_id);
         if (with_document) values.add_jsonb_in_place(as<save_operation>(first).state().document);
         if (with_version) values.add_int8(as<save_operation>(first).state().version);
+        if (with_ttl) values.add_int8(as<save_operation>(first).ttl().count());
         return made;
     }
     add_keys(values, operations);
@@ -314,6 +449,11 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         values.begin_int8_array(operations.size());
         for (const auto& each : operations)
             values.element_int8(as<save_operation>(*each).state().version);
+    }
+    if (with_ttl) {
+        values.begin_int8_array(operations.size());
+        for (const auto& each : operations)
+            values.element_int8(as<save_operation>(*each).ttl().count());
     }
     return made;
 }

@@ -3,20 +3,23 @@
 
 #include "batch/dialect.hpp"
 #include "config/table_identifier.hpp"
+#include "store/change.hpp"
 #include "wire/statement.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <vector>
 
 namespace pgstate::store {
 
-/// The columns of each answer, the same for the single-row and the batched form of a statement.
+/// The columns of each answer, the same for the single-row and the batched form of a statement. A save has no
+/// `expires_at` where nobody gave it a ttl.
 namespace saved_row {
-enum : int { agent_id, session_id, version, created_at, updated_at };
+enum : int { agent_id, session_id, version, created_at, updated_at, expires_at };
 }
 namespace loaded_row {
-enum : int { ordinal, state, version, created_at, updated_at };
+enum : int { ordinal, state, version, created_at, updated_at, expires_at };
 }
 namespace probed_row {
 enum : int { ordinal, version };
@@ -65,13 +68,21 @@ private:
         wire::statement one;
         wire::statement many;
     };
-    const insertion& insertion_of(batch::kind what) const noexcept;
-    const lookup& lookup_of(batch::kind what) const noexcept;
+    struct with_expiry {
+        insertion without;
+        insertion with;
+    };
+    /// \param with_ttl  one of the operations has one
+    const insertion& insertion_of(batch::kind what, bool with_ttl) const noexcept;
+    const lookup& lookup_of(batch::kind what, bool with_ttl) const noexcept;
     bool time_to_look() const noexcept;
 
-    insertion save_;
-    insertion create_;
+    with_expiry save_;
+    with_expiry create_;
     lookup replace_;
+    lookup replace_with_ttl_;
+    std::array<by_size, change_forms> changes_;
+    by_size erase_version_;
     lookup probe_;
     lookup load_;
     lookup erase_;

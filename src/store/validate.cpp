@@ -46,6 +46,19 @@ void validate_timeout(std::chrono::milliseconds timeout, std::string_view operat
     if (timeout.count() < 0) refuse(operation, "timeout", "is negative; 0 means config.operation_timeout");
 }
 
+void validate_ttl(std::optional<std::chrono::milliseconds> ttl, std::string_view operation) {
+    if (ttl && (ttl->count() < 1 || *ttl > max_ttl))
+        refuse(operation, "ttl",
+               "is " + std::to_string(ttl->count()) +
+                   " ms; it can be 1 ms to 36,525 days, and is left out for a state that does not expire");
+}
+
+void validate_change(const change_options& options, std::string_view operation) {
+    validate_ttl(options.ttl, operation);
+    if (options.create && options.if_version)
+        refuse(operation, "create and if_version", "are both set; a state at a version need not be made");
+}
+
 void validate_list(const list_options& options) {
     validate_timeout(options.timeout, "list");
     if (options.limit < 1 || options.limit > list_options::max_limit)

@@ -4,6 +4,7 @@
 #include "pgstate/operations.hpp"
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 
 namespace pgstate::store {
@@ -18,6 +19,12 @@ void validate_agent(std::string_view agent_id, std::string_view operation);
 
 /// A time-out of an operation's options: not negative.
 void validate_timeout(std::chrono::milliseconds timeout, std::string_view operation);
+
+/// A time to live: 1 ms to max_ttl.
+void validate_ttl(std::optional<std::chrono::milliseconds> ttl, std::string_view operation);
+
+/// The ttl, and that a state is not both to be at a version and to be made.
+void validate_change(const change_options& options, std::string_view operation);
 
 /// The limit and the time-out; the cursor is for decode_cursor.
 void validate_list(const list_options& options);

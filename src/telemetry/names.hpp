@@ -15,6 +15,10 @@ enum class operation_id : std::uint8_t {
     save,
     load,
     erase,
+    touch,
+    append,
+    merge,
+    increment,
     list,
     count,
     health_check,
@@ -22,7 +26,7 @@ enum class operation_id : std::uint8_t {
     with_connection,
     open,
 };
-inline constexpr std::size_t operation_ids = 9;
+inline constexpr std::size_t operation_ids = 13;
 
 /// "save": as errors, metrics and log records name it.
 std::string_view name_of(operation_id what) noexcept;

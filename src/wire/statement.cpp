@@ -29,6 +29,10 @@ void parameters::add_int8(std::int64_t value) {
     append_big_endian(add(), value);
 }
 
+void parameters::add_null() {
+    values_.emplace_back().null = true;
+}
+
 void parameters::add_timestamptz(timestamp value) {
     add_int8((value - postgres_epoch).count());
 }

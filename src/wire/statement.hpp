@@ -43,6 +43,7 @@ public:
     void add_jsonb_in_place(const std::string& document);
     void add_int8(std::int64_t value);
     void add_timestamptz(timestamp value);
+    void add_null();
 
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
     void begin_text_array(std::size_t count, std::size_t bytes_hint = 0);
@@ -58,8 +59,10 @@ public:
             sum += value(i).size();
         return sum;
     }
+    /// Without data: NULL.
     std::string_view value(std::size_t index) const noexcept {
         const auto& at = values_[index];
+        if (at.null) return {};
         return at.in_place.data() ? at.in_place : std::string_view(at.own);
     }
     /// Of libpq's formats: 0 is text, 1 is binary.
@@ -71,6 +74,7 @@ private:
     struct one_value {
         std::string own;
         std::string_view in_place; ///< instead, if it has data
+        bool null = false;         ///< instead
     };
     std::string& add() { return values_.emplace_back().own; }
 

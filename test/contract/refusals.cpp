@@ -191,7 +191,8 @@ TEST_CASE("a negative time-out is refused", "[contract]") {
         check_refused(require_failure(saved, errc::invalid_argument), "save", "timeout");
         const auto loaded = co_await store->load("a", "s", pgstate::load_options{negative}, as_result);
         check_refused(require_failure(loaded, errc::invalid_argument), "load", "timeout");
-        const auto erased = co_await store->erase("a", "s", pgstate::erase_options{negative}, as_result);
+        const auto erased =
+            co_await store->erase("a", "s", pgstate::erase_options{.timeout = negative}, as_result);
         check_refused(require_failure(erased, errc::invalid_argument), "erase", "timeout");
         const pgstate::list_options options(10, {}, negative);
         const auto listed = co_await store->list("a", options, as_result);

@@ -10,6 +10,8 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,10 +36,11 @@ const auto ignored = [](auto&&...) {};
 operation_ptr load(const std::string& session) {
     return new store::load_operation("agent", session, ignored, executor());
 }
-operation_ptr save(const std::string& session, std::int64_t version = -1) {
+operation_ptr save(const std::string& session, std::int64_t version = -1,
+                   std::chrono::milliseconds ttl = std::chrono::milliseconds(0)) {
     agent_state state("agent", session);
     state.version = std::max<std::int64_t>(version, 0);
-    return new store::save_operation(detail::encoded_state(state), version >= 0, ignored, executor());
+    return new store::save_operation(detail::encoded_state(state), version >= 0, ttl, ignored, executor());
 }
 
 /// The number of elements of an array in PostgreSQL's binary format (array_recv).
@@ -65,6 +68,43 @@ TEST_CASE("one operation takes the single-row statement, several share one", "[s
         CHECK(count_of(many.values.value(i)) == 3);
     CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
     CHECK(on.build({save("a", 7), save("b", 8)}).values.size() == 4);
+}
+
+TEST_CASE("only where somebody gave a ttl are they sent", "[statements]") {
+    using namespace std::chrono_literals;
+    const auto on = statements();
+    CHECK(on.build({save("a")}).values.size() == 3);
+    CHECK(on.build({save("a", -1, 1s)}).values.size() == 4);
+    CHECK(on.build({save("a", 7)}).values.size() == 4);
+    CHECK(on.build({save("a", 7, 1s)}).values.size() == 5);
+    const auto many = on.build({save("a"), save("b", -1, 1s)});
+    REQUIRE(many.values.size() == 4);
+    CHECK(count_of(many.values.value(3)) == 2);
+    CHECK(on.build({save("a", 7), save("b", 8, 1s)}).values.size() == 5);
+}
+
+TEST_CASE("a change is sent with its key, its terms and itself", "[statements]") {
+    using pgstate::telemetry::operation_id;
+    const auto on = statements();
+    const auto build = [&](operation_id id, pgstate::detail::state_change change, bool create) {
+        auto encoded = store::encode_change(change, "agent", "a", create);
+        const operation_ptr operation =
+            new store::change_operation(id, "agent", "a", std::move(encoded), {}, ignored, executor());
+        CHECK(operation->alone);
+        const auto made = on.build({operation});
+        CHECK(made.values.size() == made.what->parameters.size());
+        CHECK(made.what->sql.starts_with(create ? "INSERT" : "UPDATE"));
+        CHECK((made.values.value(2).data() == nullptr) == !create); // the version: NULL
+        return made.values.size();
+    };
+    for (const bool create : {false, true}) {
+        const std::size_t more = create ? 1 : 0;
+        CHECK(build(operation_id::append, std::vector<pgstate::agent_message>(1), create) == 5 + more);
+        CHECK(build(operation_id::merge, pgstate::state_patch(), create) == 8 + more);
+        CHECK(build(operation_id::increment, detail::increment{"/data/n", std::int64_t{1}}, create) ==
+              7 + more);
+        CHECK(build(operation_id::increment, detail::increment{"/data/n", 0.5}, create) == 7 + more);
+    }
 }
 
 TEST_CASE("a document that travels alone is sent from where it was encoded", "[statements]") {

@@ -1,0 +1,255 @@
+#include "store/change.hpp"
+
+#include "pgstate/error.hpp"
+#include "store/codec.hpp"
+#include "store/json_number.hpp"
+#include "store/utf8.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace pgstate::store {
+namespace {
+
+constexpr std::string_view not_held = "the sum would fit neither a 64-bit integer nor a double";
+
+[[noreturn]] void refuse_change(std::string_view operation, const std::string& why) {
+    throw error(errc::invalid_argument, operation, why);
+}
+
+void check_size(std::size_t bytes, std::string_view operation) {
+    if (bytes > max_change_bytes)
+        refuse_change(operation, "the change is " + std::to_string(bytes) + " bytes of JSON; at most " +
+                                     std::to_string(max_change_bytes) + " go into one, so send it in parts");
+}
+
+void check_names(const std::vector<std::string>& removed, const boost::json::object& set,
+                 std::string_view place) {
+    for (const auto& name : removed) {
+        if (check_text(name) != text_fault::none)
+            refuse_change("merge", std::string(place).append(
+                                       " holds a name with NUL or invalid UTF-8, which no member can have"));
+        if (set.contains(name))
+            refuse_change("merge", std::string(place).append(
+                                       " names a member that the patch also sets; do one of the two"));
+    }
+}
+
+/// The steps of a JSON pointer (RFC 6901, section 4).
+std::vector<std::string> steps_of(std::string_view pointer) {
+    const bool in_data = pointer.starts_with("/data/");
+    if (!in_data && !pointer.starts_with("/context/"))
+        refuse_change("increment", "pointer must begin with /data/ or /context/");
+    if (check_text(pointer) != text_fault::none)
+        refuse_change("increment", "pointer holds a NUL character or is not valid UTF-8");
+    std::vector<std::string> steps;
+    for (std::size_t i = 0; i < pointer.size(); ++i) {
+        if (pointer[i] == '/') {
+            steps.emplace_back();
+        } else if (pointer[i] != '~') {
+            steps.back() += pointer[i];
+        } else {
+            const char code = i + 1 < pointer.size() ? pointer[++i] : '\0';
+            if (code != '0' && code != '1')
+                refuse_change("increment", "pointer has a ~ at position " + std::to_string(i) +
+                                               " that is neither ~0 nor ~1 (RFC 6901)");
+            steps.back() += code == '0' ? '~' : '/';
+        }
+    }
+    if (steps.size() >= max_depth) refuse_change("increment", "pointer is deeper than a document can be");
+    return steps;
+}
+
+boost::json::value number_of(const std::variant<std::int64_t, double>& by) {
+    return std::visit([](auto value) { return boost::json::value(value); }, by);
+}
+
+std::string text_of(const std::variant<std::int64_t, double>& by) {
+    if (const auto* integer = std::get_if<std::int64_t>(&by)) return std::to_string(*integer);
+    const double value = std::get<double>(by);
+    if (!std::isfinite(value)) refuse_change("increment", "the number to add is a NaN or an infinity");
+    std::string text;
+    append_double(text, value);
+    return text;
+}
+
+boost::json::object& root_of(agent_state& state, std::string_view step) {
+    return step == "data" ? state.data : state.context;
+}
+
+void append_to(agent_state& state, const std::vector<agent_message>& messages) {
+    state.history.insert(state.history.end(), messages.begin(), messages.end());
+}
+
+void merge_into(boost::json::object& members, const std::vector<std::string>& removed,
+                const boost::json::object& set) {
+    for (const auto& name : removed)
+        members.erase(name);
+    for (const auto& [name, value] : set)
+        members.insert_or_assign(name, value);
+}
+
+/// As the server's numeric does it: exact, and then held to 64 bits; a double stays one.
+boost::json::value sum_of(const boost::json::value& number, const std::variant<std::int64_t, double>& by) {
+    if (const auto* more = std::get_if<double>(&by)) {
+        const double sum = number.to_number<double>() + *more;
+        if (!std::isfinite(sum)) throw not_incremented(not_held);
+        return sum;
+    }
+    const auto more = std::get<std::int64_t>(by);
+    if (number.is_double()) {
+        const double sum = number.get_double() + static_cast<double>(more);
+        if (sum < -0x1p63 || sum >= 0x1p64) throw not_incremented(not_held);
+        return sum;
+    }
+    const bool negative = number.is_int64() && number.get_int64() < 0;
+    if (negative || more < 0) {
+        // One of them is below zero: a sum of 64-bit integers, unless the other is above their range.
+        std::int64_t sum = 0;
+        if (number.is_uint64() && number.get_uint64() > static_cast<std::uint64_t>(INT64_MAX)) {
+            const std::uint64_t left = number.get_uint64() + static_cast<std::uint64_t>(more);
+            return left > static_cast<std::uint64_t>(INT64_MAX) ? boost::json::value(left)
+                                                                : static_cast<std::int64_t>(left);
+        }
+        if (__builtin_add_overflow(number.to_number<std::int64_t>(), more, &sum))
+            throw not_incremented(not_held);
+        return sum;
+    }
+    std::uint64_t sum = 0;
+    if (__builtin_add_overflow(number.to_number<std::uint64_t>(), static_cast<std::uint64_t>(more), &sum))
+        throw not_incremented(not_held);
+    return sum > static_cast<std::uint64_t>(INT64_MAX) ? boost::json::value(sum)
+                                                       : static_cast<std::int64_t>(sum);
+}
+
+const boost::json::value* element_of(const boost::json::array& elements, const std::string& step) {
+    std::size_t at = 0;
+    const char* end = step.data() + step.size();
+    const auto [stopped, failure] = std::from_chars(step.data(), end, at);
+    return failure == std::errc() && stopped == end && at < elements.size() ? &elements[at] : nullptr;
+}
+
+void add_to(agent_state& state, const detail::increment& change) {
+    const auto steps = steps_of(change.pointer);
+    boost::json::value* element = nullptr;
+    boost::json::object* around = &root_of(state, steps.front());
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+        const bool last = i + 1 == steps.size();
+        if (around) {
+            if (last) {
+                auto& number = around->emplace(steps[i], 0).first->value();
+                if (!number.is_number()) throw not_incremented("there is something else than a number");
+                number = sum_of(number, change.by);
+                return;
+            }
+            element = around->if_contains(steps[i]);
+        } else {
+            element = const_cast<boost::json::value*>(element_of(element->get_array(), steps[i]));
+            if (last && element) {
+                if (!element->is_number()) throw not_incremented("there is something else than a number");
+                *element = sum_of(*element, change.by);
+                return;
+            }
+        }
+        around = element ? element->if_object() : nullptr;
+        if (!around && !(element && element->is_array()))
+            throw not_incremented("an object on the way to it is missing");
+    }
+}
+
+void make_way(agent_state& state, const std::vector<std::string>& steps, const boost::json::value& number) {
+    auto* around = &root_of(state, steps.front());
+    for (std::size_t i = 1; i + 1 < steps.size(); ++i)
+        around = &around->emplace(steps[i], boost::json::object()).first->value().get_object();
+    around->emplace(steps.back(), number);
+}
+
+} // namespace
+
+error conflict(std::string_view operation, std::int64_t wanted, std::int64_t current) {
+    const auto now = current == 0 ? std::string("it does not exist any more")
+                                  : "it is at version " + std::to_string(current);
+    error failure(errc::conflict, operation,
+                  wanted == 0 ? "the state was to be new, but " + now + "; load it and decide again"
+                              : "the state was to be at version " + std::to_string(wanted) + ", but " + now +
+                                    "; load it again and retry");
+    return failure.with_current_version(current);
+}
+
+error not_found(std::string_view operation) {
+    return {errc::not_found, operation,
+            "there is no such state, or it has expired; save it first, or have the change create it"};
+}
+
+error not_incremented(std::string_view reason) {
+    return {errc::invalid_argument, "increment",
+            std::string("what the pointer names cannot be incremented: ").append(reason)};
+}
+
+telemetry::operation_id operation_of(const detail::state_change& change) noexcept {
+    constexpr telemetry::operation_id ids[] = {
+        telemetry::operation_id::append, telemetry::operation_id::merge, telemetry::operation_id::increment};
+    return ids[change.index()];
+}
+
+encoded_change encode_change(const detail::state_change& change, std::string_view agent_id,
+                             std::string_view session_id, bool create) {
+    const auto operation = telemetry::name_of(operation_of(change));
+    const auto form = [create](change_form existing) {
+        constexpr auto apart =
+            static_cast<int>(change_form::append_or_create) - static_cast<int>(change_form::append);
+        return static_cast<change_form>(static_cast<int>(existing) + (create ? apart : 0));
+    };
+    encoded_change made;
+    agent_state fresh{std::string(agent_id), std::string(session_id)};
+    if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
+        made.form = form(change_form::append);
+        made.first = encode_messages(*messages, operation);
+        check_size(made.first.size(), operation);
+        if (create) fresh.history = *messages;
+    } else if (const auto* patch = std::get_if<state_patch>(&change)) {
+        made.form = form(change_form::merge);
+        check_names(patch->remove_data, patch->data, "remove_data");
+        check_names(patch->remove_context, patch->context, "remove_context");
+        made.first = encode_members(patch->data, "data", operation);
+        made.second = encode_members(patch->context, "context", operation);
+        made.first_path = patch->remove_data;
+        made.second_path = patch->remove_context;
+        check_size(made.first.size() + made.second.size(), operation);
+        if (create) {
+            fresh.data = patch->data;
+            fresh.context = patch->context;
+        }
+    } else {
+        const auto& increment = std::get<detail::increment>(change);
+        made.form = form(std::holds_alternative<double>(increment.by) ? change_form::add_double
+                                                                      : change_form::add_integer);
+        made.first = text_of(increment.by);
+        made.first_path = steps_of(increment.pointer);
+        made.second_path.assign(made.first_path.begin(), made.first_path.end() - 1);
+        if (create) make_way(fresh, made.first_path, number_of(increment.by));
+    }
+    if (create) made.document = encode(fresh, operation);
+    return made;
+}
+
+void apply(const detail::state_change& change, agent_state& state) {
+    if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
+        append_to(state, *messages);
+    } else if (const auto* patch = std::get_if<state_patch>(&change)) {
+        merge_into(state.data, patch->remove_data, patch->data);
+        merge_into(state.context, patch->remove_context, patch->context);
+    } else {
+        add_to(state, std::get<detail::increment>(change));
+    }
+}
+
+} // namespace pgstate::store
