@@ -45,7 +45,7 @@ public:
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
         if (encoded.failure) std::rethrow_exception(encoded.failure);
-        return guarded(telemetry::operation_id::save, [&] { return save(encoded, options.if_unchanged); });
+        return do_save(encoded, options);
     }
 
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
@@ -78,7 +78,12 @@ public:
 private:
     static constexpr std::string_view by_key = " WHERE t.agent_id = $1 AND t.session_id = $2";
 
-    saved save(const detail::encoded_state& state, bool if_unchanged) {
+    saved do_save(const detail::encoded_state& state, save_options options) override {
+        return guarded(telemetry::operation_id::save,
+                       [&] { return save_encoded(state, options.if_unchanged); });
+    }
+
+    saved save_encoded(const detail::encoded_state& state, bool if_unchanged) {
         const auto returning =
             "t.version, " + microseconds_of("t.created_at") + ", " + microseconds_of("t.updated_at");
         const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
