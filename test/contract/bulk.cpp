@@ -13,7 +13,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +20,6 @@
 #include <optional>
 #include <ranges>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -460,33 +458,6 @@ TEST_CASE("a bulk completes on the handler's executor, never inside the call", "
         inside = false;
     });
     store.run_until([&] { return done == 5; });
-}
-
-TEST_CASE("bulks run on several threads", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    const auto states = numbered_states(200);
-    const auto keys = keys_of(states);
-    std::atomic<int> right{0};
-    constexpr int rounds = 20;
-    {
-        store.context().restart();
-        for (int i = 0; i < rounds; ++i)
-            store->save_all(states, [&](std::exception_ptr failure, const saved_list& saved) {
-                if (!failure && saved.size() == states.size()) ++right;
-                store->load_all(keys, [&](std::exception_ptr e, const loaded_list& loaded) {
-                    std::size_t there = 0;
-                    for (const auto& each : loaded)
-                        there += each.has_value() ? 1U : 0U;
-                    if (!e && there == states.size()) ++right;
-                });
-            });
-        std::vector<std::jthread> threads;
-        for (int i = 0; i < 3; ++i)
-            threads.emplace_back([&] { store.context().run_for(patience); });
-    }
-    CHECK(right == 2 * rounds);
 }
 
 TEST_CASE("a bulk meets a closed store, or none", "[contract][bulk]") {
