@@ -30,7 +30,7 @@ enum class errc : int {
     schema_mismatch, ///< the table is not one that pgstate made or can take over; what() names the difference
     corrupt_state,   ///< a stored row is not an agent state; what() names its key
     closed,          ///< the store or the pool has been closed
-    callback_failed, ///< a function passed to with_connection or transaction threw; see error::cause()
+    callback_failed, ///< a function passed to with_connection, transaction or update threw; see error::cause()
 };
 
 /// The category of `errc` values.

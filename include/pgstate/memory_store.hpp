@@ -30,6 +30,8 @@ public:
     ~memory_store() override;
 
 private:
+    explicit memory_store(std::shared_ptr<store::memory_impl> impl) noexcept;
+
     void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
     void do_load(std::string, std::string, load_options,
                  completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
@@ -46,6 +48,7 @@ private:
     void do_transaction(std::function<void(class transaction&)>, transaction_options,
                         completion<void(std::exception_ptr)>) override;
     void do_close(completion<void(std::exception_ptr)>) override;
+    detail::store_reference do_refer() const override;
 
     std::shared_ptr<store::memory_impl> impl_;
 };

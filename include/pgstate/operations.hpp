@@ -8,6 +8,7 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -97,6 +98,42 @@ struct transaction_options {
     int max_retries = 10;
     std::chrono::milliseconds timeout{0};
     span_context parent{};
+};
+
+struct update_options {
+    /// How often the state is loaded again and the function called again after a conflict.
+    int max_retries = 10;
+    /// Give the function a new state where there is none. Otherwise that is errc::not_found.
+    bool create = false;
+    /// As in save_options: without one, what is saved lives for `config.default_ttl` or for ever, whatever expiry the
+    /// state had.
+    std::optional<std::chrono::milliseconds> ttl{};
+    /// For all of it, pauses included: each load and save gets what is left, and never more than
+    /// `config.operation_timeout`. 0: no limit but that.
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+};
+
+struct save_all_options {
+    /// All states are saved in one transaction, or none is.
+    bool atomic = false;
+    /// As in save_options, for each of them.
+    bool if_unchanged = false;
+    std::optional<std::chrono::milliseconds> ttl{};
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+};
+
+/// What a state is known by: one of the keys that `load_all` and `erase_all` take.
+struct state_key {
+    std::string agent_id;
+    std::string session_id;
+
+    state_key() = default;
+    state_key(std::string agent, std::string session)
+        : agent_id(std::move(agent)), session_id(std::move(session)) {}
+
+    friend auto operator<=>(const state_key&, const state_key&) = default;
 };
 
 /// A finished save.

@@ -99,6 +99,7 @@ private:
     void do_transaction(std::function<void(class transaction&)>, transaction_options,
                         completion<void(std::exception_ptr)>) override;
     void do_close(completion<void(std::exception_ptr)>) override;
+    detail::store_reference do_refer() const override;
 
     std::shared_ptr<store::postgres_impl> impl_;
 };

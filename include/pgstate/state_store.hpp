@@ -3,6 +3,7 @@
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/callback.hpp"
+#include "pgstate/detail/composed.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/export.hpp"
 #include "pgstate/detail/state_change.hpp"
@@ -28,6 +29,10 @@
 #include <vector>
 
 namespace pgstate {
+
+namespace store {
+class access;
+}
 
 /// The handler of an operation with completion signature `Signature`, whatever token it was started with.
 template <class Signature>
@@ -293,6 +298,116 @@ public:
         return transaction(std::move(function), transaction_options{}, std::forward<Token>(token));
     }
 
+    /// Loads a state, calls `change(agent_state&)`, and saves what it made of it if nobody else saved meanwhile. After a
+    /// conflict it begins again: `change` must have no side effects. `change` returns void, or a bool: false leaves the
+    /// state as it is, and the value is the version that was loaded. It may not change the key.
+    ///
+    /// Completion:   void(std::exception_ptr, saved)
+    /// Errors:       not_found - there is no state, and `options.create` is false
+    ///               conflict - others were first each time, `options.max_retries` times after the first
+    ///               callback_failed - `change` threw something that is no pgstate or SQL error; nothing is saved
+    ///               closed - also when the store is closed or destroyed between a load and a save
+    /// Executor:     `change` runs where the handler does, and never inside the call
+    /// Cancellation: of the load, the save or the pause that is under way
+    /// Lifetime:     `change` is moved into the operation. With g++ 12, name a lambda that captures more than references
+    ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
+    template <detail::state_function Change,
+              boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto update(std::string_view agent_id, std::string_view session_id, Change change, update_options options,
+                Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
+            [](auto handler, state_store* self, std::string agent, std::string session, Change c,
+               update_options o) {
+                self->start_update({std::move(agent), std::move(session)}, detail::bind_change(std::move(c)),
+                                   o, std::move(handler));
+            },
+            token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
+    }
+    template <detail::state_function Change,
+              boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto update(std::string_view agent_id, std::string_view session_id, Change change,
+                Token&& token = Token()) {
+        return update(agent_id, session_id, std::move(change), update_options{}, std::forward<Token>(token));
+    }
+
+    /// Loads many states: as many calls of `load` at once, which share statements. The value has one for each key, in
+    /// the order of `keys` (any range of `state_key`, in which a key may stand twice), empty where there is none.
+    ///
+    /// Completion:   void(std::exception_ptr, std::vector<std::optional<agent_state>>)
+    /// Errors:       those of `load`: of the first key, in their order, that failed; what() names its position. A key
+    ///               that is refused is found before anything is sent
+    /// Cancellation: of those that are still under way; the call fails
+    template <detail::range_of<state_key> Keys,
+              boost::asio::completion_token_for<void(std::exception_ptr, detail::loaded_states)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto load_all(Keys&& keys, load_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, detail::loaded_states)>(
+            [](auto handler, state_store* self, std::vector<state_key> k, load_options o) {
+                self->start_load_all(std::move(k), o, std::move(handler));
+            },
+            token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
+    }
+    template <detail::range_of<state_key> Keys,
+              boost::asio::completion_token_for<void(std::exception_ptr, detail::loaded_states)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto load_all(Keys&& keys, Token&& token = Token()) {
+        return load_all(std::forward<Keys>(keys), load_options{}, std::forward<Token>(token));
+    }
+
+    /// Erases many states, as `load_all` loads them; the value says how many there were.
+    ///
+    /// Completion:   void(std::exception_ptr, std::int64_t)
+    /// Errors:       those of `erase`, as in `load_all`; the states of other keys may have been erased
+    /// Cancellation: of those that are still under way; the call fails, and others may have been erased
+    template <detail::range_of<state_key> Keys,
+              boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto erase_all(Keys&& keys, erase_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::int64_t)>(
+            [](auto handler, state_store* self, std::vector<state_key> k, erase_options o) {
+                self->start_erase_all(std::move(k), o, std::move(handler));
+            },
+            token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
+    }
+    template <detail::range_of<state_key> Keys,
+              boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto erase_all(Keys&& keys, Token&& token = Token()) {
+        return erase_all(std::forward<Keys>(keys), erase_options{}, std::forward<Token>(token));
+    }
+
+    /// Saves many states (any range of `agent_state`). The value has one result for each, in their order.
+    ///
+    /// As it is, these are as many calls of `save` at once, which share statements, each with its own outcome: the call
+    /// succeeds where some of them fail. A state may stand there twice; the later one is saved later.
+    ///
+    /// With `options.atomic`, all are saved in one transaction: the call succeeds, and each result with it, or fails and
+    /// nothing is changed; what() names the position of the state that is to blame. States are locked in the order of
+    /// their keys, so that two such calls do not deadlock.
+    ///
+    /// Completion:   void(std::exception_ptr, std::vector<result<saved>>)
+    /// Errors:       with `atomic`, those of `save` and of `transaction`, and
+    ///               invalid_argument - two states have the same key; what() names both positions
+    /// Cancellation: of those that are still under way; the call fails, and without `atomic` others may have been saved
+    template <detail::range_of<const agent_state&> States,
+              boost::asio::completion_token_for<void(std::exception_ptr, detail::saved_states)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto save_all(States&& states, save_all_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, detail::saved_states)>(
+            [](auto handler, state_store* self, std::vector<detail::encoded_state> s, save_all_options o) {
+                self->start_save_all(std::move(s), o, std::move(handler));
+            },
+            token, this, detail::copies<detail::encoded_state>(std::forward<States>(states)), options);
+    }
+    template <detail::range_of<const agent_state&> States,
+              boost::asio::completion_token_for<void(std::exception_ptr, detail::saved_states)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto save_all(States&& states, Token&& token = Token()) {
+        return save_all(std::forward<States>(states), save_all_options{}, std::forward<Token>(token));
+    }
+
     /// Refuses new operations, lets those accepted finish (each within its own time-out), and closes every connection.
     /// Closing twice is no error.
     ///
@@ -311,6 +426,8 @@ protected:
     state_store& operator=(state_store&&) = default;
 
 private:
+    friend class store::access;
+
     template <class Token>
     auto start_count(std::optional<std::string> agent_id, count_options options, Token&& token) {
         return boost::asio::async_initiate<Token, void(std::exception_ptr, std::int64_t)>(
@@ -331,6 +448,16 @@ private:
             token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
     }
 
+    // Made of the operations below.
+    void start_update(state_key key, detail::bound_change change, update_options options,
+                      completion<void(std::exception_ptr, saved)> handler);
+    void start_load_all(std::vector<state_key> keys, load_options options,
+                        completion<void(std::exception_ptr, detail::loaded_states)> handler);
+    void start_erase_all(std::vector<state_key> keys, erase_options options,
+                         completion<void(std::exception_ptr, std::int64_t)> handler);
+    void start_save_all(std::vector<detail::encoded_state> states, save_all_options options,
+                        completion<void(std::exception_ptr, detail::saved_states)> handler);
+
     virtual void do_save(detail::encoded_state state, save_options options,
                          completion<void(std::exception_ptr, saved)> handler) = 0;
     virtual void do_load(std::string agent_id, std::string session_id, load_options options,
@@ -350,6 +477,7 @@ private:
     virtual void do_transaction(std::function<void(class transaction&)> function, transaction_options options,
                                 completion<void(std::exception_ptr)> handler) = 0;
     virtual void do_close(completion<void(std::exception_ptr)> handler) = 0;
+    virtual detail::store_reference do_refer() const = 0;
 };
 
 } // namespace pgstate

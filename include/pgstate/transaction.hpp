@@ -2,6 +2,7 @@
 #define PGSTATE_TRANSACTION_HPP
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/export.hpp"
 #include "pgstate/operations.hpp"
 
@@ -13,6 +14,10 @@ class transaction_base;
 }
 
 namespace pgstate {
+
+namespace store {
+class access;
+}
 
 /// What a function passed to `state_store::transaction` works with: agent state and the user's own tables, committed
 /// together when the function returns and rolled back when it throws. Its members block, which is allowed where the
@@ -40,6 +45,12 @@ public:
 protected:
     transaction() = default;
     virtual ~transaction();
+
+private:
+    friend class store::access;
+
+    /// `save` of a state that is encoded already. \pre !state.failure
+    virtual saved do_save(const detail::encoded_state& state, save_options options) = 0;
 };
 
 } // namespace pgstate

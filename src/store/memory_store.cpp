@@ -149,6 +149,7 @@ memory_store::memory_store(boost::asio::any_io_executor executor, std::function<
     : impl_(std::make_shared<store::memory_impl>(std::move(executor),
                                                  now ? std::move(now) : store::system_now, default_ttl)) {}
 
+memory_store::memory_store(std::shared_ptr<store::memory_impl> impl) noexcept : impl_(std::move(impl)) {}
 memory_store::memory_store(memory_store&&) noexcept = default;
 memory_store& memory_store::operator=(memory_store&&) noexcept = default;
 memory_store::~memory_store() = default;
@@ -279,6 +280,15 @@ void memory_store::do_transaction(std::function<void(class transaction&)> functi
         function = nullptr; // what it captured must not outlive the operation
         detail::post_completion(impl->executor(), std::move(handler), std::move(failure));
     });
+}
+
+detail::store_reference memory_store::do_refer() const {
+    if (!impl_) return {};
+    return {impl_->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+                auto impl = weak.lock();
+                if (!impl) return nullptr;
+                return std::unique_ptr<state_store>(new memory_store(std::move(impl)));
+            }};
 }
 
 void memory_store::do_close(completion<void(std::exception_ptr)> handler) {

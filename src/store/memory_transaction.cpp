@@ -25,9 +25,13 @@ saved memory_transaction::save(const agent_state& state, save_options options) {
     validate_ttl(options.ttl, "save");
     const detail::encoded_state encoded(state);
     if (encoded.failure) std::rethrow_exception(encoded.failure);
-    const memory_table::key k(encoded.agent_id, encoded.session_id);
+    return do_save(encoded, options);
+}
+
+saved memory_transaction::do_save(const detail::encoded_state& state, save_options options) {
+    const memory_table::key k(state.agent_id, state.session_id);
     const std::lock_guard lock(mutex_);
-    memory_row row = table_.next_row(see(k), encoded, options);
+    memory_row row = table_.next_row(see(k), state, options);
     const saved result{row.version, row.created_at, row.updated_at, row.expires_at};
     written_.insert_or_assign(k, std::move(row));
     return result;

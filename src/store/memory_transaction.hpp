@@ -28,6 +28,8 @@ public:
     bool commit();
 
 private:
+    saved do_save(const detail::encoded_state& state, save_options options) override;
+
     /// The row as this transaction sees it; notes its version on the first touch. The mutex must be held.
     const memory_row* see(const memory_table::key& k);
 

@@ -321,6 +321,15 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
         std::move(handler));
 }
 
+detail::store_reference postgres_store::do_refer() const {
+    if (!impl_) return {};
+    return {impl_->core->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+                auto impl = weak.lock();
+                if (!impl) return nullptr;
+                return std::unique_ptr<state_store>(new postgres_store(std::move(impl)));
+            }};
+}
+
 void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
     if (!impl_) {
         return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());

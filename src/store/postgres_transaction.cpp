@@ -51,10 +51,7 @@ public:
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
         if (encoded.failure) std::rethrow_exception(encoded.failure);
-        validate_ttl(options.ttl, "save");
-        const auto ttl = options.ttl.value_or(default_ttl_);
-        return guarded(telemetry::operation_id::save,
-                       [&] { return save(encoded, options.if_unchanged, ttl); });
+        return do_save(encoded, options);
     }
 
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
@@ -92,7 +89,14 @@ private:
         return std::string(" WHERE ").append(by_key).append(" AND ").append(sql_text::alive);
     }
 
-    saved save(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
+    saved do_save(const detail::encoded_state& state, save_options options) override {
+        validate_ttl(options.ttl, "save");
+        return guarded(telemetry::operation_id::save, [&] {
+            return save_encoded(state, options.if_unchanged, options.ttl.value_or(default_ttl_));
+        });
+    }
+
+    saved save_encoded(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
         const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
                                microseconds_of("t.updated_at") + ", " + std::string(expiry);
         const auto expires = sql_text::expiry_in("$4::bigint");

@@ -73,4 +73,11 @@ void validate_transaction(const transaction_options& options) {
         refuse("transaction", "max_retries", "is negative; 0 means that nothing is retried");
 }
 
+void validate_update(const update_options& options) {
+    validate_timeout(options.timeout, "update");
+    validate_ttl(options.ttl, "update");
+    if (options.max_retries < 0)
+        refuse("update", "max_retries", "is negative; 0 means that nothing is retried");
+}
+
 } // namespace pgstate::store

@@ -31,6 +31,7 @@ void validate_list(const list_options& options);
 
 /// The time-out and the retries: not negative.
 void validate_transaction(const transaction_options& options);
+void validate_update(const update_options& options);
 
 } // namespace pgstate::store
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;
@@ -234,5 +235,41 @@ TEST_CASE("a ttl that cannot be is refused", "[contract][expiry]") {
         const pgstate::save_options longest{.ttl = pgstate::max_ttl};
         const auto saved = co_await store->save(state, longest);
         CHECK(saved.expires_at == saved.updated_at + pgstate::max_ttl);
+    });
+}
+
+TEST_CASE("update and save_all take a ttl", "[contract][expiry][update][bulk]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    store.run([&]() -> asio::awaitable<void> {
+        pgstate::update_options updating;
+        updating.create = true;
+        updating.ttl = 1h;
+        const auto set = [](agent_state& state) { state.data["value"] = 1; };
+        const auto updated = co_await store->update("a", "s", set, updating);
+        CHECK(updated.expires_at == updated.updated_at + 1h);
+        const auto ended = co_await store->update("a", "s", set);
+        CHECK(ended.expires_at == std::nullopt);
+        updating.ttl = 0ms;
+        const auto refused = co_await store->update("a", "s", set, updating, as_result);
+        require_failure(refused, errc::invalid_argument);
+
+        const std::vector<agent_state> states{agent_state("a", "1"), agent_state("a", "2")};
+        for (const bool atomic : {false, true}) {
+            CAPTURE(atomic);
+            pgstate::save_all_options saving;
+            saving.atomic = atomic;
+            saving.ttl = 2h;
+            const auto saved = co_await store->save_all(states, saving);
+            REQUIRE(saved.size() == 2);
+            for (const auto& each : saved) {
+                REQUIRE(each.has_value());
+                CHECK(each->expires_at == each->updated_at + 2h);
+            }
+            saving.ttl = -1ms;
+            const auto wrong = co_await store->save_all(states, saving, as_result);
+            require_failure(wrong, errc::invalid_argument);
+        }
     });
 }
