@@ -17,12 +17,15 @@ SMALL = "--seconds 0.3 --warmup 0.1 --agents 20 --sessions 10 --callers 64 --con
 RUNS = [f"--op {op} --mode {mode}" for op in ("load", "save") for mode in ("batched", "single", "pqxx-threads")] + [
     "--op mixed --token callback --threads 2",
     "--op append --token deferred --indexes lean --state-bytes 4000",
+    "--op append --token callback --mode single",
+    "--op rewrite --token deferred --state-bytes 4000",
 ]
 REFUSED = {
     "--callers 0": "--callers must be from 1 to ",
     "--callers many": "--callers must be from 1 to ",
     "--mode foo": "--mode must be batched, single or pqxx-threads, not 'foo'",
-    "--op foo": "--op must be load, save, list, erase, append or mixed, not 'foo'",
+    "--op foo": "--op must be load, save, list, erase, append, rewrite or mixed, not 'foo'",
+    "--op append --mode pqxx-threads": "--op append is of the store",
     "--seconds 0": "--seconds must be more than 0",
     "--max-in-flight 17": "--max-in-flight must be from 1 to 16",
     "--agents 10000000 --sessions 10": "--agents times --sessions",

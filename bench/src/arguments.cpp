@@ -24,8 +24,9 @@ constexpr const char* introduction =
     "  save    saves a state\n"
     "  list    the first page (up to 100) of an agent's sessions\n"
     "  erase   erases a state, then saves it back: two operations\n"
-    "  append  what adds a message today: loads, appends, and saves with if_unchanged, again after a conflict;\n"
-    "          one operation. Only the last four messages are kept, so that the size is stable\n"
+    "  append  adds a message to a state's history, which grows\n"
+    "  rewrite what append spares: loads, adds a message, and saves with if_unchanged, again after a conflict; one\n"
+    "          operation. Only the last four messages are kept, so that the size is stable\n"
     "  mixed   80% load, 15% save, 4% list, 1% erase\n"
     "\n"
     "Modes:\n"
@@ -94,7 +95,7 @@ po::options_description describe(arguments& a) {
     po::options_description all("Options", 110);
     auto add = all.add_options();
     add("help,h", "show this and exit");
-    add("op", name("load"), "load, save, list, erase, append or mixed");
+    add("op", name("load"), "load, save, list, erase, append, rewrite or mixed");
     add("callers", number("64"), "operations under way at once");
     add("seconds", time("5"), "how long to measure");
     add("warmup", time("0.5"), "how long to run before");
@@ -123,12 +124,13 @@ po::options_description describe(arguments& a) {
 
 void read_choices(const po::variables_map& given, arguments& a) {
     using namespace std::string_view_literals;
-    a.op = chosen<operation, 6>(given, "op",
+    a.op = chosen<operation, 7>(given, "op",
                                 {{{"load", operation::load},
                                   {"save", operation::save},
                                   {"list", operation::list},
                                   {"erase", operation::erase},
                                   {"append", operation::append},
+                                  {"rewrite", operation::rewrite},
                                   {"mixed", operation::mixed}}});
     a.mode = chosen<run_mode, 3>(given, "mode",
                                  {{{"batched", run_mode::batched},
@@ -153,6 +155,8 @@ void read_choices(const po::variables_map& given, arguments& a) {
     a.telemetry_name = given["telemetry"].as<std::string>();
     if (a.telemetry != telemetry_kind::none && a.mode == run_mode::pqxx_threads)
         throw usage_error("--telemetry is of the store: not with --mode pqxx-threads");
+    if (a.op == operation::append && a.mode == run_mode::pqxx_threads)
+        throw usage_error("--op append is of the store: not with --mode pqxx-threads");
     a.op_name = given["op"].as<std::string>();
     a.mode_name = given["mode"].as<std::string>();
     a.token_name = given["token"].as<std::string>();

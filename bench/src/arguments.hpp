@@ -12,7 +12,7 @@
 
 namespace bench {
 
-enum class operation { load, save, list, erase, append, mixed };
+enum class operation { load, save, list, erase, append, rewrite, mixed };
 enum class run_mode { batched, single, pqxx_threads };
 enum class token_kind { awaitable, deferred, callback };
 enum class telemetry_kind { none, spdlog, prometheus, spdlog_prometheus, otel, all };

@@ -3,9 +3,11 @@
 
 #include "pgstate/error.hpp"
 #include "pgstate/operations.hpp"
+#include "pgstate/state_store.hpp"
 #include "phase.hpp"
 #include "workload.hpp"
 
+#include <concepts>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -30,6 +32,7 @@ public:
         case operation::list: return list();
         case operation::erase: return erase();
         case operation::append: return append();
+        case operation::rewrite: return rewrite();
         default: return save();
         }
     }
@@ -69,6 +72,12 @@ private:
     }
 
     void append() {
+        if constexpr (std::derived_from<Store, pgstate::state_store>)
+            store_.append(whose_.agent_id(), whose_.session_id(), work_.make_message(),
+                          [this](const std::exception_ptr& failure, pgstate::saved) { finish(failure, 1); });
+    }
+
+    void rewrite() {
         store_.load(whose_.agent_id(), whose_.session_id(),
                     [this](std::exception_ptr failure, std::optional<pgstate::agent_state> state) {
                         if (!failure && !state) failure = missing();
@@ -80,7 +89,7 @@ private:
 
     void save_appended(const pgstate::agent_state& state) {
         store_.save(state, {.if_unchanged = true}, [this](std::exception_ptr failure, pgstate::saved) {
-            if (failure && pgstate::to_error(failure) == pgstate::errc::conflict) return append();
+            if (failure && pgstate::to_error(failure) == pgstate::errc::conflict) return rewrite();
             finish(failure, 1);
         });
     }

@@ -4,12 +4,14 @@
 #include "pgstate/error.hpp"
 #include "pgstate/operations.hpp"
 #include "pgstate/result.hpp"
+#include "pgstate/state_store.hpp"
 #include "phase.hpp"
 #include "workload.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 
+#include <concepts>
 #include <stdexcept>
 #include <utility>
 
@@ -33,7 +35,7 @@ T value_of(pgstate::result<T> outcome) {
 }
 
 template <class Token, class Store>
-boost::asio::awaitable<void> append(Store& store, const workload& work, key where) {
+boost::asio::awaitable<void> rewrite(Store& store, const workload& work, key where) {
     const std::string agent = where.agent_id();
     const std::string session = where.session_id();
     for (;;) {
@@ -74,7 +76,14 @@ boost::asio::awaitable<void> call_until_over(Store& store, const workload& work,
                 break;
             }
             case operation::append:
-                co_await append<Token>(store, work, whose);
+                if constexpr (std::derived_from<Store, pgstate::state_store>) {
+                    const auto more = work.make_message();
+                    value_of(co_await store.append(agent, session, more, Token{}));
+                    now.done(began, 1);
+                }
+                break;
+            case operation::rewrite:
+                co_await rewrite<Token>(store, work, whose);
                 now.done(began, 1);
                 break;
             case operation::erase: {

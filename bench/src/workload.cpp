@@ -22,6 +22,9 @@ pgstate::agent_state state_with(const std::string& content, key whose, std::uint
 // are a byte off is filled again.
 constexpr std::size_t frame_bytes = 286;
 
+/// Messages that a rewritten state keeps.
+constexpr std::size_t kept = 4;
+
 } // namespace
 
 workload::workload(const arguments& chosen)
@@ -50,8 +53,12 @@ pgstate::agent_state workload::make_state(key whose, generator& choices) const {
     return state_with(content_, whose, choices.below(1000));
 }
 
+std::vector<pgstate::agent_message> workload::make_message() const {
+    constexpr std::size_t longest = 400;
+    return {pgstate::agent_message("user", content_.substr(0, longest), now())};
+}
+
 void workload::append_message(pgstate::agent_state& to) const {
-    constexpr std::size_t kept = 4;
     to.history.emplace_back("user", content_.substr(0, content_.size() / kept), now());
     if (to.history.size() > kept)
         to.history.erase(to.history.begin(), to.history.end() - static_cast<std::ptrdiff_t>(kept));

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace bench {
 
@@ -31,6 +32,7 @@ public:
     key pick_key(generator& choices) const;
 
     pgstate::agent_state make_state(key whose, generator& choices) const;
+    std::vector<pgstate::agent_message> make_message() const;
     /// Adds a message of a size with which the last four, which stay, are as long as the message of a fresh state.
     void append_message(pgstate::agent_state& to) const;
 

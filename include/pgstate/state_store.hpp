@@ -233,7 +233,7 @@ public:
         return list(agent_id, list_options{}, std::forward<Token>(token));
     }
 
-    /// Counts all states exactly, which reads the whole index.
+    /// Counts all states that have not expired, exactly, which reads the whole table.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =

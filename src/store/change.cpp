@@ -12,7 +12,6 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -97,6 +96,8 @@ void merge_into(boost::json::object& members, const std::vector<std::string>& re
         members.insert_or_assign(name, value);
 }
 
+__extension__ using wide = __int128; ///< holds any sum of two 64-bit integers
+
 /// As the server's numeric does it: exact, and then held to 64 bits; a double stays one.
 boost::json::value sum_of(const boost::json::value& number, const std::variant<std::int64_t, double>& by) {
     if (const auto* more = std::get_if<double>(&by)) {
@@ -110,59 +111,42 @@ boost::json::value sum_of(const boost::json::value& number, const std::variant<s
         if (sum < -0x1p63 || sum >= 0x1p64) throw not_incremented(not_held);
         return sum;
     }
-    const bool negative = number.is_int64() && number.get_int64() < 0;
-    if (negative || more < 0) {
-        // One of them is below zero: a sum of 64-bit integers, unless the other is above their range.
-        std::int64_t sum = 0;
-        if (number.is_uint64() && number.get_uint64() > static_cast<std::uint64_t>(INT64_MAX)) {
-            const std::uint64_t left = number.get_uint64() + static_cast<std::uint64_t>(more);
-            return left > static_cast<std::uint64_t>(INT64_MAX) ? boost::json::value(left)
-                                                                : static_cast<std::int64_t>(left);
-        }
-        if (__builtin_add_overflow(number.to_number<std::int64_t>(), more, &sum))
-            throw not_incremented(not_held);
-        return sum;
-    }
-    std::uint64_t sum = 0;
-    if (__builtin_add_overflow(number.to_number<std::uint64_t>(), static_cast<std::uint64_t>(more), &sum))
+    wide sum = number.is_uint64() ? wide{number.get_uint64()} : wide{number.get_int64()};
+    sum += more;
+    if (sum < std::numeric_limits<std::int64_t>::min() || sum > std::numeric_limits<std::uint64_t>::max())
         throw not_incremented(not_held);
-    return sum > static_cast<std::uint64_t>(INT64_MAX) ? boost::json::value(sum)
-                                                       : static_cast<std::int64_t>(sum);
+    if (sum > std::numeric_limits<std::int64_t>::max()) return static_cast<std::uint64_t>(sum);
+    return static_cast<std::int64_t>(sum);
 }
 
-const boost::json::value* element_of(const boost::json::array& elements, const std::string& step) {
+/// Null where there is none.
+boost::json::value* member_of(boost::json::value& around, const std::string& step) {
+    if (auto* object = around.if_object()) return object->if_contains(step);
+    auto* const elements = around.if_array();
+    if (!elements) return nullptr;
     std::size_t at = 0;
     const char* end = step.data() + step.size();
     const auto [stopped, failure] = std::from_chars(step.data(), end, at);
-    return failure == std::errc() && stopped == end && at < elements.size() ? &elements[at] : nullptr;
+    return failure == std::errc() && stopped == end && at < elements->size() ? &(*elements)[at] : nullptr;
 }
 
-void add_to(agent_state& state, const detail::increment& change) {
-    const auto steps = steps_of(change.pointer);
-    boost::json::value* element = nullptr;
-    boost::json::object* around = &root_of(state, steps.front());
-    for (std::size_t i = 1; i < steps.size(); ++i) {
-        const bool last = i + 1 == steps.size();
-        if (around) {
-            if (last) {
-                auto& number = around->emplace(steps[i], 0).first->value();
-                if (!number.is_number()) throw not_incremented("there is something else than a number");
-                number = sum_of(number, change.by);
-                return;
-            }
-            element = around->if_contains(steps[i]);
-        } else {
-            element = const_cast<boost::json::value*>(element_of(element->get_array(), steps[i]));
-            if (last && element) {
-                if (!element->is_number()) throw not_incremented("there is something else than a number");
-                *element = sum_of(*element, change.by);
-                return;
-            }
-        }
-        around = element ? element->if_object() : nullptr;
-        if (!around && !(element && element->is_array()))
-            throw not_incremented("an object on the way to it is missing");
+void add_to(boost::json::object& root, const std::vector<std::string>& steps,
+            const std::variant<std::int64_t, double>& by) {
+    const auto add_in = [&](boost::json::value& number) {
+        if (!number.is_number()) throw not_incremented("there is something else than a number");
+        number = sum_of(number, by);
+    };
+    if (steps.size() == 2) return add_in(root.emplace(steps.back(), 0).first->value());
+
+    auto* around = root.if_contains(steps[1]);
+    for (std::size_t i = 2; around && i + 1 < steps.size(); ++i)
+        around = member_of(*around, steps[i]);
+    if (around) {
+        if (auto* const number = member_of(*around, steps.back())) return add_in(*number);
+        if (auto* const object = around->if_object())
+            return add_in(object->emplace(steps.back(), 0).first->value());
     }
+    throw not_incremented("an object on the way to it is missing");
 }
 
 void make_way(agent_state& state, const std::vector<std::string>& steps, const boost::json::value& number) {
@@ -248,7 +232,9 @@ void apply(const detail::state_change& change, agent_state& state) {
         merge_into(state.data, patch->remove_data, patch->data);
         merge_into(state.context, patch->remove_context, patch->context);
     } else {
-        add_to(state, std::get<detail::increment>(change));
+        const auto& increment = std::get<detail::increment>(change);
+        const auto steps = steps_of(increment.pointer);
+        add_to(root_of(state, steps.front()), steps, increment.by);
     }
 }
 

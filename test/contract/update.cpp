@@ -447,7 +447,7 @@ TEST_CASE("an update ends when its store does", "[contract][update]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     asio::io_context context;
-    auto store = open_store(kind, context);
+    auto store = open_store(kind, context).store;
     std::optional<pgstate::result<pgstate::saved>> outcome;
     store->update(
         "a", "s",

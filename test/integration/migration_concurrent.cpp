@@ -81,8 +81,15 @@ TEST_CASE("programs that use the Go SDK may start at the same time", "[migration
 }
 
 TEST_CASE("a Go-made table under load is taken over without losing a write", "[migration]") {
+    const int rows = GENERATE(0, 100'000);
+    CAPTURE(rows);
     migration_fixture db;
     db.exec(go_schema);
+    db.exec(
+        "INSERT INTO agent_states SELECT 'old', n::text, jsonb_build_object('agent_id', 'old', 'session_id', n::text,"
+        " 'data', jsonb_build_object('n', n)) FROM generate_series(1, " +
+        std::to_string(rows) + ") AS n");
+    const auto file = db.text("SELECT pg_relation_filenode('agent_states')");
     const auto config = db.resolved();
     const auto failures = all_at_once(db, 8, [&](int i, pqxx::connection& connection) {
         if (i == 0) {
@@ -98,6 +105,10 @@ TEST_CASE("a Go-made table under load is taken over without losing a write", "[m
                     " SET state = EXCLUDED.state, updated_at = NOW()");
     });
     CHECK(failures == std::vector<std::string>());
-    CHECK(db.number("SELECT count(*) FROM agent_states WHERE version > 0") == 350);
+    CHECK(db.number("SELECT count(*) FROM agent_states WHERE version > 0 AND expires_at IS NULL") ==
+          rows + 350);
+    CHECK(db.number("SELECT count(*) FROM agent_states WHERE agent_id = 'old' AND state -> 'data' ->> 'n' ="
+                    " session_id") == rows);
+    CHECK(db.text("SELECT pg_relation_filenode('agent_states')") == file); // nothing was rewritten
     CHECK_NOTHROW(db.verify());
 }

@@ -4,8 +4,14 @@
 #include "pgstate/postgres_store.hpp"
 #include "support/test_server.hpp"
 
+#include <pqxx/connection>
+#include <pqxx/nontransaction>
+
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <ostream>
 #include <string>
 
@@ -13,8 +19,7 @@ namespace pgstate_test {
 
 namespace {
 
-std::unique_ptr<pgstate::state_store> open_postgres(asio::io_context& context, std::size_t connections,
-                                                    std::size_t shards) {
+opened_store open_postgres(asio::io_context& context, std::size_t connections, std::size_t shards) {
     static const std::string database = fresh_database();
     static std::atomic<int> tables{0};
     pgstate::config settings;
@@ -22,10 +27,30 @@ std::unique_ptr<pgstate::state_store> open_postgres(asio::io_context& context, s
     settings.table_name = "agent_states_" + std::to_string(++tables);
     settings.pool.max_conns = connections;
     settings.batch.shards = shards;
-    return run(context, [&]() -> asio::awaitable<std::unique_ptr<pgstate::state_store>> {
+    opened_store opened;
+    opened.store = run(context, [&]() -> asio::awaitable<std::unique_ptr<pgstate::state_store>> {
         auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         co_return std::make_unique<pgstate::postgres_store>(std::move(store));
     });
+    // The server's clock cannot be set; that all expire earlier comes to the same.
+    opened.let_pass = [table = settings.table_name](std::chrono::milliseconds time) {
+        pqxx::connection connection(database);
+        pqxx::nontransaction sql(connection);
+        sql.exec("UPDATE " + table + " SET expires_at = expires_at - interval '" +
+                 std::to_string(time.count()) + " milliseconds'");
+    };
+    return opened;
+}
+
+opened_store open_memory(asio::io_context& context) {
+    const auto passed = std::make_shared<std::atomic<std::int64_t>>(0);
+    opened_store opened;
+    opened.store = std::make_unique<pgstate::memory_store>(context.get_executor(), [passed] {
+        const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+        return now + std::chrono::milliseconds(passed->load());
+    });
+    opened.let_pass = [passed](std::chrono::milliseconds time) { *passed += time.count(); };
+    return opened;
 }
 
 } // namespace
@@ -39,14 +64,14 @@ std::ostream& operator<<(std::ostream& to, store_kind kind) {
     return to << "unknown";
 }
 
-std::unique_ptr<pgstate::state_store> open_store(store_kind kind, asio::io_context& context) {
+opened_store open_store(store_kind kind, asio::io_context& context) {
     switch (kind) {
     case store_kind::memory: break;
     case store_kind::postgres: return open_postgres(context, 4, 1);
     case store_kind::sharded_postgres:
         return open_postgres(context, 5, 3); // uneven shares of the connections
     }
-    return std::make_unique<pgstate::memory_store>(context.get_executor());
+    return open_memory(context);
 }
 
 } // namespace pgstate_test

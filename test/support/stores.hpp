@@ -9,6 +9,8 @@
 #include <catch2/generators/catch_generators_range.hpp>
 
 #include <array>
+#include <chrono>
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <utility>
@@ -26,26 +28,37 @@ inline constexpr std::array every_kind{store_kind::memory, store_kind::postgres,
                                        store_kind::sharded_postgres};
 std::ostream& operator<<(std::ostream& to, store_kind kind);
 
+/// A store, and the clock that its states expire by.
+struct opened_store {
+    std::unique_ptr<pgstate::state_store> store;
+    /// Lets this much time pass for every state that is in the store.
+    std::function<void(std::chrono::milliseconds)> let_pass;
+};
+
 /// An empty one on `context`.
-std::unique_ptr<pgstate::state_store> open_store(store_kind kind, asio::io_context& context);
+opened_store open_store(store_kind kind, asio::io_context& context);
 
 /// A store of one kind and the context it runs on, which runs where a case says so.
 class store_under_test {
 public:
-    explicit store_under_test(store_kind kind) : store_(open_store(kind, context_)) {}
+    explicit store_under_test(store_kind kind)
+        : opened_(open_store(kind, context_)), store_(*opened_.store) {}
     store_under_test(const store_under_test&) = delete;
     store_under_test& operator=(const store_under_test&) = delete;
     ~store_under_test() {
         try {
-            pgstate_test::run(context_, [this]() -> asio::awaitable<void> { co_await store_->close(); });
+            pgstate_test::run(context_, [this]() -> asio::awaitable<void> { co_await store_.close(); });
         } catch (...) {
             // Cases about closing say what must hold; here it is only tidied up.
         }
     }
 
     asio::io_context& context() noexcept { return context_; }
-    pgstate::state_store& operator*() noexcept { return *store_; }
-    pgstate::state_store* operator->() noexcept { return store_.get(); }
+    pgstate::state_store& operator*() noexcept { return store_; }
+    pgstate::state_store* operator->() noexcept { return &store_; }
+
+    /// As if this much time had gone by. No operation may be under way.
+    void let_pass(std::chrono::milliseconds time) { opened_.let_pass(time); }
 
     template <class Function>
     auto run(Function function) {
@@ -58,7 +71,8 @@ public:
 
 private:
     asio::io_context context_;
-    std::unique_ptr<pgstate::state_store> store_;
+    opened_store opened_;
+    pgstate::state_store& store_;
 };
 
 } // namespace pgstate_test
