@@ -360,6 +360,7 @@ public:
     ///
     /// Completion:   void(std::exception_ptr, std::int64_t)
     /// Errors:       those of `erase`, as in `load_all`; the states of other keys may have been erased
+    ///               invalid_argument - also for `if_version`, which is the version of one state
     /// Cancellation: of those that are still under way; the call fails, and others may have been erased
     template <detail::range_of<state_key> Keys,
               boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =

@@ -258,6 +258,12 @@ void state_store::start_load_all(std::vector<state_key> keys, load_options optio
 
 void state_store::start_erase_all(std::vector<state_key> keys, erase_options options,
                                   completion<void(std::exception_ptr, std::int64_t)> handler) {
+    if (options.if_version)
+        if (const auto io = store::access::refer(*this).executor)
+            return store::complete_at_once(
+                io, std::move(handler),
+                std::make_exception_ptr(error(errc::invalid_argument, store::bulk_erase::name,
+                                              "if_version is the version of one state; call erase for it")));
     store::start_with_keys<store::bulk_erase>(*this, std::move(keys), options.timeout, std::move(handler),
                                               [&](state_store& in, state_key key, auto to) {
                                                   store::access::erase(in, std::move(key), options,

@@ -67,10 +67,6 @@ std::vector<std::string> steps_of(std::string_view pointer) {
     return steps;
 }
 
-boost::json::value number_of(const std::variant<std::int64_t, double>& by) {
-    return std::visit([](auto value) { return boost::json::value(value); }, by);
-}
-
 std::string text_of(const std::variant<std::int64_t, double>& by) {
     if (const auto* integer = std::get_if<std::int64_t>(&by)) return std::to_string(*integer);
     const double value = std::get<double>(by);
@@ -82,10 +78,6 @@ std::string text_of(const std::variant<std::int64_t, double>& by) {
 
 boost::json::object& root_of(agent_state& state, std::string_view step) {
     return step == "data" ? state.data : state.context;
-}
-
-void append_to(agent_state& state, const std::vector<agent_message>& messages) {
-    state.history.insert(state.history.end(), messages.begin(), messages.end());
 }
 
 void merge_into(boost::json::object& members, const std::vector<std::string>& removed,
@@ -149,13 +141,6 @@ void add_to(boost::json::object& root, const std::vector<std::string>& steps,
     throw not_incremented("an object on the way to it is missing");
 }
 
-void make_way(agent_state& state, const std::vector<std::string>& steps, const boost::json::value& number) {
-    auto* around = &root_of(state, steps.front());
-    for (std::size_t i = 1; i + 1 < steps.size(); ++i)
-        around = &around->emplace(steps[i], boost::json::object()).first->value().get_object();
-    around->emplace(steps.back(), number);
-}
-
 } // namespace
 
 error conflict(std::string_view operation, std::int64_t wanted, std::int64_t current) {
@@ -187,47 +172,52 @@ telemetry::operation_id operation_of(const detail::state_change& change) noexcep
 encoded_change encode_change(const detail::state_change& change, std::string_view agent_id,
                              std::string_view session_id, bool create) {
     const auto operation = telemetry::name_of(operation_of(change));
-    const auto form = [create](change_form existing) {
-        constexpr auto apart =
-            static_cast<int>(change_form::append_or_create) - static_cast<int>(change_form::append);
-        return static_cast<change_form>(static_cast<int>(existing) + (create ? apart : 0));
-    };
     encoded_change made;
-    agent_state fresh{std::string(agent_id), std::string(session_id)};
+    auto& parameters = made.parameters;
     if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
-        made.form = form(change_form::append);
-        made.first = encode_messages(*messages, operation);
-        check_size(made.first.size(), operation);
-        if (create) fresh.history = *messages;
+        made.form = change_form::append;
+        json_text history{encode_messages(*messages, operation)};
+        check_size(history.text.size(), operation);
+        parameters = {std::move(history)};
     } else if (const auto* patch = std::get_if<state_patch>(&change)) {
-        made.form = form(change_form::merge);
+        made.form = change_form::merge;
         check_names(patch->remove_data, patch->data, "remove_data");
         check_names(patch->remove_context, patch->context, "remove_context");
-        made.first = encode_members(patch->data, "data", operation);
-        made.second = encode_members(patch->context, "context", operation);
-        made.first_path = patch->remove_data;
-        made.second_path = patch->remove_context;
-        check_size(made.first.size() + made.second.size(), operation);
-        if (create) {
-            fresh.data = patch->data;
-            fresh.context = patch->context;
-        }
+        json_text data{encode_members(patch->data, "data", operation)};
+        json_text context{encode_members(patch->context, "context", operation)};
+        check_size(data.text.size() + context.text.size(), operation);
+        parameters = {std::move(data), patch->remove_data, std::move(context), patch->remove_context};
     } else {
         const auto& increment = std::get<detail::increment>(change);
-        made.form = form(std::holds_alternative<double>(increment.by) ? change_form::add_double
-                                                                      : change_form::add_integer);
-        made.first = text_of(increment.by);
-        made.first_path = steps_of(increment.pointer);
-        made.second_path.assign(made.first_path.begin(), made.first_path.end() - 1);
-        if (create) make_way(fresh, made.first_path, number_of(increment.by));
+        made.form =
+            std::holds_alternative<double>(increment.by) ? change_form::add_double : change_form::add_integer;
+        auto steps = steps_of(increment.pointer);
+        std::vector<std::string> around(steps.begin(), steps.end() - 1);
+        parameters = {text_of(increment.by), std::move(steps), std::move(around)};
     }
-    if (create) made.document = encode(fresh, operation);
+    if (create) {
+        made.form = or_create(made.form);
+        parameters.emplace_back(json_text{encode(made_by(change, agent_id, session_id), operation)});
+    }
     return made;
+}
+
+agent_state made_by(const detail::state_change& change, std::string_view agent_id,
+                    std::string_view session_id) {
+    agent_state state{std::string(agent_id), std::string(session_id)};
+    if (const auto* increment = std::get_if<detail::increment>(&change)) {
+        const auto steps = steps_of(increment->pointer);
+        auto* around = &root_of(state, steps.front());
+        for (std::size_t i = 1; i + 1 < steps.size(); ++i)
+            around = &around->emplace(steps[i], boost::json::object()).first->value().get_object();
+    }
+    apply(change, state);
+    return state;
 }
 
 void apply(const detail::state_change& change, agent_state& state) {
     if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
-        append_to(state, *messages);
+        state.history.insert(state.history.end(), messages->begin(), messages->end());
     } else if (const auto* patch = std::get_if<state_patch>(&change)) {
         merge_into(state.data, patch->remove_data, patch->data);
         merge_into(state.context, patch->remove_context, patch->context);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace pgstate::store {
@@ -30,16 +31,21 @@ enum class change_form : std::uint8_t {
 };
 inline constexpr std::size_t change_forms = 9;
 
+/// The form that makes the state where there is none. \pre `existing` is one of the first four
+constexpr change_form or_create(change_form existing) noexcept {
+    return static_cast<change_form>(static_cast<int>(existing) + 4);
+}
+
+struct json_text {
+    std::string text;
+};
+using change_parameter = std::variant<json_text, std::string, std::vector<std::string>>;
+
 /// A change as its statement takes it.
 struct encoded_change {
     change_form form = change_form::touch;
-    std::string first;  ///< append: the messages; merge: members of `data`; increment: the number as text
-    std::string second; ///< merge: members of `context`
-    /// merge: the names to remove from `data`; increment: the way to the number
-    std::vector<std::string> first_path;
-    /// merge: the names to remove from `context`; increment: the way to the object around the number
-    std::vector<std::string> second_path;
-    std::string document; ///< of the state that is made where there is none
+    /// Of the form, in the order of its statement; last, where it makes a state, that state's document.
+    std::vector<change_parameter> parameters;
 };
 
 telemetry::operation_id operation_of(const detail::state_change& change) noexcept;
@@ -50,7 +56,11 @@ telemetry::operation_id operation_of(const detail::state_change& change) noexcep
 encoded_change encode_change(const detail::state_change& change, std::string_view agent_id,
                              std::string_view session_id, bool create);
 
-/// The same on a state in memory. \pre encode_change() has accepted the change
+/// The state that a change makes where there is none. \pre encode_change() has accepted the change
+agent_state made_by(const detail::state_change& change, std::string_view agent_id,
+                    std::string_view session_id);
+
+/// The change of a state in memory. \pre encode_change() has accepted the change
 /// \throws error invalid_argument - there is no number to add to, or the sum does not fit
 void apply(const detail::state_change& change, agent_state& state);
 

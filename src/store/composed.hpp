@@ -53,21 +53,22 @@ inline error as_failure_of(std::string_view operation, const error& why, std::st
     return failure;
 }
 
-/// Completes a call that is over before it began, with `failure` or, without one, with `value`.
-template <class T>
-void complete_at_once(const boost::asio::any_io_executor& io, completion<void(std::exception_ptr, T)> handler,
-                      std::exception_ptr failure, T value = {}) {
-    detail::pending_completion<void(std::exception_ptr, T)> pending(std::move(handler), io);
-    pending.post(io, [failure = std::move(failure), value = std::move(value)](auto to) mutable {
-        std::move(to)(std::move(failure), std::move(value));
+/// Completes a call that is over before it began, with `failure` or, without one, with empty values.
+template <class... Values>
+void complete_at_once(const boost::asio::any_io_executor& io,
+                      completion<void(std::exception_ptr, Values...)> handler, std::exception_ptr failure) {
+    detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler), io);
+    pending.post(io, [failure = std::move(failure)](auto to) mutable {
+        std::move(to)(std::move(failure), Values()...);
     });
 }
 
 /// ... of a handle without a store.
-template <class T>
-void complete_without_store(completion<void(std::exception_ptr, T)> handler, std::string_view operation) {
-    detail::post_completion_from_nowhere(std::move(handler),
-                                         std::make_exception_ptr(error(errc::closed, operation)), T());
+template <class... Values>
+void complete_without_store(completion<void(std::exception_ptr, Values...)> handler,
+                            std::string_view operation) {
+    detail::post_completion_from_nowhere(
+        std::move(handler), std::make_exception_ptr(error(errc::closed, operation)), Values()...);
 }
 
 } // namespace pgstate::store

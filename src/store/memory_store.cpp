@@ -133,10 +133,6 @@ void perform(const std::shared_ptr<memory_impl>& impl, std::string_view name,
         detail::post_completion_from_nowhere(std::move(handler), std::move(failure), std::move(value));
 }
 
-saved saved_of(const memory_row& row) {
-    return {row.version, row.created_at, row.updated_at, row.expires_at};
-}
-
 timestamp system_now() {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
@@ -163,7 +159,7 @@ void memory_store::do_save(detail::encoded_state state, save_options options,
         const store::memory_table::key key(std::move(state.agent_id), std::move(state.session_id));
         return impl_->with_table("save", [&](store::memory_table& table) {
             auto row = table.next_row(table.find(key), state, options);
-            const saved result = store::saved_of(row);
+            const saved result = row.as_saved();
             table.put(key, std::move(row));
             return result;
         });
@@ -209,7 +205,7 @@ void memory_store::do_touch(std::string agent_id, std::string session_id,
         store::validate_key(agent_id, session_id, "touch");
         store::validate_ttl(ttl, "touch");
         return impl_->with_table("touch", [&](store::memory_table& table) {
-            return store::saved_of(table.touch({agent_id, session_id}, ttl));
+            return table.touch({agent_id, session_id}, ttl).as_saved();
         });
     });
 }
@@ -223,7 +219,7 @@ void memory_store::do_change(std::string agent_id, std::string session_id, detai
         store::validate_change(options, name);
         store::encode_change(change, agent_id, session_id, false); // refuses what PostgreSQL would
         return impl_->with_table(name, [&](store::memory_table& table) {
-            return store::saved_of(table.change({agent_id, session_id}, change, options));
+            return table.change({agent_id, session_id}, change, options).as_saved();
         });
     });
 }

@@ -12,21 +12,6 @@
 #include <vector>
 
 namespace pgstate::store {
-namespace {
-
-void check_unchanged(const memory_row* current, std::int64_t expected) {
-    const std::int64_t version = current ? current->version : 0;
-    if (version == expected) return;
-    error conflict(errc::conflict, "save",
-                   !current    ? "the state was erased since it was loaded, or never saved"
-                   : !expected ? "the state exists already; load it first"
-                               : "another writer saved the state first; load it again and retry");
-    conflict.with_current_version(version);
-    throw conflict;
-}
-
-} // namespace
-
 const memory_row* memory_table::find(const key& k) const {
     const auto agent = agents_.find(k.first);
     if (agent == agents_.end()) return nullptr;
@@ -36,7 +21,8 @@ const memory_row* memory_table::find(const key& k) const {
 
 memory_row memory_table::next_row(const memory_row* current, const detail::encoded_state& state,
                                   save_options options) {
-    if (options.if_unchanged) check_unchanged(current, state.version);
+    const std::int64_t version = current ? current->version : 0;
+    if (options.if_unchanged && version != state.version) throw conflict("save", state.version, version);
     memory_row row = made(current, state.document);
     const auto ttl = options.ttl.value_or(default_ttl_);
     if (ttl.count() != 0) row.expires_at = row.updated_at + ttl;
@@ -50,17 +36,11 @@ const memory_row& memory_table::change(const key& k, const detail::state_change&
     if (!current && !options.create) throw not_found(operation);
     if (options.if_version && current->version != *options.if_version)
         throw conflict(operation, *options.if_version, current->version);
-    // One that is made is what its document says already.
-    std::string document;
-    if (current) {
-        auto state = decode(k.first, k.second, current->document, current->version, current->created_at,
-                            current->updated_at);
-        store::apply(change, state);
-        document = encode(state, operation);
-    } else {
-        document = encode_change(change, k.first, k.second, true).document;
-    }
-    memory_row row = made(current, std::move(document));
+    auto state = current ? decode(k.first, k.second, current->document, current->version, current->created_at,
+                                  current->updated_at)
+                         : made_by(change, k.first, k.second);
+    if (current) store::apply(change, state);
+    memory_row row = made(current, encode(state, operation));
     if (options.ttl)
         row.expires_at = row.updated_at + *options.ttl;
     else if (current)

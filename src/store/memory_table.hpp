@@ -24,6 +24,8 @@ struct memory_row {
     timestamp created_at{};
     timestamp updated_at{};
     std::optional<timestamp> expires_at{}; ///< nothing: never
+
+    saved as_saved() const { return {version, created_at, updated_at, expires_at}; }
 };
 
 /// The table behind a memory_store, with the rules of the PostgreSQL table and none of its I/O. Not thread-safe.

@@ -55,43 +55,34 @@ change_operation::change_operation(telemetry::operation_id which, std::string ag
     agent_id = agent_;
     session_id = session_;
     key_hash = batch::hash_key(agent_id, session_id);
-    bytes = agent_.size() + session_.size() + change_.first.size() + change_.second.size() +
-            change_.document.size();
+    wire::parameters values;
+    add_to(values);
+    bytes = values.bytes();
 }
 
 void change_operation::add_to(wire::parameters& values) const {
-    const auto add_texts = [&](const std::vector<std::string>& texts) {
-        values.begin_text_array(texts.size());
-        for (const auto& each : texts)
-            values.element_text(each);
+    struct adder {
+        wire::parameters& to;
+        void operator()(const json_text& json) const { to.add_jsonb_in_place(json.text); }
+        void operator()(const std::string& text) const { to.add_text(text); }
+        void operator()(const std::vector<std::string>& texts) const {
+            to.begin_text_array(texts.size());
+            for (const auto& each : texts)
+                to.element_text(each);
+        }
     };
     values.add_text(agent_);
     values.add_text(session_);
     if (form() == change_form::touch) return values.add_int8(terms_.ttl.count());
-    const bool making = form() >= change_form::append_or_create;
-    if (making)
+    if (form() >= change_form::append_or_create)
         values.add_int8(terms_.created_ttl.count());
     else if (terms_.if_version)
         values.add_int8(*terms_.if_version);
     else
         values.add_null();
     values.add_int8(terms_.ttl.count());
-    switch (form()) {
-    case change_form::append:
-    case change_form::append_or_create: values.add_jsonb_in_place(change_.first); break;
-    case change_form::merge:
-    case change_form::merge_or_create:
-        values.add_jsonb_in_place(change_.first);
-        add_texts(change_.first_path);
-        values.add_jsonb_in_place(change_.second);
-        add_texts(change_.second_path);
-        break;
-    default:
-        values.add_text(change_.first);
-        add_texts(change_.first_path);
-        add_texts(change_.second_path);
-    }
-    if (making) values.add_jsonb_in_place(change_.document);
+    for (const auto& each : change_.parameters)
+        std::visit(adder{values}, each);
 }
 
 saved change_operation::decode() {

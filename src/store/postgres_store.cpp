@@ -6,6 +6,7 @@
 #include "detail/pending_completion.hpp"
 #include "pool/call.hpp"
 #include "pool/sql_error.hpp"
+#include "store/composed.hpp"
 #include "store/cursor.hpp"
 #include "store/migrate.hpp"
 #include "store/operations.hpp"
@@ -64,7 +65,7 @@ public:
             check();
         } catch (const error&) {
             if (watch) watch->end(std::current_exception());
-            return refuse(std::move(handler), std::current_exception());
+            return complete_at_once(core->executor(), std::move(handler), std::current_exception());
         }
         const auto what = make(std::move(handler));
         what->watch = std::move(watch);
@@ -75,14 +76,6 @@ public:
                 if (const auto to = weak.lock()) to->cancel(what);
             });
         engines.submit(what);
-    }
-
-    template <class... Values>
-    void refuse(completion<void(std::exception_ptr, Values...)> handler, std::exception_ptr why) {
-        detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler),
-                                                                                core->executor());
-        pending.post(core->executor(),
-                     [why = std::move(why)](auto to) mutable { std::move(to)(std::move(why), Values()...); });
     }
 
     void show_to_metrics() {
@@ -112,15 +105,6 @@ public:
         std::make_shared<const settings::resolved_config>(core->config());
 };
 
-namespace {
-
-template <class... Values>
-void complete_closed(completion<void(std::exception_ptr, Values...)> handler, std::string_view name) {
-    detail::post_completion_from_nowhere(std::move(handler),
-                                         std::make_exception_ptr(error(errc::closed, name)), Values()...);
-}
-
-} // namespace
 } // namespace store
 
 postgres_store::postgres_store() noexcept = default;
@@ -183,7 +167,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
 
 void postgres_store::do_save(detail::encoded_state state, save_options options,
                              completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "save");
+    if (!impl_) return store::complete_without_store(std::move(handler), "save");
     impl_->start(
         std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
         [&] {
@@ -199,7 +183,7 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
 
 void postgres_store::do_load(std::string agent_id, std::string session_id, load_options options,
                              completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "load");
+    if (!impl_) return store::complete_without_store(std::move(handler), "load");
     impl_->start(
         std::move(handler), telemetry::operation_id::load, options.timeout, options.parent,
         [&] { store::validate_key(agent_id, session_id, "load"); },
@@ -211,7 +195,7 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
 
 void postgres_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
                               completion<void(std::exception_ptr, bool)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "erase");
+    if (!impl_) return store::complete_without_store(std::move(handler), "erase");
     impl_->start(
         std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
         [&] { store::validate_key(agent_id, session_id, "erase"); },
@@ -224,7 +208,7 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
 void postgres_store::do_touch(std::string agent_id, std::string session_id,
                               std::optional<std::chrono::milliseconds> ttl, touch_options options,
                               completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "touch");
+    if (!impl_) return store::complete_without_store(std::move(handler), "touch");
     impl_->start(
         std::move(handler), telemetry::operation_id::touch, options.timeout, options.parent,
         [&] {
@@ -242,7 +226,7 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
                                change_options options, completion<void(std::exception_ptr, saved)> handler) {
     const auto id = store::operation_of(change);
     const auto name = telemetry::name_of(id);
-    if (!impl_) return store::complete_closed(std::move(handler), name);
+    if (!impl_) return store::complete_without_store(std::move(handler), name);
     store::encoded_change encoded;
     impl_->start(
         std::move(handler), id, options.timeout, options.parent,
@@ -262,7 +246,7 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
 
 void postgres_store::do_list(std::string agent_id, list_options options,
                              completion<void(std::exception_ptr, session_page)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "list");
+    if (!impl_) return store::complete_without_store(std::move(handler), "list");
     std::optional<store::list_position> after;
     impl_->start(
         std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
@@ -280,7 +264,7 @@ void postgres_store::do_list(std::string agent_id, list_options options,
 
 void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
                               completion<void(std::exception_ptr, std::int64_t)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "count");
+    if (!impl_) return store::complete_without_store(std::move(handler), "count");
     impl_->start(
         std::move(handler), telemetry::operation_id::count, options.timeout, options.parent,
         [&] {
@@ -293,7 +277,7 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
 }
 
 void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "health_check");
+    if (!impl_) return store::complete_without_store(std::move(handler), "health_check");
     impl_->start(
         std::move(handler), telemetry::operation_id::health_check, {}, {}, [] {},
         [&](auto to) {
@@ -304,11 +288,11 @@ void postgres_store::do_health_check(completion<void(std::exception_ptr, health_
 void postgres_store::do_transaction(std::function<void(class transaction&)> function,
                                     transaction_options options,
                                     completion<void(std::exception_ptr)> handler) {
-    if (!impl_) return store::complete_closed(std::move(handler), "transaction");
+    if (!impl_) return store::complete_without_store(std::move(handler), "transaction");
     try {
         store::validate_transaction(options);
     } catch (const error&) {
-        return impl_->refuse(std::move(handler), std::current_exception());
+        return store::complete_at_once(impl_->core->executor(), std::move(handler), std::current_exception());
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
                  told = impl_->core->telemetry()](pqxx::connection& connection,

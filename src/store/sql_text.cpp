@@ -7,6 +7,16 @@ namespace {
 // Citus refuses now() in DO UPDATE: the time of the row that was to be inserted is the same.
 constexpr std::string_view expired = "t.expires_at <= EXCLUDED.updated_at";
 
+/// The end of every statement that changes rows which are there.
+std::string where_alive(std::string_view condition, std::string_view returning) {
+    return std::string(" WHERE ")
+        .append(condition)
+        .append(" AND ")
+        .append(sql_text::alive)
+        .append(" RETURNING ")
+        .append(returning);
+}
+
 } // namespace
 
 std::string sql_text::expiry_in(std::string_view milliseconds) {
@@ -41,10 +51,7 @@ std::string sql_text::insert_or_change(std::string_view source, std::string_view
         .append(", updated_at = EXCLUDED.updated_at, version = greatest(t.version + 1, EXCLUDED.version)"
                 ", expires_at = ")
         .append(if_expired("EXCLUDED.expires_at", expiry));
-    if (guard == "false")
-        sql.append(" WHERE ").append(expired);
-    else if (!guard.empty())
-        sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
+    if (!guard.empty()) sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
     return sql.append(" RETURNING ").append(returning);
 }
 
@@ -54,12 +61,7 @@ std::string sql_text::touch(std::string_view expiry, std::string_view condition,
         .append(table_)
         .append(" AS t SET expires_at = ")
         .append(expiry)
-        .append(" WHERE ")
-        .append(condition)
-        .append(" AND ")
-        .append(alive)
-        .append(" RETURNING ")
-        .append(returning);
+        .append(where_alive(condition, returning));
 }
 
 std::string sql_text::replace(std::string_view document, std::string_view expiry, std::string_view from,
@@ -73,12 +75,7 @@ std::string sql_text::replace(std::string_view document, std::string_view expiry
         .append("), expires_at = ")
         .append(expiry)
         .append(from)
-        .append(" WHERE ")
-        .append(condition)
-        .append(" AND ")
-        .append(alive)
-        .append(" RETURNING ")
-        .append(returning);
+        .append(where_alive(condition, returning));
 }
 
 std::string sql_text::erase(std::string_view using_, std::string_view condition,
@@ -87,12 +84,7 @@ std::string sql_text::erase(std::string_view using_, std::string_view condition,
         .append(table_)
         .append(" AS t")
         .append(using_)
-        .append(" WHERE ")
-        .append(condition)
-        .append(" AND ")
-        .append(alive)
-        .append(" RETURNING ")
-        .append(returning);
+        .append(where_alive(condition, returning));
 }
 
 std::string sql_text::select(std::string_view columns, std::string_view from,

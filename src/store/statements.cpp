@@ -294,10 +294,7 @@ table_statements::table_statements(const settings::table_identifier& table) {
         of.insert(of.end(), each.types.begin(), each.types.end());
         change(each.form) = both(std::string(each.purpose), change_sql_of(sql, each), of);
         of.push_back(jsonb);
-        constexpr auto apart =
-            static_cast<int>(change_form::append_or_create) - static_cast<int>(change_form::append);
-        const auto making = static_cast<change_form>(static_cast<int>(each.form) + apart);
-        change(making) =
+        change(or_create(each.form)) =
             both(std::string(each.purpose) + "_or_create", change_or_create_sql_of(sql, each), of);
     }
     change(change_form::touch) =

@@ -186,6 +186,20 @@ TEST_CASE("load_all and erase_all name the key they refuse, and send nothing", "
     });
 }
 
+TEST_CASE("erase_all takes no version, which would be that of one state", "[contract][bulk]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    store.run([&]() -> asio::awaitable<void> {
+        co_await store->save(agent_state("a", "s"));
+        const std::vector<state_key> keys(1, state_key("a", "s"));
+        const pgstate::erase_options at_a_version{.if_version = 1};
+        const auto refused = co_await store->erase_all(keys, at_a_version, as_result);
+        CHECK(require_failure(refused, errc::invalid_argument).operation() == "erase_all");
+        co_await check_exists(*store, "a", "s");
+    });
+}
+
 TEST_CASE("erase_all says how many states there were", "[contract][bulk]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 using namespace pgstate_test;
@@ -19,16 +18,6 @@ namespace {
 
 constexpr pgstate::save_options for_an_hour{.ttl = 1h};
 constexpr pgstate::save_options only_if_unchanged{.if_unchanged = true};
-
-/// Comes back when the state has expired by the store's own clock.
-asio::awaitable<void> let_expire(pgstate::state_store& store, std::string_view agent,
-                                 std::string_view session) {
-    co_await store.touch(agent, session, 1ms);
-    for (bool there = true; there;) {
-        const auto seen = co_await store.load(agent, session);
-        there = seen.has_value();
-    }
-}
 
 } // namespace
 
@@ -103,7 +92,7 @@ TEST_CASE("a state that has expired is gone for everything at once", "[contract]
         agent_state state("a", "s");
         const auto old = co_await store->save(state, for_an_hour);
         co_await store->save(agent_state("a", "other"));
-        co_await let_expire(*store, "a", "s");
+        store.let_pass(2h);
 
         const auto page = co_await store->list("a");
         REQUIRE(page.size() == 1);
@@ -132,7 +121,7 @@ TEST_CASE("a state that has expired may be made anew, and a stale writer notices
         agent_state state("a", "s");
         state.data["value"] = "old";
         const auto old = co_await store->save(state, for_an_hour);
-        co_await let_expire(*store, "a", "s");
+        store.let_pass(2h);
 
         agent_state fresh("a", "s");
         fresh.data["value"] = "new";
@@ -151,7 +140,8 @@ TEST_CASE("a state that has expired may be made anew, and a stale writer notices
         CHECK(loaded->expires_at == std::nullopt);
 
         // A save that asks nothing makes it anew as well: nothing of the old one is left.
-        co_await let_expire(*store, "a", "s");
+        co_await store->touch("a", "s", 1h);
+        store.let_pass(2h);
         const auto blind = co_await store->save(fresh, for_an_hour);
         CHECK(blind.created_at > made.created_at);
         CHECK(blind.expires_at == blind.updated_at + 1h);
@@ -164,7 +154,7 @@ TEST_CASE("of many creators over an expired state one wins", "[contract][expiry]
     store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
         co_await store->save(agent_state("a", "s"), for_an_hour);
-        co_await let_expire(*store, "a", "s");
+        store.let_pass(2h);
     });
     constexpr int creators = 50;
     int won = 0;
@@ -271,5 +261,63 @@ TEST_CASE("update and save_all take a ttl", "[contract][expiry][update][bulk]") 
             const auto wrong = co_await store->save_all(states, saving, as_result);
             require_failure(wrong, errc::invalid_argument);
         }
+    });
+}
+
+TEST_CASE("the default ttl is for what is saved or made without one", "[contract][expiry]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind, 3h);
+    store.run([&]() -> asio::awaitable<void> {
+        const auto saved = co_await store->save(agent_state("a", "saved"));
+        CHECK(saved.expires_at == saved.updated_at + 3h);
+        const auto own = co_await store->save(agent_state("a", "own"), for_an_hour);
+        CHECK(own.expires_at == own.updated_at + 1h);
+        pgstate::change_options creating;
+        creating.create = true;
+        const auto made = co_await store->increment("a", "made", "/data/n", 1, creating);
+        CHECK(made.expires_at == made.updated_at + 3h);
+        const auto kept = co_await store->increment("a", "own", "/data/n", 1, creating);
+        CHECK(kept.expires_at == own.expires_at);
+        co_await store->transaction([](pgstate::transaction& tx) {
+            const auto within = tx.save(agent_state("a", "within"));
+            CHECK(within.expires_at == within.updated_at + 3h);
+        });
+        store.let_pass(2h);
+        const auto two_hours_later = co_await store->count("a");
+        CHECK(two_hours_later == 3);
+        store.let_pass(2h);
+        const auto in_the_end = co_await store->count("a");
+        CHECK(in_the_end == 0);
+    });
+}
+
+TEST_CASE("in a transaction states expire as they do outside", "[contract][expiry]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    store.run([&]() -> asio::awaitable<void> {
+        const agent_state state("a", "s");
+        pgstate::saved first;
+        co_await store->transaction([&](pgstate::transaction& tx) {
+            first = tx.save(state, for_an_hour);
+            CHECK(first.expires_at == first.updated_at + 1h);
+            const auto loaded = tx.load("a", "s");
+            REQUIRE(loaded.has_value());
+            CHECK(loaded->expires_at == first.expires_at);
+            CHECK_THROWS_AS(tx.save(state, {.ttl = 0ms}), pgstate::error);
+        });
+        store.let_pass(2h);
+        co_await store->transaction([&](pgstate::transaction& tx) {
+            CHECK_FALSE(tx.load("a", "s").has_value());
+            CHECK_FALSE(tx.erase("a", "s"));
+            agent_state stale = state;
+            stale.version = first.version;
+            CHECK_THROWS_AS(tx.save(stale, only_if_unchanged), pgstate::error);
+            const auto made = tx.save(state, only_if_unchanged);
+            CHECK(made.version > first.version);
+            CHECK(made.expires_at == std::nullopt);
+        });
+        co_await check_exists(*store, "a", "s");
     });
 }

@@ -78,6 +78,10 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
             const auto state = told_state("s");
             co_await f.store.save(state);
             co_await f.store.load("agent", "s");
+            co_await f.store.append("agent", "s", {});
+            co_await f.store.merge("agent", "s", pgstate::state_patch());
+            co_await f.store.increment("agent", "s", "/data/step", 1);
+            co_await f.store.touch("agent", "s", 1h);
             co_await f.store.list("agent");
             co_await f.store.count();
             co_await f.store.health_check();
@@ -94,7 +98,8 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
     }
 
     const std::vector<std::string> operations = {
-        "open", "save", "load", "list", "count", "erase", "health_check", "transaction", "with_connection"};
+        "open", "save",  "load",  "append",       "merge",       "increment",      "touch",
+        "list", "count", "erase", "health_check", "transaction", "with_connection"};
     for (const auto& name : operations) {
         CAPTURE(name);
         const bool three = name == "save" || name == "load" || name == "erase"; // also in the transaction

@@ -19,15 +19,17 @@ namespace pgstate_test {
 
 namespace {
 
-opened_store open_postgres(asio::io_context& context, std::size_t connections, std::size_t shards) {
+store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseconds default_ttl,
+                               std::size_t connections, std::size_t shards) {
     static const std::string database = fresh_database();
     static std::atomic<int> tables{0};
     pgstate::config settings;
     settings.connection_string = database;
     settings.table_name = "agent_states_" + std::to_string(++tables);
+    settings.default_ttl = default_ttl;
     settings.pool.max_conns = connections;
     settings.batch.shards = shards;
-    opened_store opened;
+    store_with_clock opened;
     opened.store = run(context, [&]() -> asio::awaitable<std::unique_ptr<pgstate::state_store>> {
         auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         co_return std::make_unique<pgstate::postgres_store>(std::move(store));
@@ -42,13 +44,14 @@ opened_store open_postgres(asio::io_context& context, std::size_t connections, s
     return opened;
 }
 
-opened_store open_memory(asio::io_context& context) {
+store_with_clock open_memory(asio::io_context& context, std::chrono::milliseconds default_ttl) {
     const auto passed = std::make_shared<std::atomic<std::int64_t>>(0);
-    opened_store opened;
-    opened.store = std::make_unique<pgstate::memory_store>(context.get_executor(), [passed] {
-        const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-        return now + std::chrono::milliseconds(passed->load());
-    });
+    store_with_clock opened;
+    const auto now = [passed] {
+        const auto real = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+        return real + std::chrono::milliseconds(passed->load());
+    };
+    opened.store = std::make_unique<pgstate::memory_store>(context.get_executor(), now, default_ttl);
     opened.let_pass = [passed](std::chrono::milliseconds time) { *passed += time.count(); };
     return opened;
 }
@@ -64,14 +67,15 @@ std::ostream& operator<<(std::ostream& to, store_kind kind) {
     return to << "unknown";
 }
 
-opened_store open_store(store_kind kind, asio::io_context& context) {
+store_with_clock open_store(store_kind kind, asio::io_context& context,
+                            std::chrono::milliseconds default_ttl) {
     switch (kind) {
     case store_kind::memory: break;
-    case store_kind::postgres: return open_postgres(context, 4, 1);
+    case store_kind::postgres: return open_postgres(context, default_ttl, 4, 1);
     case store_kind::sharded_postgres:
-        return open_postgres(context, 5, 3); // uneven shares of the connections
+        return open_postgres(context, default_ttl, 5, 3); // uneven shares of the connections
     }
-    return open_memory(context);
+    return open_memory(context, default_ttl);
 }
 
 } // namespace pgstate_test

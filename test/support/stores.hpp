@@ -29,20 +29,22 @@ inline constexpr std::array every_kind{store_kind::memory, store_kind::postgres,
 std::ostream& operator<<(std::ostream& to, store_kind kind);
 
 /// A store, and the clock that its states expire by.
-struct opened_store {
+struct store_with_clock {
     std::unique_ptr<pgstate::state_store> store;
     /// Lets this much time pass for every state that is in the store.
     std::function<void(std::chrono::milliseconds)> let_pass;
 };
 
 /// An empty one on `context`.
-opened_store open_store(store_kind kind, asio::io_context& context);
+store_with_clock open_store(store_kind kind, asio::io_context& context,
+                            std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
 
 /// A store of one kind and the context it runs on, which runs where a case says so.
 class store_under_test {
 public:
-    explicit store_under_test(store_kind kind)
-        : opened_(open_store(kind, context_)), store_(*opened_.store) {}
+    explicit store_under_test(store_kind kind,
+                              std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0))
+        : opened_(open_store(kind, context_, default_ttl)), store_(*opened_.store) {}
     store_under_test(const store_under_test&) = delete;
     store_under_test& operator=(const store_under_test&) = delete;
     ~store_under_test() {
@@ -71,7 +73,7 @@ public:
 
 private:
     asio::io_context context_;
-    opened_store opened_;
+    store_with_clock opened_;
     pgstate::state_store& store_;
 };
 

@@ -1,5 +1,6 @@
 #include "config/resolved.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/operations.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -165,6 +166,8 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
               [](auto& c) { c.schema.indexes = static_cast<pgstate::index_mode>(-1); }},
              {"config.statements", [](auto& c) { c.statements = static_cast<pgstate::statement_mode>(2); }},
              {"config.operation_timeout", [](auto& c) { c.operation_timeout = -1ms; }},
+             {"config.default_ttl", [](auto& c) { c.default_ttl = -1ms; }},
+             {"config.default_ttl", [](auto& c) { c.default_ttl = pgstate::max_ttl + 1ms; }},
              {"config.telemetry.slow_operation", [](auto& c) { c.telemetry.slow_operation = -1ms; }},
              {"table_name", [](auto& c) { c.table_name = ""; }},
              {"connection_string", [](auto& c) { c.connection_string = ""; }},
