@@ -55,7 +55,7 @@ change_operation::change_operation(telemetry::operation_id which, std::string ag
     agent_id = agent_;
     session_id = session_;
     key_hash = batch::hash_key(agent_id, session_id);
-    wire::parameters values;
+    wire::parameters values; // only to know how large they are
     add_to(values);
     bytes = values.bytes();
 }
