@@ -70,6 +70,10 @@ struct change_options {
 };
 
 struct count_options {
+    /// The planner's estimate instead of counting: at once whatever the table's size, and as good as the server's last
+    /// ANALYZE of the table. States that have expired count until they are swept, and none is estimated as 1 or more.
+    /// A memory_store counts.
+    bool estimate = false;
     std::chrono::milliseconds timeout{0};
     span_context parent{};
 };
@@ -86,6 +90,69 @@ struct list_options {
 
     list_options() = default;
     explicit list_options(std::size_t limit_, std::string after_ = {},
+                          std::chrono::milliseconds timeout_ = {})
+        : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
+};
+
+struct list_agents_options {
+    /// Agents on a page, 1 to max_limit.
+    std::size_t limit = 100;
+    /// `agent_page::next` of the page before; empty for the first.
+    std::string after;
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+
+    static constexpr std::size_t max_limit = 10'000;
+
+    list_agents_options() = default;
+    explicit list_agents_options(std::size_t limit_, std::string after_ = {},
+                                 std::chrono::milliseconds timeout_ = {})
+        : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
+};
+
+/// From `from` on and before `until`; nothing: without that end.
+struct time_interval {
+    std::optional<timestamp> from{};
+    std::optional<timestamp> until{};
+
+    friend bool operator==(const time_interval&, const time_interval&) = default;
+};
+
+/// The order of what `find` gives; ties by agent_id and session_id in the same direction (by bytes).
+enum class find_order { updated_descending, updated_ascending, created_descending, created_ascending };
+
+/// What `find` looks for: the states for which everything holds that is set.
+struct state_query {
+    /// Of this agent only; empty: of every agent.
+    std::string agent_id;
+    /// A part of the stored document, as jsonb's operator `@>` takes it: `{"data": {"user": 7}}`. Objects contain their
+    /// members in any depth, arrays their elements in any order; numbers compare as numbers. Empty: any document.
+    boost::json::object contains;
+    /// An SQL/JSON path that is a predicate, as jsonb's operator `@@` takes it: `$.data.score > 0.5`,
+    /// `exists($.history[*] ? (@.role == "tool"))`. States for which it is false, unknown or no predicate are not
+    /// found. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
+    std::string jsonpath;
+    time_interval updated{};
+    time_interval created{};
+    find_order order = find_order::updated_descending;
+
+    state_query() = default;
+};
+
+struct find_options {
+    /// States on a page, 1 to max_limit.
+    std::size_t limit = 100;
+    /// `state_page::next` of the page before; empty for the first.
+    std::string after;
+    /// False: without what is in the documents; data, history, context and extra are left empty.
+    bool documents = true;
+    std::chrono::milliseconds timeout{0};
+    span_context parent{};
+
+    static constexpr std::size_t max_limit = 1'000;
+
+    find_options() = default;
+    explicit find_options(std::size_t limit_, std::string after_ = {},
                           std::chrono::milliseconds timeout_ = {})
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
 };
@@ -157,7 +224,7 @@ struct state_patch {
     state_patch() = default;
 };
 
-/// The most that one append or merge takes, in bytes of JSON.
+/// The most that one append or merge takes, in bytes of JSON; also of `state_query::contains` and of its jsonpath.
 inline constexpr std::size_t max_change_bytes = std::size_t{16} << 20;
 
 /// A session as `list` shows it: everything but the state itself.
@@ -181,6 +248,41 @@ struct session_page {
     auto end() const noexcept { return sessions.end(); }
     std::size_t size() const noexcept { return sessions.size(); }
     bool empty() const noexcept { return sessions.empty(); }
+};
+
+/// An agent as `list_agents` shows it.
+struct agent_info {
+    std::string agent_id;
+    std::int64_t sessions = 0; ///< that have not expired, at least one
+    timestamp updated_at{};    ///< the latest of its sessions
+
+    friend bool operator==(const agent_info&, const agent_info&) = default;
+};
+
+/// A page of agents in ascending order of `agent_id`: in the database's collation, and by bytes in a memory_store.
+struct agent_page {
+    std::vector<agent_info> agents;
+    /// Give it to `list_agents_options::after` for the page that follows; empty at the end. Opaque; valid for as long
+    /// as the table lives.
+    std::string next;
+
+    auto begin() const noexcept { return agents.begin(); }
+    auto end() const noexcept { return agents.end(); }
+    std::size_t size() const noexcept { return agents.size(); }
+    bool empty() const noexcept { return agents.empty(); }
+};
+
+/// A page of what `find` found.
+struct state_page {
+    std::vector<agent_state> states;
+    /// Give it to `find_options::after`, with the same query, for the page that follows; empty at the end. Opaque;
+    /// valid for as long as the table lives.
+    std::string next;
+
+    auto begin() const noexcept { return states.begin(); }
+    auto end() const noexcept { return states.end(); }
+    std::size_t size() const noexcept { return states.size(); }
+    bool empty() const noexcept { return states.empty(); }
 };
 
 /// What `health_check` found.

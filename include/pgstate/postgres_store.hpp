@@ -93,6 +93,10 @@ private:
     void do_change(std::string agent_id, std::string session_id, detail::state_change change,
                    change_options options, completion<void(std::exception_ptr, saved)> handler) override;
     void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
+    void do_list_agents(list_agents_options options,
+                        completion<void(std::exception_ptr, agent_page)> handler) override;
+    void do_find(state_query query, find_options options,
+                 completion<void(std::exception_ptr, state_page)> handler) override;
     void do_count(std::optional<std::string>, count_options,
                   completion<void(std::exception_ptr, std::int64_t)>) override;
     void do_health_check(completion<void(std::exception_ptr, health_report)>) override;

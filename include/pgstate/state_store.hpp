@@ -233,7 +233,53 @@ public:
         return list(agent_id, list_options{}, std::forward<Token>(token));
     }
 
-    /// Counts all states that have not expired, exactly, which reads the whole table.
+    /// Lists the agents that have sessions, a page at a time. A page costs the server as much as reading the sessions of
+    /// the agents on it.
+    ///
+    /// Completion: void(std::exception_ptr, agent_page)
+    /// Errors:     invalid_argument - also for a limit out of range and a cursor from another query or altered
+    template <boost::asio::completion_token_for<void(std::exception_ptr, agent_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto list_agents(list_agents_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, agent_page)>(
+            [](auto handler, state_store* self, list_agents_options o) {
+                self->do_list_agents(std::move(o), std::move(handler));
+            },
+            token, this, std::move(options));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, agent_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto list_agents(Token&& token = Token()) {
+        return list_agents(list_agents_options{}, std::forward<Token>(token));
+    }
+
+    /// Finds states by what is in them and by their times, a page at a time. Pages neither skip nor repeat a state that
+    /// is not written meanwhile; one that is may move to another page, as its times do.
+    ///
+    /// A search by `contains` or `jsonpath` reads every document that the rest of the query leaves, unless there is an
+    /// index for it: `config.schema.jsonb_index` makes one for `contains`, and for a jsonpath that asks for equality.
+    ///
+    /// Completion: void(std::exception_ptr, state_page)
+    /// Errors:     invalid_argument - also for a jsonpath that cannot be parsed (what() names the position) or that a
+    ///             memory_store cannot evaluate, an interval that ends before it begins, a limit out of range, and a
+    ///             cursor from another query or altered
+    ///             corrupt_state - as of `load`, of one of those found
+    template <boost::asio::completion_token_for<void(std::exception_ptr, state_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto find(state_query query, find_options options, Token&& token = Token()) {
+        return boost::asio::async_initiate<Token, void(std::exception_ptr, state_page)>(
+            [](auto handler, state_store* self, state_query q, find_options o) {
+                self->do_find(std::move(q), std::move(o), std::move(handler));
+            },
+            token, this, std::move(query), std::move(options));
+    }
+    template <boost::asio::completion_token_for<void(std::exception_ptr, state_page)> Token =
+                  boost::asio::use_awaitable_t<>>
+    auto find(state_query query, Token&& token = Token()) {
+        return find(std::move(query), find_options{}, std::forward<Token>(token));
+    }
+
+    /// Counts all states that have not expired, exactly, which reads the whole table, or by estimate.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
@@ -247,7 +293,7 @@ public:
         return start_count(std::nullopt, options, std::forward<Token>(token));
     }
 
-    /// Counts the sessions of one agent exactly.
+    /// Counts the sessions of one agent, exactly or by estimate.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
@@ -472,6 +518,10 @@ private:
                            change_options options, completion<void(std::exception_ptr, saved)> handler) = 0;
     virtual void do_list(std::string agent_id, list_options options,
                          completion<void(std::exception_ptr, session_page)> handler) = 0;
+    virtual void do_list_agents(list_agents_options options,
+                                completion<void(std::exception_ptr, agent_page)> handler) = 0;
+    virtual void do_find(state_query query, find_options options,
+                         completion<void(std::exception_ptr, state_page)> handler) = 0;
     virtual void do_count(std::optional<std::string> agent_id, count_options options,
                           completion<void(std::exception_ptr, std::int64_t)> handler) = 0;
     virtual void do_health_check(completion<void(std::exception_ptr, health_report)> handler) = 0;

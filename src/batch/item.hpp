@@ -21,11 +21,14 @@ enum class kind : std::uint8_t {
     load,
     erase,
     list,
+    list_agents,
+    find,
     count_agent,
     count_all,
+    estimate,
     health,
 };
-inline constexpr std::size_t kinds = 12;
+inline constexpr std::size_t kinds = 15;
 
 constexpr bool is_write(kind what) noexcept {
     return what <= kind::erase_version || what == kind::erase;

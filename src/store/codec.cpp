@@ -161,18 +161,33 @@ std::string encode_members(const boost::json::object& members, std::string_view 
     return document_writer(operation).write_members(members, name);
 }
 
-agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
-                   std::int64_t version, timestamp created_at, timestamp updated_at,
-                   std::optional<timestamp> expires_at) {
-    boost::json::parse_options options;
-    options.max_depth = max_depth;
-    boost::json::basic_parser<document_reader> parser(options);
+namespace {
+
+/// Lets `reader` read all of `document`.
+boost::json::error_code read_document(boost::json::basic_parser<document_reader>& parser,
+                                      std::string_view document) {
     boost::json::error_code ec;
     const auto used = parser.write_some(false, document.data(), document.size(), ec);
     if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
+    return ec;
+}
+
+boost::json::parse_options nested_to(std::size_t depth) {
+    boost::json::parse_options options;
+    options.max_depth = depth;
+    return options;
+}
+
+} // namespace
+
+agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
+                   std::int64_t version, timestamp created_at, timestamp updated_at,
+                   std::optional<timestamp> expires_at, std::string_view operation) {
+    boost::json::basic_parser<document_reader> parser(nested_to(max_depth));
+    const auto ec = read_document(parser, document);
     auto& reader = parser.handler();
     if (ec) {
-        throw error(errc::corrupt_state, "load",
+        throw error(errc::corrupt_state, operation,
                     "the stored state of agent " + quoted(agent_id) + ", session " + quoted(session_id) +
                         " cannot be read: " + (reader.refusal().empty() ? reason_of(ec) : reader.refusal()));
     }
@@ -184,6 +199,15 @@ agent_state decode(std::string_view agent_id, std::string_view session_id, std::
     state.updated_at = updated_at;
     state.expires_at = expires_at;
     return state;
+}
+
+boost::json::value read_value(std::string_view json) {
+    // A member that an agent state does not know can be anything.
+    constexpr std::string_view name = "value";
+    boost::json::basic_parser<document_reader> parser(nested_to(max_depth + 1));
+    const auto ec = read_document(parser, std::string(R"({"value":)").append(json).append("}"));
+    if (ec) throw boost::system::system_error(ec);
+    return std::move(parser.handler().state().extra.at(name));
 }
 
 } // namespace pgstate::store

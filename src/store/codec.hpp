@@ -3,6 +3,8 @@
 
 #include "pgstate/agent_state.hpp"
 
+#include <boost/json/value.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,11 +31,15 @@ std::string encode_members(const boost::json::object& members, std::string_view 
                            std::string_view operation);
 
 /// The state in a row. The columns win over the document's own keys, version and times.
-/// \throws error corrupt_state - operation "load": the document is no agent state, or holds a number that neither a
+/// \throws error corrupt_state - of `operation`: the document is no agent state, or holds a number that neither a
 ///         64-bit integer nor a double can hold; names the key and the place, not the contents
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
                    std::int64_t version, timestamp created_at, timestamp updated_at,
-                   std::optional<timestamp> expires_at = {});
+                   std::optional<timestamp> expires_at = {}, std::string_view operation = "load");
+
+/// A document, or a part of one, as it stands; its numbers are read as decode() reads them.
+/// \pre encode() or one of its kind made it
+boost::json::value read_value(std::string_view json);
 
 } // namespace pgstate::store
 

@@ -10,9 +10,10 @@
 namespace pgstate::store {
 namespace {
 
-// A cursor is base64url of: format (1 byte), kind (1), hash of the agent (8), updated_at (8), session_id, checksum (8);
-// numbers little-endian. The checksum finds accidents and meddling; a cursor gives no access, so it needs no secret.
-constexpr unsigned char format = 1;
+// A cursor is base64url of: format (1 byte), kind (1), hash of the scope (8), time (8), agent_id, NUL, session_id,
+// checksum (8); numbers little-endian. The checksum finds accidents and meddling; a cursor gives no access, so it needs no
+// secret.
+constexpr unsigned char format = 2;
 constexpr std::size_t head_bytes = 1 + 1 + 8 + 8;
 constexpr std::size_t checksum_bytes = 8;
 
@@ -80,39 +81,46 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 } // namespace
 
-std::string encode_cursor(query_kind kind, std::string_view agent_id, const list_position& position) {
+std::string encode_cursor(query_kind kind, std::string_view scope, const page_position& position) {
     std::string bytes;
-    bytes.reserve(head_bytes + position.session_id.size() + checksum_bytes);
+    bytes.reserve(head_bytes + position.agent_id.size() + 1 + position.session_id.size() + checksum_bytes);
     bytes += static_cast<char>(format);
     bytes += static_cast<char>(kind);
-    append_number(bytes, hash(agent_id));
-    append_number(bytes, static_cast<std::uint64_t>(position.updated_at.time_since_epoch().count()));
+    append_number(bytes, hash(scope));
+    append_number(bytes, static_cast<std::uint64_t>(position.time.time_since_epoch().count()));
+    bytes += position.agent_id;
+    bytes += '\0';
     bytes += position.session_id;
     append_number(bytes, hash(bytes));
     return to_base64(bytes);
 }
 
-list_position decode_cursor(query_kind kind, std::string_view agent_id, std::string_view text,
+page_position decode_cursor(query_kind kind, std::string_view scope, std::string_view text,
                             std::string_view operation) {
+    constexpr std::string_view no_cursor = "is none that pgstate made; pass a page's next as it is";
     const auto decoded = from_base64(text);
-    if (!decoded || decoded->size() <= head_bytes + checksum_bytes)
-        refuse(operation, "is none that pgstate made; pass session_page::next as it is");
+    if (!decoded || decoded->size() <= head_bytes + checksum_bytes) refuse(operation, no_cursor);
     std::string_view bytes = *decoded;
     const auto checksum = read_number(bytes.substr(bytes.size() - checksum_bytes));
     bytes.remove_suffix(checksum_bytes);
-    if (checksum != hash(bytes)) refuse(operation, "was altered or cut; pass session_page::next as it is");
+    if (checksum != hash(bytes)) refuse(operation, "was altered or cut; pass a page's next as it is");
     if (static_cast<unsigned char>(bytes[0]) != format)
         refuse(operation, "was made by another version of pgstate; begin with the first page");
     if (static_cast<unsigned char>(bytes[1]) != static_cast<unsigned char>(kind))
         refuse(operation, "belongs to another kind of query; begin with the first page");
-    if (read_number(bytes.substr(2)) != hash(agent_id))
-        refuse(operation, "belongs to another agent; begin with the first page");
+    if (read_number(bytes.substr(2)) != hash(scope))
+        refuse(operation, "belongs to another agent or query; begin with the first page");
 
-    const std::chrono::microseconds updated(static_cast<std::int64_t>(read_number(bytes.substr(10))));
+    const std::chrono::microseconds time(static_cast<std::int64_t>(read_number(bytes.substr(10))));
     bytes.remove_prefix(head_bytes);
-    if (bytes.size() > max_key_bytes || check_text(bytes) != text_fault::none)
-        refuse(operation, "is none that pgstate made; pass session_page::next as it is");
-    return {timestamp(updated), std::string(bytes)};
+    const auto end_of_agent = bytes.find('\0');
+    if (end_of_agent == bytes.npos) refuse(operation, no_cursor);
+    const auto agent = bytes.substr(0, end_of_agent);
+    const auto session = bytes.substr(end_of_agent + 1);
+    if (agent.size() + session.size() > max_key_bytes || check_text(agent) != text_fault::none ||
+        check_text(session) != text_fault::none)
+        refuse(operation, no_cursor);
+    return {timestamp(time), std::string(agent), std::string(session)};
 }
 
 } // namespace pgstate::store

@@ -234,6 +234,23 @@ void memory_store::do_list(std::string agent_id, list_options options,
     });
 }
 
+void memory_store::do_list_agents(list_agents_options options,
+                                  completion<void(std::exception_ptr, agent_page)> handler) {
+    store::perform<agent_page>(impl_, "list_agents", std::move(handler), [&] {
+        store::validate_list_agents(options);
+        return impl_->with_table("list_agents",
+                                 [&](store::memory_table& table) { return table.list_agents(options); });
+    });
+}
+
+void memory_store::do_find(state_query query, find_options options,
+                           completion<void(std::exception_ptr, state_page)> handler) {
+    store::perform<state_page>(impl_, "find", std::move(handler), [&] {
+        const auto encoded = store::encode_query(query, options);
+        return impl_->with_table("find", [&](store::memory_table& table) { return table.search(encoded); });
+    });
+}
+
 void memory_store::do_count(std::optional<std::string> agent_id, count_options options,
                             completion<void(std::exception_ptr, std::int64_t)> handler) {
     store::perform<std::int64_t>(impl_, "count", std::move(handler), [&] {

@@ -3,7 +3,11 @@
 #include "pgstate/error.hpp"
 #include "store/change.hpp"
 #include "store/codec.hpp"
+#include "store/containment.hpp"
+#include "store/jsonpath.hpp"
 #include "telemetry/names.hpp"
+
+#include <boost/json/value.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +16,37 @@
 #include <vector>
 
 namespace pgstate::store {
+namespace {
+
+/// What a query wants of a row by itself.
+class row_filter {
+public:
+    explicit row_filter(const encoded_query& query) : query_(query) {
+        if (!query.contains.empty()) part_ = read_value(query.contains);
+        if (query.jsonpath.empty()) return;
+        path_ = jsonpath::parse(query.jsonpath, "find");
+        path_->check_evaluated("find");
+    }
+
+    bool operator()(const memory_row& row) const {
+        if (!within(row.updated_at, query_.updated) || !within(row.created_at, query_.created)) return false;
+        if (!part_ && !path_) return true;
+        const auto document = read_value(row.document);
+        return (!part_ || contains(document, *part_)) &&
+               (!path_ || path_->matches(document, "find") == jsonpath::truth::yes);
+    }
+
+private:
+    static bool within(timestamp when, const time_interval& interval) {
+        return (!interval.from || *interval.from <= when) && (!interval.until || when < *interval.until);
+    }
+    const encoded_query& query_;
+    std::optional<boost::json::value> part_;
+    std::optional<jsonpath> path_;
+};
+
+} // namespace
+
 const memory_row* memory_table::find(const key& k) const {
     const auto agent = agents_.find(k.first);
     if (agent == agents_.end()) return nullptr;
@@ -89,7 +124,7 @@ void memory_table::apply(changes&& written) {
 }
 
 session_page memory_table::list(const std::string& agent_id, const list_options& options) const {
-    std::optional<list_position> after;
+    std::optional<page_position> after;
     if (!options.after.empty()) after = decode_cursor(query_kind::list, agent_id, options.after, "list");
     session_page page;
     const auto agent = agents_.find(agent_id);
@@ -103,7 +138,7 @@ session_page memory_table::list(const std::string& agent_id, const list_options&
     for (const auto& [session, row] : agent->second) {
         if (expired(row)) continue;
         const std::tuple<timestamp, std::string_view> place(row.updated_at, session);
-        if (!after || place < std::tuple<timestamp, std::string_view>(after->updated_at, after->session_id))
+        if (!after || place < std::tuple<timestamp, std::string_view>(after->time, after->session_id))
             entries.emplace_back(row.updated_at, session, &row);
     }
     const std::size_t shown = std::min(options.limit, entries.size());
@@ -115,7 +150,65 @@ session_page memory_table::list(const std::string& agent_id, const list_options&
     }
     if (shown < entries.size())
         page.next = encode_cursor(query_kind::list, agent_id,
-                                  {page.sessions.back().updated_at, page.sessions.back().session_id});
+                                  {page.sessions.back().updated_at, {}, page.sessions.back().session_id});
+    return page;
+}
+
+agent_page memory_table::list_agents(const list_agents_options& options) const {
+    auto agent = agents_.begin();
+    if (!options.after.empty())
+        agent = agents_.upper_bound(
+            decode_cursor(query_kind::list_agents, {}, options.after, "list_agents").agent_id);
+    agent_page page;
+    for (; agent != agents_.end(); ++agent) {
+        agent_info info{agent->first, 0, {}};
+        for (const auto& [session, row] : agent->second) {
+            if (expired(row)) continue;
+            ++info.sessions;
+            info.updated_at = std::max(info.updated_at, row.updated_at);
+        }
+        if (info.sessions == 0) continue;
+        if (page.size() == options.limit) {
+            page.next = encode_cursor(query_kind::list_agents, {}, {{}, page.agents.back().agent_id, {}});
+            break;
+        }
+        page.agents.push_back(std::move(info));
+    }
+    return page;
+}
+
+state_page memory_table::search(const encoded_query& query) const {
+    using place = std::tuple<timestamp, std::string_view, std::string_view>;
+    struct entry {
+        place where;
+        const memory_row* row;
+    };
+    const row_filter matches(query);
+    const auto comes_first = [&](const place& a, const place& b) {
+        return query.descending() ? b < a : a < b;
+    };
+    std::optional<place> after;
+    if (query.after) after.emplace(query.after->time, query.after->agent_id, query.after->session_id);
+
+    std::vector<entry> entries;
+    for (const auto& [agent, all] : agents_) {
+        if (!query.agent_id.empty() && agent != query.agent_id) continue;
+        for (const auto& [session, row] : all) {
+            const place where(query.by_created() ? row.created_at : row.updated_at, agent, session);
+            if (expired(row) || (after && !comes_first(*after, where)) || !matches(row)) continue;
+            entries.push_back({where, &row});
+        }
+    }
+    const std::size_t shown = std::min(query.limit, entries.size());
+    std::partial_sort(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(shown), entries.end(),
+                      [&](const entry& a, const entry& b) { return comes_first(a.where, b.where); });
+    state_page page;
+    for (std::size_t i = 0; i < shown; ++i) {
+        const auto& [where, row] = entries[i];
+        page.states.push_back(
+            found_state(query, std::get<1>(where), std::get<2>(where), row->document, row->as_saved()));
+    }
+    if (shown < entries.size()) page.next = cursor_behind(query, page.states.back());
     return page;
 }
 

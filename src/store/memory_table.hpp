@@ -4,7 +4,7 @@
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/state_change.hpp"
 #include "pgstate/operations.hpp"
-#include "store/cursor.hpp"
+#include "store/search.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -58,6 +58,9 @@ public:
     bool erase(const key& k);
     void apply(changes&& written);
 
+    agent_page list_agents(const list_agents_options& options) const;
+    /// \throws error invalid_argument - of a jsonpath that is not evaluated here
+    state_page search(const encoded_query& query) const;
     session_page list(const std::string& agent_id, const list_options& options) const;
     std::int64_t count(const std::optional<std::string>& agent_id) const;
 

@@ -3,7 +3,12 @@
 #include "store/codec.hpp"
 #include "store/statements.hpp"
 
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <boost/system/error_code.hpp>
+
 #include <algorithm>
+#include <string_view>
 
 namespace pgstate::store {
 namespace {
@@ -11,6 +16,16 @@ namespace {
 std::optional<timestamp> expiry_in(const wire::rows& rows, int row, int column) {
     if (rows.is_null(row, column)) return std::nullopt;
     return rows.timestamptz(row, column);
+}
+
+/// The number of rows that a plan expects, as EXPLAIN (FORMAT JSON) writes it.
+std::int64_t estimate_in(std::string_view plan) {
+    boost::system::error_code failed;
+    const auto parsed = boost::json::parse(plan, failed);
+    const auto* rows = failed ? nullptr : parsed.find_pointer("/0/Plan/Plan Rows", failed);
+    if (!rows || !rows->is_number())
+        throw error(errc::corrupt_state, "count", "the server's plan has no estimate of its rows");
+    return rows->is_double() ? static_cast<std::int64_t>(rows->as_double()) : rows->to_number<std::int64_t>();
 }
 
 saved saved_in(const wire::rows& rows, int row, bool with_expiry) {
@@ -150,7 +165,7 @@ bool erase_operation::decode() {
     throw conflict("erase", version(), rows().int8(row(), probed_row::version));
 }
 
-list_operation::list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
+list_operation::list_operation(std::string agent, std::size_t limit, std::optional<page_position> after,
                                handler_type handler, const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)), limit_(limit),
       after_(std::move(after)) {
@@ -175,17 +190,87 @@ session_page list_operation::decode() {
     }
     if (there > shown)
         page.next = encode_cursor(query_kind::list, agent_,
-                                  {page.sessions.back().updated_at, page.sessions.back().session_id});
+                                  {page.sessions.back().updated_at, {}, page.sessions.back().session_id});
     return page;
 }
 
-count_operation::count_operation(std::optional<std::string> agent, handler_type handler,
+list_agents_operation::list_agents_operation(std::size_t limit, std::optional<page_position> after,
+                                             handler_type handler,
+                                             const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), limit_(limit), after_(std::move(after)) {
+    id = telemetry::operation_id::list_agents;
+    what = batch::kind::list_agents;
+}
+
+agent_page list_agents_operation::decode() {
+    agent_page page;
+    const auto there = static_cast<std::size_t>(rows().size());
+    const auto shown = std::min(there, limit_);
+    page.agents.reserve(shown);
+    for (std::size_t i = 0; i < shown; ++i) {
+        const int at = static_cast<int>(i);
+        page.agents.push_back({std::string(rows().text(at, listed_agent_row::agent_id)),
+                               rows().int8(at, listed_agent_row::sessions),
+                               rows().timestamptz(at, listed_agent_row::updated_at)});
+    }
+    if (there > shown)
+        page.next = encode_cursor(query_kind::list_agents, {}, {{}, page.agents.back().agent_id, {}});
+    return page;
+}
+
+find_operation::find_operation(encoded_query query, const sql_text& sql, bool by_index, handler_type handler,
+                               const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), query_(std::move(query)),
+      search_(make_search(sql, query_, by_index)) {
+    id = telemetry::operation_id::find;
+    what = batch::kind::find;
+    agent_id = query_.agent_id;
+    key_hash = batch::hash_key(agent_id, {});
+    bytes = search_.values.bytes();
+}
+
+state_page find_operation::decode() {
+    state_page page;
+    const auto there = static_cast<std::size_t>(rows().size());
+    const auto shown = std::min(there, query_.limit);
+    page.states.reserve(shown);
+    for (std::size_t i = 0; i < shown; ++i) {
+        const int at = static_cast<int>(i);
+        const auto created_at = rows().timestamptz(at, found_row::created_at);
+        const auto updated_at = rows().timestamptz(at, found_row::updated_at);
+        page.states.push_back(
+            found_state(query_, rows().text(at, found_row::agent_id), rows().text(at, found_row::session_id),
+                        query_.documents ? rows().jsonb(at, found_row::state) : std::string_view(),
+                        {rows().int8(at, found_row::version), created_at, updated_at,
+                         expiry_in(rows(), at, found_row::expires_at)}));
+    }
+    if (there > shown) page.next = cursor_behind(query_, page.states.back());
+    return page;
+}
+
+std::exception_ptr find_operation::explain(std::exception_ptr failure) const {
+    if (query_.jsonpath.empty()) return failure;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& e) {
+        if (auto refused = refused_jsonpath(query_.jsonpath, e.sqlstate()))
+            return std::make_exception_ptr(*std::move(refused));
+    } catch (...) {}
+    return failure;
+}
+
+count_operation::count_operation(std::optional<std::string> agent, bool estimate, handler_type handler,
                                  const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), agent_(std::move(agent)) {
     id = telemetry::operation_id::count;
-    what = agent_ ? batch::kind::count_agent : batch::kind::count_all;
+    what = estimate ? batch::kind::estimate : agent_ ? batch::kind::count_agent : batch::kind::count_all;
     if (agent_) agent_id = *agent_;
     key_hash = batch::hash_key(agent_id, {});
+}
+
+std::int64_t count_operation::decode() {
+    if (what != batch::kind::estimate) return rows().int8(0, 0);
+    return estimate_in(rows().text(0, 0));
 }
 
 health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler,

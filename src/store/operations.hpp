@@ -8,6 +8,7 @@
 #include "pool/core.hpp"
 #include "store/change.hpp"
 #include "store/cursor.hpp"
+#include "store/search.hpp"
 #include "wire/statement.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
@@ -162,27 +163,59 @@ private:
 
 class list_operation final : public caller_operation<session_page> {
 public:
-    list_operation(std::string agent, std::size_t limit, std::optional<list_position> after,
+    list_operation(std::string agent, std::size_t limit, std::optional<page_position> after,
                    handler_type handler, const boost::asio::any_completion_executor& io);
 
     std::size_t limit() const noexcept { return limit_; }
-    const std::optional<list_position>& after() const noexcept { return after_; }
+    const std::optional<page_position>& after() const noexcept { return after_; }
 
 private:
     session_page decode() override;
 
     std::string agent_;
     std::size_t limit_;
-    std::optional<list_position> after_;
+    std::optional<page_position> after_;
 };
 
+class list_agents_operation final : public caller_operation<agent_page> {
+public:
+    list_agents_operation(std::size_t limit, std::optional<page_position> after, handler_type handler,
+                          const boost::asio::any_completion_executor& io);
+
+    std::size_t limit() const noexcept { return limit_; }
+    const std::optional<page_position>& after() const noexcept { return after_; }
+
+private:
+    agent_page decode() override;
+
+    std::size_t limit_;
+    std::optional<page_position> after_;
+};
+
+class find_operation final : public caller_operation<state_page> {
+public:
+    /// \param by_index  there is an index over the documents
+    find_operation(encoded_query query, const sql_text& sql, bool by_index, handler_type handler,
+                   const boost::asio::any_completion_executor& io);
+
+    const store::search& search() const noexcept { return search_; }
+
+private:
+    state_page decode() override;
+    std::exception_ptr explain(std::exception_ptr failure) const override;
+
+    const encoded_query query_;
+    const store::search search_; ///< refers to the query
+};
+
+/// Counts, or asks for an estimate.
 class count_operation final : public caller_operation<std::int64_t> {
 public:
-    count_operation(std::optional<std::string> agent, handler_type handler,
+    count_operation(std::optional<std::string> agent, bool estimate, handler_type handler,
                     const boost::asio::any_completion_executor& io);
 
 private:
-    std::int64_t decode() override { return rows().int8(0, 0); }
+    std::int64_t decode() override;
 
     std::optional<std::string> agent_;
 };

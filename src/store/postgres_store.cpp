@@ -35,7 +35,8 @@ class postgres_impl {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          engines(core, std::make_shared<table_statements>(core->config().table)) {
+          statements(std::make_shared<const table_statements>(core->config().table)),
+          engines(core, statements) {
         show_to_metrics();
     }
 
@@ -96,6 +97,7 @@ public:
 
     const std::shared_ptr<pool::core> core;
     connection_pool pool;
+    const std::shared_ptr<const table_statements> statements;
     batch::shards engines;
     telemetry::observations observations; // end before what they read
     /// The store's executor, converted once: that allocates.
@@ -247,7 +249,7 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
 void postgres_store::do_list(std::string agent_id, list_options options,
                              completion<void(std::exception_ptr, session_page)> handler) {
     if (!impl_) return store::complete_without_store(std::move(handler), "list");
-    std::optional<store::list_position> after;
+    std::optional<store::page_position> after;
     impl_->start(
         std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
         [&] {
@@ -262,6 +264,38 @@ void postgres_store::do_list(std::string agent_id, list_options options,
         });
 }
 
+void postgres_store::do_list_agents(list_agents_options options,
+                                    completion<void(std::exception_ptr, agent_page)> handler) {
+    if (!impl_) return store::complete_without_store(std::move(handler), "list_agents");
+    std::optional<store::page_position> after;
+    impl_->start(
+        std::move(handler), telemetry::operation_id::list_agents, options.timeout, options.parent,
+        [&] {
+            store::validate_list_agents(options);
+            if (!options.after.empty())
+                after =
+                    store::decode_cursor(store::query_kind::list_agents, {}, options.after, "list_agents");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(
+                new store::list_agents_operation(options.limit, std::move(after), std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_find(state_query query, find_options options,
+                             completion<void(std::exception_ptr, state_page)> handler) {
+    if (!impl_) return store::complete_without_store(std::move(handler), "find");
+    store::encoded_query encoded;
+    impl_->start(
+        std::move(handler), telemetry::operation_id::find, options.timeout, options.parent,
+        [&] { encoded = store::encode_query(query, options); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new store::find_operation(
+                std::move(encoded), impl_->statements->text(), impl_->shared_config->schema.jsonb_index,
+                std::move(to), impl_->io));
+        });
+}
+
 void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
                               completion<void(std::exception_ptr, std::int64_t)> handler) {
     if (!impl_) return store::complete_without_store(std::move(handler), "count");
@@ -272,7 +306,7 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
         },
         [&](auto to) {
             return boost::intrusive_ptr(
-                new store::count_operation(std::move(agent_id), std::move(to), impl_->io));
+                new store::count_operation(std::move(agent_id), options.estimate, std::move(to), impl_->io));
         });
 }
 

@@ -2,7 +2,6 @@
 
 #include "pgstate/error.hpp"
 #include "store/operations.hpp"
-#include "store/sql_text.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -139,6 +138,14 @@ std::string list_sql(const sql_text& sql, bool first) {
     return sql.select("t.session_id, t.version, t.created_at, t.updated_at", "", condition);
 }
 
+std::string list_agents_sql(const sql_text& sql, bool first) {
+    // In the database's collation, which is that of the primary key: a page reads its own agents' rows and no others.
+    std::string condition = std::string(" WHERE ").append(sql_text::alive);
+    if (!first) condition.append(" AND t.agent_id > $2");
+    condition.append(" GROUP BY t.agent_id ORDER BY t.agent_id LIMIT $1");
+    return sql.select("t.agent_id, count(*), max(t.updated_at)", "", condition);
+}
+
 const batch::operation& front(const std::vector<batch::operation_ptr>& operations) {
     return *operations.front();
 }
@@ -238,8 +245,8 @@ std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations
 
 } // namespace
 
-table_statements::table_statements(const settings::table_identifier& table) {
-    const sql_text sql(table.quoted());
+table_statements::table_statements(const settings::table_identifier& table) : sql_(table.quoted()) {
+    const auto& sql = sql_;
     using enum type_oid;
     using existing = sql_text::existing;
     using types = std::vector<type_oid>;
@@ -320,6 +327,12 @@ table_statements::table_statements(const settings::table_identifier& table) {
         key_arrays);
     list_first_ = both("list", list_sql(sql, true), {text, int8});
     list_next_ = both("list_next", list_sql(sql, false), {text, int8, timestamptz, text});
+    // The limit matters to their plans, so it is planned with.
+    list_agents_first_ = planned_anew(list_agents_sql(sql, true), {int8});
+    list_agents_next_ = planned_anew(list_agents_sql(sql, false), {int8, text});
+    const std::string explain = "EXPLAIN (FORMAT JSON) ";
+    estimate_agent_ = planned_anew(explain + sql.select("", "", " WHERE t.agent_id = $1"), {text});
+    estimate_all_ = planned_anew(explain + sql.select("", "", ""), {});
     count_agent_ = both(
         "count_agent",
         sql.select("count(*)", "", " WHERE t.agent_id = $1 AND " + std::string(sql_text::alive)), {text});
@@ -385,11 +398,29 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         values.add_text(first.agent_id);
         values.add_int8(static_cast<std::int64_t>(list.limit()) + 1);
         if (list.after()) {
-            values.add_timestamptz(list.after()->updated_at);
+            values.add_timestamptz(list.after()->time);
             values.add_text(list.after()->session_id);
         }
         return made;
     }
+    case batch::kind::list_agents: {
+        const auto& list = as<list_agents_operation>(first);
+        made.what = list.after() ? &list_agents_next_ : &list_agents_first_;
+        made.before = &lookups_only_;
+        values.add_int8(static_cast<std::int64_t>(list.limit()) + 1);
+        if (list.after()) values.add_text(list.after()->agent_id);
+        return made;
+    }
+    case batch::kind::find: {
+        const auto& search = as<find_operation>(first).search();
+        made.what = &search.what;
+        values = search.values;
+        return made;
+    }
+    case batch::kind::estimate:
+        made.what = first.agent_id.empty() ? &estimate_all_ : &estimate_agent_;
+        if (!first.agent_id.empty()) values.add_text(first.agent_id);
+        return made;
     case batch::kind::count_agent:
         made.what = &count_agent_.of(large);
         values.add_text(first.agent_id);
@@ -458,9 +489,12 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
 std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>& operations,
                                         const wire::rows& rows) const {
     switch (front(operations).what) {
-    case batch::kind::list: return {0};
+    case batch::kind::list:
+    case batch::kind::list_agents:
+    case batch::kind::find: return {0};
     case batch::kind::count_agent:
     case batch::kind::count_all:
+    case batch::kind::estimate:
     case batch::kind::health:
         if (rows.size() != 1) nonsense();
         return {0};

@@ -4,6 +4,7 @@
 #include "batch/dialect.hpp"
 #include "config/table_identifier.hpp"
 #include "store/change.hpp"
+#include "store/sql_text.hpp"
 #include "wire/statement.hpp"
 
 #include <array>
@@ -27,6 +28,12 @@ enum : int { ordinal, version };
 namespace listed_row {
 enum : int { session_id, version, created_at, updated_at };
 }
+namespace listed_agent_row {
+enum : int { agent_id, sessions, updated_at };
+}
+namespace found_row {
+enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at };
+}
 namespace health_row {
 enum : int { server_version, read_only };
 }
@@ -44,6 +51,9 @@ enum : int { server_version, read_only };
 class table_statements final : public batch::dialect {
 public:
     explicit table_statements(const settings::table_identifier& table);
+
+    /// For what is put together for one query: `find`.
+    const sql_text& text() const noexcept { return sql_; }
 
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
     void learn(const wire::rows& before) const noexcept override;
@@ -77,6 +87,7 @@ private:
     const lookup& lookup_of(batch::kind what, bool with_ttl) const noexcept;
     bool time_to_look() const noexcept;
 
+    const sql_text sql_;
     with_expiry save_;
     with_expiry create_;
     lookup replace_;
@@ -88,6 +99,10 @@ private:
     lookup erase_;
     by_size list_first_;
     by_size list_next_;
+    wire::statement list_agents_first_;
+    wire::statement list_agents_next_;
+    wire::statement estimate_agent_;
+    wire::statement estimate_all_;
     by_size count_agent_;
     wire::statement count_all_;
     wire::statement health_;

@@ -23,6 +23,16 @@ void validate_part(std::string_view part, std::string_view name, std::string_vie
     }
 }
 
+/// What the options of all pages have.
+template <class Options>
+void validate_page(const Options& options, std::string_view operation) {
+    validate_timeout(options.timeout, operation);
+    if (options.limit < 1 || options.limit > Options::max_limit)
+        refuse(operation, "limit",
+               "is " + std::to_string(options.limit) + "; it can be 1 to " +
+                   std::to_string(Options::max_limit));
+}
+
 } // namespace
 
 void validate_key(std::string_view agent_id, std::string_view session_id, std::string_view operation) {
@@ -60,11 +70,15 @@ void validate_change(const change_options& options, std::string_view operation) 
 }
 
 void validate_list(const list_options& options) {
-    validate_timeout(options.timeout, "list");
-    if (options.limit < 1 || options.limit > list_options::max_limit)
-        refuse("list", "limit",
-               "is " + std::to_string(options.limit) + "; it can be 1 to " +
-                   std::to_string(list_options::max_limit));
+    validate_page(options, "list");
+}
+
+void validate_list_agents(const list_agents_options& options) {
+    validate_page(options, "list_agents");
+}
+
+void validate_find(const find_options& options) {
+    validate_page(options, "find");
 }
 
 void validate_transaction(const transaction_options& options) {

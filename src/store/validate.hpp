@@ -28,6 +28,8 @@ void validate_change(const change_options& options, std::string_view operation);
 
 /// The limit and the time-out; the cursor is for decode_cursor.
 void validate_list(const list_options& options);
+void validate_list_agents(const list_agents_options& options);
+void validate_find(const find_options& options);
 
 /// The time-out and the retries: not negative.
 void validate_transaction(const transaction_options& options);

@@ -9,9 +9,13 @@ namespace {
 
 constexpr std::string_view prefix = "pgstate.";
 constexpr std::array<std::string_view, operation_ids> span_names = {
-    "pgstate.save",   "pgstate.load",         "pgstate.erase",       "pgstate.touch",
-    "pgstate.append", "pgstate.merge",        "pgstate.increment",   "pgstate.list",
-    "pgstate.count",  "pgstate.health_check", "pgstate.transaction", "pgstate.with_connection",
+    "pgstate.save",        "pgstate.load",
+    "pgstate.erase",       "pgstate.touch",
+    "pgstate.append",      "pgstate.merge",
+    "pgstate.increment",   "pgstate.list",
+    "pgstate.list_agents", "pgstate.find",
+    "pgstate.count",       "pgstate.health_check",
+    "pgstate.transaction", "pgstate.with_connection",
     "pgstate.open"};
 
 std::string_view name_of_errc(errc code) noexcept {

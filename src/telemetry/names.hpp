@@ -20,13 +20,15 @@ enum class operation_id : std::uint8_t {
     merge,
     increment,
     list,
+    list_agents,
+    find,
     count,
     health_check,
     transaction,
     with_connection,
     open,
 };
-inline constexpr std::size_t operation_ids = 13;
+inline constexpr std::size_t operation_ids = 15;
 
 /// "save": as errors, metrics and log records name it.
 std::string_view name_of(operation_id what) noexcept;

@@ -234,7 +234,8 @@ void connection::remember_prepared(const pending& over) {
     if (in_prepare_before && !exists) prepared.erase(over.before);
     if (!in_what && !in_before) return;
     const auto* refused = in_what ? over.what : over.before;
-    if (sqlstate == "0A000") // its plan no longer fits the table, and its name is taken by it
+    if (refused->name.empty()) return; // it never was prepared, and may not live long
+    if (sqlstate == "0A000")           // its plan no longer fits the table, and its name is taken by it
         session_->outdated.insert(refused);
     else if (sqlstate == "26000")
         prepared.erase(refused);

@@ -7,8 +7,10 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <limits>
 
 namespace pgstate::wire {
 namespace {
@@ -94,7 +96,11 @@ timestamp rows::timestamptz(int row, int column) const {
     const auto value = raw(row, column);
     if (PQgetisnull(result_.get(), row, column)) return {};
     if (value.size() != 8) unexpected("timestamptz");
-    return postgres_epoch + std::chrono::microseconds(big_endian_64(value));
+    // The server's infinity is the greatest number; what lies beyond the clock's range reads as its end.
+    constexpr auto before_epoch = postgres_epoch.time_since_epoch().count();
+    const auto count =
+        std::min(big_endian_64(value), std::numeric_limits<std::int64_t>::max() - before_epoch);
+    return postgres_epoch + std::chrono::microseconds(count);
 }
 
 } // namespace pgstate::wire

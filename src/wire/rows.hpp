@@ -32,7 +32,7 @@ public:
     std::string_view jsonb(int row, int column) const;
     std::int64_t int8(int row, int column) const;
     bool boolean(int row, int column) const;
-    /// NULL reads as the epoch.
+    /// NULL reads as the epoch, infinity as the latest moment there is.
     timestamp timestamptz(int row, int column) const;
 
 private:

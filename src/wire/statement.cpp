@@ -3,6 +3,7 @@
 #include <boost/endian/conversion.hpp>
 
 #include <cstring>
+#include <limits>
 
 namespace pgstate::wire {
 namespace {
@@ -34,7 +35,13 @@ void parameters::add_null() {
 }
 
 void parameters::add_timestamptz(timestamp value) {
-    add_int8((value - postgres_epoch).count());
+    constexpr auto earliest = std::numeric_limits<std::int64_t>::min();
+    constexpr auto before_epoch = postgres_epoch.time_since_epoch().count();
+    const auto count = std::int64_t{value.time_since_epoch().count()};
+    // The server reads the least number as -infinity, and refuses those between it and 4714 BC.
+    constexpr std::int64_t first_moment = -211'813'488'000'000'000;
+    const bool too_early = count < earliest + before_epoch || count - before_epoch < first_moment;
+    add_int8(too_early ? earliest : count - before_epoch);
 }
 
 void parameters::begin_array(type_oid element, std::size_t count, std::size_t bytes_hint) {

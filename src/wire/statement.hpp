@@ -17,6 +17,7 @@ enum class type_oid : unsigned {
     text = 25,
     timestamptz = 1184,
     jsonb = 3802,
+    jsonpath = 4072,
     text_array = 1009,
     int8_array = 1016,
 };
@@ -41,7 +42,10 @@ public:
     /// A jsonb document in its text format, which the server takes in with the fewest copies. None is made here
     /// either: `document`, without NUL characters, must stay where it is until the parameters have been sent.
     void add_jsonb_in_place(const std::string& document);
+    /// A path in its text format; as add_jsonb_in_place.
+    void add_jsonpath_in_place(const std::string& path) { add_jsonb_in_place(path); }
     void add_int8(std::int64_t value);
+    /// One that is earlier than the server can hold is sent as its -infinity.
     void add_timestamptz(timestamp value);
     void add_null();
 

@@ -158,6 +158,40 @@ TEST_CASE("a page goes on behind the last one though rows come and go", "[contra
     });
 }
 
+TEST_CASE("paging over 1,025 sessions holds though others come and go", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    constexpr int count = 1025;
+    save_many(store, "a", count);
+    store.run([&]() -> asio::awaitable<void> {
+        list_options options(100);
+        std::multiset<std::string> seen;
+        std::set<std::string> erased;
+        for (int turn = 0;; ++turn) {
+            const auto page = co_await store->list("a", options);
+            for (const auto& session : page)
+                seen.insert(session.session_id);
+            if (page.next.empty()) break;
+            options.after = page.next;
+            // The last of the page, which the cursor names; one that may come later; and one that is new.
+            const auto last = page.sessions.back().session_id;
+            const auto other = "session-" + std::to_string(turn * 90);
+            co_await store->erase("a", last);
+            co_await store->erase("a", other);
+            erased.insert(last);
+            erased.insert(other);
+            const agent_state fresh("a", "fresh-" + std::to_string(turn));
+            co_await store->save(fresh);
+        }
+        for (int i = 0; i < count; ++i) {
+            const auto session = "session-" + std::to_string(i);
+            CHECK(seen.count(session) <= 1);
+            if (!erased.contains(session)) CHECK(seen.count(session) == 1);
+        }
+    });
+}
+
 TEST_CASE("a limit out of range is refused", "[contract]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);

@@ -197,7 +197,7 @@ TEST_CASE("a negative time-out is refused", "[contract]") {
         const pgstate::list_options options(10, {}, negative);
         const auto listed = co_await store->list("a", options, as_result);
         check_refused(require_failure(listed, errc::invalid_argument), "list", "timeout");
-        const auto counted = co_await store->count(pgstate::count_options{negative}, as_result);
+        const auto counted = co_await store->count(pgstate::count_options{.timeout = negative}, as_result);
         check_refused(require_failure(counted, errc::invalid_argument), "count", "timeout");
         const auto done =
             co_await store->transaction([](pgstate::transaction&) { FAIL("called"); },

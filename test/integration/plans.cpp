@@ -23,7 +23,8 @@ constexpr auto one_connection = "&pool_max_conns=1";
 /// A store with one connection whose statements' plans are in the server's log.
 class explained_store {
 public:
-    explicit explained_store(pgstate::index_mode indexes) : store_(one_connection, explained(indexes)) {
+    explicit explained_store(pgstate::index_mode indexes, bool jsonb_index = false)
+        : store_(one_connection, explained(indexes, jsonb_index)) {
         sql("ALTER TABLE agent_states SET (autovacuum_enabled = false)");
     }
 
@@ -84,6 +85,35 @@ public:
         return log_from(begin);
     }
 
+    std::string plan_of_a_find(const pgstate::state_query& query) {
+        const auto begin = log_size();
+        run(store_.context, [&]() -> asio::awaitable<void> { co_await store_.store.find(query); });
+        return log_from(begin);
+    }
+    std::string plan_of_listing_agents(const std::string& after) {
+        std::string next;
+        run(store_.context, [&]() -> asio::awaitable<void> {
+            const pgstate::list_agents_options first(1);
+            const auto page = co_await store_.store.list_agents(first);
+            next = page.next;
+        });
+        const auto begin = log_size();
+        run(store_.context, [&]() -> asio::awaitable<void> {
+            const pgstate::list_agents_options options(20, after.empty() ? after : next);
+            const auto page = co_await store_.store.list_agents(options);
+            CHECK(page.size() == 20);
+        });
+        return log_from(begin);
+    }
+
+    std::int64_t estimate(const std::string& agent) {
+        return run(store_.context, [&]() -> asio::awaitable<std::int64_t> {
+            const pgstate::count_options estimated{.estimate = true};
+            if (agent.empty()) co_return co_await store_.store.count(estimated);
+            co_return co_await store_.store.count(agent, estimated);
+        });
+    }
+
     /// Until the store has seen that the table is large, and the server has a plan for batches that it keeps.
     void settle_on_a_kept_plan() {
         const auto deadline = std::chrono::steady_clock::now() + patience;
@@ -95,9 +125,10 @@ public:
     }
 
 private:
-    static pgstate::config explained(pgstate::index_mode indexes) {
+    static pgstate::config explained(pgstate::index_mode indexes, bool jsonb_index) {
         pgstate::config settings;
         settings.schema.indexes = indexes;
+        settings.schema.jsonb_index = jsonb_index;
         settings.pool.after_connect = [](pqxx::connection& connection) {
             pqxx::nontransaction(connection)
                 .exec("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; "
@@ -209,4 +240,61 @@ TEST_CASE("plans on a million rows", "[plans]") {
         CHECK(has(loads, " agent_states_pkey"));
         CHECK_FALSE(has(loads, "idx_agent_states"));
     }
+}
+
+TEST_CASE("a search by containment or by a jsonpath for equality takes the index over the documents",
+          "[plans][find]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean), true);
+    store.fill(1000, 1, 20);
+    store.sql("UPDATE agent_states SET state = '{\"data\": {\"user\": 7}}' WHERE agent_id = 'agent-77'");
+    // Also with statistics that know nothing of it, and with none.
+    if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
+    pgstate::state_query query;
+    const bool by_path = GENERATE(false, true);
+    if (by_path)
+        query.jsonpath = "$.data.user == 7";
+    else
+        query.contains["data"].emplace_object()["user"] = 7;
+    const auto plan = store.plan_of_a_find(query);
+    INFO(plan);
+    CHECK(has(plan, "Bitmap Index Scan on idx_agent_states_state"));
+    CHECK_FALSE(has(plan, "Seq Scan on agent_states"));
+}
+
+TEST_CASE("the latest states of a large table are found by the index over their times", "[plans][find]") {
+    explained_store store(pgstate::index_mode::standard, GENERATE(false, true));
+    store.fill(1000, 1, 20);
+    store.sql("UPDATE agent_states SET updated_at = now() - random() * interval '10 days'");
+    store.sql("VACUUM ANALYZE agent_states");
+    pgstate::state_query query;
+    query.order = GENERATE(pgstate::find_order::updated_descending, pgstate::find_order::updated_ascending);
+    const auto plan = store.plan_of_a_find(query);
+    INFO(plan);
+    CHECK(has(plan, "using idx_agent_states_updated_at"));
+    CHECK_FALSE(has(plan, "Seq Scan on agent_states"));
+}
+
+TEST_CASE("a page of agents reads the rows of its agents only", "[plans][list_agents]") {
+    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    store.fill(1000, 1, 20);
+    if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
+    const auto plan = store.plan_of_listing_agents(GENERATE("", "behind the first"));
+    INFO(plan);
+    CHECK(has(plan, "GroupAggregate"));
+    CHECK(has(plan, "Index Scan using "));
+    CHECK_FALSE(has(plan, "Seq Scan on agent_states"));
+    CHECK_FALSE(has(plan, "Sort"));
+}
+
+TEST_CASE("an estimated count is near the exact one once the table is analysed", "[plans][list_agents]") {
+    explained_store store(pgstate::index_mode::standard);
+    store.fill(100, 1, 200);
+    store.sql("ANALYZE agent_states");
+    const auto all = store.estimate("");
+    CHECK(all > 18'000);
+    CHECK(all < 22'000);
+    const auto of_one = store.estimate("agent-7");
+    CHECK(of_one > 50);
+    CHECK(of_one < 800);
+    CHECK(store.estimate("nobody") < 800);
 }

@@ -13,7 +13,7 @@ using pgstate::errc;
 using pgstate::timestamp;
 using pgstate::store::decode_cursor;
 using pgstate::store::encode_cursor;
-using pgstate::store::list_position;
+using pgstate::store::page_position;
 using pgstate::store::query_kind;
 using std::chrono::microseconds;
 
@@ -28,11 +28,11 @@ pgstate::error refusal(query_kind kind, const std::string& agent, const std::str
 TEST_CASE("a cursor gives its position back", "[cursor]") {
     for (const std::string& session :
          {std::string("s"), std::string("session-12"), std::string("séance 日本 🤖"),
-          std::string(pgstate::max_key_bytes - 1, 'x')}) {
+          std::string(pgstate::max_key_bytes - 7, 'x')}) {
         for (const auto micros :
              {std::int64_t{0}, std::int64_t{1717761600123456}, std::int64_t{-1},
               std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
-            const list_position position{timestamp(microseconds(micros)), session};
+            const page_position position{timestamp(microseconds(micros)), "agent 7", session};
             const auto text = encode_cursor(query_kind::list, "agent", position);
             CHECK(decode_cursor(query_kind::list, "agent", text, "list") == position);
             CHECK(
@@ -45,7 +45,7 @@ TEST_CASE("a cursor gives its position back", "[cursor]") {
 TEST_CASE("any change to a cursor is noticed", "[cursor]") {
     for (const std::string session : {"s", "se", "ses", "sess"}) { // every length of the last group
         const auto good =
-            encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1717761600123456)), session});
+            encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1717761600123456)), {}, session});
         std::set<std::string> changed;
         for (std::size_t i = 0; i < good.size(); ++i) {
             for (const char c : {'A', 'B', 'Q', 'g', '-', '_', '=', '+', '/', ' ', '\0', '\xff'}) {
@@ -71,7 +71,7 @@ TEST_CASE("any change to a cursor is noticed", "[cursor]") {
 }
 
 TEST_CASE("a cursor is good for its agent and its kind of query only", "[cursor]") {
-    const auto text = encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1)), "s"});
+    const auto text = encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1)), {}, "s"});
     CHECK(names(refusal(query_kind::list, "agent2", text), "another agent"));
     CHECK(names(refusal(query_kind::find, "agent", text), "another kind"));
 }
@@ -79,7 +79,7 @@ TEST_CASE("a cursor is good for its agent and its kind of query only", "[cursor]
 TEST_CASE("a cursor never carries what the server would refuse", "[cursor]") {
     // With a right checksum, as only a forger could make it.
     for (const std::string& session : {std::string("a\0b", 3), std::string("\xff"), std::string(3000, 'x')}) {
-        const auto text = encode_cursor(query_kind::list, "agent", {timestamp{}, session});
+        const auto text = encode_cursor(query_kind::list, "agent", {timestamp{}, {}, session});
         CHECK(refusal(query_kind::list, "agent", text) == errc::invalid_argument);
     }
 }
