@@ -15,6 +15,14 @@ struct command {
     const wire::statement* before = nullptr; ///< to run first in the same transaction; null for none
 };
 
+/// What has become of a write whose connection broke after it was sent.
+enum class settlement {
+    applied,
+    not_applied, ///< and never will be
+    open,        ///< the server may still be at work on it
+    unknown,     ///< nobody can tell
+};
+
 /// The engine's view of the SQL, which belongs to the layer above. Thread safety: const, from any thread.
 class dialect {
 public:
@@ -30,6 +38,12 @@ public:
     /// \throws error corrupt_state - the answer makes no sense
     virtual std::vector<int> pair(const std::vector<operation_ptr>& operations,
                                   const wire::rows& rows) const = 0;
+
+    /// What the answer to a statement of kind::settle says of `what`, whose row it is, -1 for none.
+    /// \throws error corrupt_state - the answer makes no sense
+    virtual settlement judge(const operation& what, const wire::rows& rows, int row) const = 0;
+    /// What that of kind::fence says: the process that the server had for the lost connection has ended.
+    virtual bool fenced(const wire::rows& rows) const = 0;
 };
 
 } // namespace pgstate::batch

@@ -167,8 +167,7 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
             complete_failed(
                 *each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
                              each->name(), "no memory for the statement"));
-            planner_.finished(*each);
-            finish(*each);
+            end(*each);
         }
     }
 }
@@ -197,13 +196,16 @@ void engine::succeed(flight& of, const wire::rows& rows) {
     } catch (const error& nonsense) {
         for (auto& each : of.operations) {
             complete_failed(*each, error(nonsense.code(), each->name(), nonsense.what()));
-            planner_.finished(*each);
-            finish(*each);
+            end(*each);
         }
         return;
     }
     for (std::size_t i = 0; i < of.operations.size(); ++i) {
         auto& each = *of.operations[i];
+        if (each.in_doubt) {
+            go_on_settling(each, rows, row_of[i]);
+            continue;
+        }
         const bool conflict = row_of[i] < 0 && each.conditional && each.what != kind::probe;
         if (conflict && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
@@ -215,9 +217,85 @@ void engine::succeed(flight& of, const wire::rows& rows) {
             continue;
         }
         settle(each, rows, row_of[i]);
-        planner_.finished(each);
-        finish(each);
+        end(each);
     }
+}
+
+/// It is over, and its turn for the key with it.
+void engine::end(operation& what) {
+    planner_.finished(what);
+    finish(what);
+}
+
+void engine::ask_again(operation& what, kind next) {
+    what.what = next;
+    planner_.again(what);
+}
+
+/// A write's connection broke after it was sent: each of its operations finds out by itself what has become of it.
+/// Meanwhile it keeps its turn for the key.
+void engine::doubt_outcome(flight& of, const wire::reply& answer) {
+    const auto on = of.on.lock();
+    for (auto& each : of.operations) {
+        if (each->completed) {
+            end(*each);
+            continue;
+        }
+        each->in_doubt = doubt{
+            each->what,    each->alone, each->attempts, false, on ? on->lease->backend() : wire::backend(),
+            answer.failure};
+        each->alone = true;
+        each->attempts = 0;
+        ask_again(*each, kind::settle);
+    }
+}
+
+/// First the row is looked at: mostly it tells. Where it does not, the server's process that had the write must have ended
+/// before it is looked at once more, as until then the write may still come to be applied.
+void engine::go_on_settling(operation& what, const wire::rows& rows, int row) {
+    if (what.completed) return end(what);
+    auto& open = *what.in_doubt;
+    try {
+        if (what.what == kind::fence) {
+            open.fenced = sql_->fenced(rows);
+            if (!open.fenced && what.attempts >= most_attempts)
+                return give_up_settling(what, "the server is still at work on it");
+            return ask_again(what, open.fenced ? kind::settle : kind::fence);
+        }
+        switch (sql_->judge(what, rows, row)) {
+        case settlement::applied:
+            what.what = open.asked;
+            what.in_doubt.reset();
+            settle(what, rows, row);
+            return end(what);
+        case settlement::not_applied: return send_what_was_not_applied(what);
+        case settlement::open:
+            if (open.lost.pid != 0) return ask_again(what, kind::fence);
+            return give_up_settling(what, "a pooler hides which process of the server had it");
+        case settlement::unknown:
+            return give_up_settling(what, row < 0 ? "there is no state now"
+                                                  : "somebody else has written the state since");
+        }
+    } catch (const error& nonsense) {
+        give_up_settling(what, nonsense.what());
+    }
+}
+
+void engine::send_what_was_not_applied(operation& what) {
+    const auto before = *std::exchange(what.in_doubt, std::nullopt);
+    what.alone = before.alone;
+    what.attempts = before.attempts;
+    if (what.attempts >= most_attempts) {
+        complete_failed(what, lost_too_often(what, before.why));
+        return end(what);
+    }
+    retries_.fetch_add(1, std::memory_order_relaxed);
+    ask_again(what, before.asked);
+}
+
+void engine::give_up_settling(operation& what, std::string_view reason) {
+    complete_failed(what, outcome_unknown(what, reason));
+    end(what);
 }
 
 void engine::settle(operation& what, const wire::rows& rows, int row) {
@@ -255,12 +333,11 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
         }
         return send_again(*of);
     case verdict::retry_now: return send_again(*of);
+    case verdict::settle: return doubt_outcome(*of, answer);
     case verdict::fail:
-    case verdict::unknown:
         for (auto& each : operations) {
-            complete_failed(*each, error_of(*each, answer, verdict == verdict::unknown));
-            planner_.finished(*each);
-            finish(*each);
+            complete_failed(*each, error_of(*each, answer));
+            end(*each);
         }
     }
 }
@@ -294,28 +371,34 @@ void engine::note_answered(flight& of, const wire::reply& answer) {
             each->watch->answered(of.watch->answered_at()); // else it is its caller's by now
 }
 
-error engine::error_of(const operation& what, const wire::reply& answer, bool unknown) const {
+error engine::error_of(const operation& what, const wire::reply& answer) {
     const auto& failure = answer.failure;
-    if (unknown) {
-        error result(errc::outcome_unknown, what.name(),
-                     "the connection was lost after the write was sent (" + failure.message +
-                         "): it may have been applied; load the state to find out");
-        return result.with_sqlstate(failure.sqlstate);
-    }
+    if (what.in_doubt) return outcome_unknown(what, "the server could not be asked: " + failure.message);
     if (answer.outcome == wire::reply::status::broken &&
-        (failure.sqlstate.empty() || failure.sqlstate[0] != '2')) {
-        error result(errc::unavailable, what.name(),
-                     "the connection was lost again and again: " + failure.message);
-        return result.with_sqlstate(failure.sqlstate);
-    }
+        (failure.sqlstate.empty() || failure.sqlstate[0] != '2'))
+        return lost_too_often(what, failure);
     return error::from_server(failure.sqlstate, what.name(), failure.message);
+}
+
+error engine::lost_too_often(const operation& what, const wire::server_error& failure) {
+    error result(errc::unavailable, what.name(),
+                 "the connection was lost again and again: " + failure.message);
+    return result.with_sqlstate(failure.sqlstate);
+}
+
+error engine::outcome_unknown(const operation& what, std::string_view reason) {
+    const auto& lost = what.in_doubt->why;
+    error result(errc::outcome_unknown, what.name(),
+                 "the connection was lost after the write was sent (" + lost.message +
+                     "): it may have been applied, and " + std::string(reason) +
+                     "; load the state to find out");
+    return result.with_sqlstate(lost.sqlstate);
 }
 
 void engine::send_again(flight& of) {
     for (auto& each : of.operations) {
         if (each->completed) { // nobody waits for it any more
-            planner_.finished(*each);
-            finish(*each);
+            end(*each);
         } else {
             planner_.again(*each);
         }
@@ -385,12 +468,13 @@ void engine::expire() {
     while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
         auto& what = *deadlines_.begin();
         what.expired = true;
-        if (what.state == item::status::sent) {
+        if (what.state == item::status::sent || what.in_doubt) {
             complete_failed(what,
                             error(errc::timed_out, what.name(),
-                                  is_write(what.what)
+                                  what.writes()
                                       ? "its time ran out after it was sent: the write may have been applied"
                                       : "its time ran out while the server was at work on it"));
+            if (planner_.withdraw(what)) finish(what);
             continue;
         }
         complete_failed(what, lanes_.starved()
@@ -412,9 +496,9 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
     for (auto batch = planner_.next(1); !batch.empty(); batch = planner_.next(1))
         for (auto* each : batch) {
             auto& what = static_cast<operation&>(*each);
-            complete_failed(what, why(what));
-            planner_.finished(what);
-            finish(what);
+            const auto failure = why(what);
+            complete_failed(what, what.in_doubt ? outcome_unknown(what, failure.what()) : failure);
+            end(what);
         }
 }
 

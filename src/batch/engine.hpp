@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string_view>
 #include <vector>
 
 namespace pgstate::batch {
@@ -86,12 +87,20 @@ private:
     void answered(const std::shared_ptr<flight>& of, wire::reply answer);
     void succeed(flight& of, const wire::rows& rows);
     void settle(operation& what, const wire::rows& rows, int row);
+    void doubt_outcome(flight& of, const wire::reply& answer);
+    void go_on_settling(operation& what, const wire::rows& rows, int row);
+    void send_what_was_not_applied(operation& what);
+    void give_up_settling(operation& what, std::string_view reason);
+    void ask_again(operation& what, kind next);
+    void end(operation& what);
     void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
     void watch_statement(flight& what, lane& on, const wire::statement& statement);
     void note_answered(flight& of, const wire::reply& answer);
     void send_again(flight& of);
     void pause_then_send_again(const std::shared_ptr<flight>& of);
-    error error_of(const operation& what, const wire::reply& answer, bool unknown) const;
+    static error error_of(const operation& what, const wire::reply& answer);
+    static error lost_too_often(const operation& what, const wire::server_error& failure);
+    static error outcome_unknown(const operation& what, std::string_view reason);
     void finish(operation& what);
     void complete_failed(operation& what, error why);
     void forget_deadline(operation& what);

@@ -17,7 +17,9 @@ enum class kind : std::uint8_t {
     replace, ///< only over a version
     change,  ///< of a part of a state, or of its expiry
     erase_version,
-    probe, ///< the version that a write met which found none to its liking
+    probe,  ///< the version that a write met which found none to its liking
+    settle, ///< whether a write was applied whose connection broke
+    fence,  ///< that the server no longer works on it
     load,
     erase,
     list,
@@ -28,7 +30,7 @@ enum class kind : std::uint8_t {
     estimate,
     health,
 };
-inline constexpr std::size_t kinds = 15;
+inline constexpr std::size_t kinds = 17;
 
 constexpr bool is_write(kind what) noexcept {
     return what <= kind::erase_version || what == kind::erase;

@@ -5,6 +5,7 @@
 #include "pgstate/error.hpp"
 #include "telemetry/operation_watch.hpp"
 #include "wire/rows.hpp"
+#include "wire/session.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/intrusive/set.hpp>
@@ -13,8 +14,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +25,16 @@
 namespace pgstate::batch {
 
 using clock = std::chrono::steady_clock;
+
+/// A write whose connection broke after it was sent, while it is found out whether it was applied.
+struct doubt {
+    kind asked{}; ///< what it is when that is known
+    bool alone = false;
+    std::size_t attempts = 0;
+    bool fenced = false;
+    wire::backend lost{};     ///< the server's process that had it
+    wire::server_error why{}; ///< how the connection was lost
+};
 
 class operation;
 using operation_ptr = boost::intrusive_ptr<operation>;
@@ -52,6 +65,12 @@ public:
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
     bool on_store_executor = false;                        ///< its handler runs on the store's own executor
     std::unique_ptr<telemetry::operation_watch> watch;     ///< null: nobody wants to know
+
+    /// The name of the last statement that it went in, where that writes; the dialect's.
+    std::int64_t write_name = 0;
+    std::optional<doubt> in_doubt{};
+    /// Whether it was asked for as a write.
+    bool writes() const noexcept { return is_write(in_doubt ? in_doubt->asked : what); }
 
     // The engine's own.
     operation* next_arrival = nullptr; ///< intake's

@@ -11,7 +11,7 @@ verdict decide(const incident& what) {
     // farewell (57P0x) is no such error: it can come when the commit was already made.
     const bool rolled_back = !sqlstate.empty() && !server_gone;
     if (what.broken && !rolled_back) {
-        if (what.write) return verdict::unknown;
+        if (what.write) return verdict::settle;
         return last ? verdict::fail : verdict::retry_another;
     }
     if (!last) {
@@ -32,7 +32,7 @@ std::string_view reason_to_send_again(verdict what) noexcept {
     case verdict::retry_alone: return "one_by_one";
     case verdict::retry_another: return "unfit_connection";
     case verdict::fail:
-    case verdict::unknown: break;
+    case verdict::settle: break;
     }
     return {};
 }

@@ -15,7 +15,7 @@ enum class verdict {
     retry_now,     ///< send the same again at once (the statement is prepared anew)
     retry_alone,   ///< send each by itself: only one of them may be to blame
     retry_another, ///< give the connection up and send the same on another
-    unknown,       ///< a write that may have been applied
+    settle,        ///< find out whether the write was applied
 };
 
 struct incident {

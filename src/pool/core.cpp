@@ -167,7 +167,8 @@ void core::fill(deferred&) {
 
 void core::start_connect() {
     ++connecting_;
-    wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout};
+    wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout,
+                                  config_.operation_timeout};
     workers_.post([options = std::move(options), hook = config_.pool.after_connect, cancelled = cancelled_,
                    gate = gate_, told = telemetry_, weak = weak_from_this()] {
         std::shared_ptr<wire::session> made;

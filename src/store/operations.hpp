@@ -121,6 +121,7 @@ public:
                      const boost::asio::any_completion_executor& io);
 
     change_form form() const noexcept { return change_.form; }
+    std::optional<std::int64_t> if_version() const noexcept { return terms_.if_version; }
     /// What stays here until the statement is sent.
     void add_to(wire::parameters& values) const;
 

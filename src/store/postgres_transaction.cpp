@@ -73,7 +73,7 @@ public:
     bool erase(std::string_view agent_id, std::string_view session_id) override {
         validate_key(agent_id, session_id, "erase");
         return guarded(telemetry::operation_id::erase, [&] {
-            return !execute(around_, sql_.erase("", "t.agent_id = $1 AND t.session_id = $2", "t.version"),
+            return !execute(around_, sql_.erase("", by_key, no_name, "t.version"),
                             pqxx::params(agent_id, session_id))
                         .empty();
         });
@@ -83,6 +83,8 @@ public:
 
 private:
     static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+    /// A commit whose outcome is not known is not looked for in the rows.
+    static constexpr std::string_view no_name = "NULL::bigint";
     static constexpr std::string_view expiry = "(extract(epoch FROM t.expires_at) * 1000000)::bigint";
 
     static std::string where_alive() {
@@ -104,6 +106,8 @@ private:
                                 .append(sql_text::new_version)
                                 .append(", ")
                                 .append(expires)
+                                .append(", ")
+                                .append(no_name)
                                 .append(")");
         pqxx::params key(state.agent_id, state.session_id);
         pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
@@ -114,10 +118,11 @@ private:
             done = execute(around_, sql_.insert(values, sql_text::existing::kept, returning), all);
         } else {
             all.append(state.version);
-            done = execute(around_,
-                           sql_.replace("$3::jsonb", expires, "",
-                                        std::string(by_key) + " AND t.version = $5::bigint", returning),
-                           all);
+            done =
+                execute(around_,
+                        sql_.replace("$3::jsonb", expires, "",
+                                     std::string(by_key) + " AND t.version = $5::bigint", no_name, returning),
+                        all);
         }
         if (done.empty()) {
             const auto current = execute(around_, sql_.select("t.version", "", where_alive()), key);

@@ -9,7 +9,7 @@
 namespace pgstate::store {
 namespace {
 
-constexpr std::array<column_definition, 7> all_columns{{
+constexpr std::array<column_definition, 8> all_columns{{
     {"agent_id", "text", true, false, 0},
     {"session_id", "text", true, false, 0},
     {"state", "jsonb", true, false, 0},
@@ -17,6 +17,7 @@ constexpr std::array<column_definition, 7> all_columns{{
     {"updated_at", "timestamp with time zone", false, false, 0},
     {"version", "bigint", true, true, 1},
     {"expires_at", "timestamp with time zone", false, false, 2},
+    {"write_name", "bigint", false, false, 3},
 }};
 
 // Microseconds since the epoch, as the store's own statements count. now() is stable, so that the server adds the
@@ -35,9 +36,17 @@ std::string add_expires_at(std::string_view quoted_table) {
         .append(" ADD COLUMN IF NOT EXISTS expires_at TIMESTAMPTZ");
 }
 
-constexpr std::array<migration, 2> all_migrations{{
+// Writers that do not know the column leave the name of whoever wrote before them, whose write that still was.
+std::string add_write_name(std::string_view quoted_table) {
+    return std::string("ALTER TABLE ")
+        .append(quoted_table)
+        .append(" ADD COLUMN IF NOT EXISTS write_name BIGINT");
+}
+
+constexpr std::array<migration, 3> all_migrations{{
     {1, add_version},
     {2, add_expires_at},
+    {3, add_write_name},
 }};
 
 constexpr std::string_view lock_prefix = "pgstate schema ";

@@ -7,12 +7,23 @@ namespace {
 // Citus refuses now() in DO UPDATE: the time of the row that was to be inserted is the same.
 constexpr std::string_view expired = "t.expires_at <= EXCLUDED.updated_at";
 
+/// What was sent and given up, and comes late, must not undo what the same store wrote after it.
+std::string in_turn(std::string_view name) {
+    return std::string("(t.write_name > ")
+        .append(name)
+        .append(" AND t.write_name >> 32 = ")
+        .append(name)
+        .append(" >> 32) IS NOT TRUE");
+}
+
 /// The end of every statement that changes rows which are there.
-std::string where_alive(std::string_view condition, std::string_view returning) {
+std::string where_alive(std::string_view condition, std::string_view name, std::string_view returning) {
     return std::string(" WHERE ")
         .append(condition)
         .append(" AND ")
         .append(sql_text::alive)
+        .append(" AND ")
+        .append(in_turn(name))
         .append(" RETURNING ")
         .append(returning);
 }
@@ -41,8 +52,9 @@ std::string sql_text::insert_or_change(std::string_view source, std::string_view
             .append(kept)
             .append(" END");
     };
-    std::string sql = "INSERT INTO " + table_ +
-                      " AS t (agent_id, session_id, state, created_at, updated_at, version, expires_at) ";
+    std::string sql =
+        "INSERT INTO " + table_ +
+        " AS t (agent_id, session_id, state, created_at, updated_at, version, expires_at, write_name) ";
     sql.append(source)
         .append(" ON CONFLICT (agent_id, session_id) DO UPDATE SET state = ")
         .append(if_expired("EXCLUDED.state", document))
@@ -50,22 +62,27 @@ std::string sql_text::insert_or_change(std::string_view source, std::string_view
         .append(if_expired("EXCLUDED.created_at", "t.created_at"))
         .append(", updated_at = EXCLUDED.updated_at, version = greatest(t.version + 1, EXCLUDED.version)"
                 ", expires_at = ")
-        .append(if_expired("EXCLUDED.expires_at", expiry));
-    if (!guard.empty()) sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
+        .append(if_expired("EXCLUDED.expires_at", expiry))
+        .append(", write_name = EXCLUDED.write_name WHERE ")
+        .append(in_turn("EXCLUDED.write_name"));
+    if (!guard.empty()) sql.append(" AND (").append(expired).append(" OR (").append(guard).append("))");
     return sql.append(" RETURNING ").append(returning);
 }
 
-std::string sql_text::touch(std::string_view expiry, std::string_view condition,
+std::string sql_text::touch(std::string_view expiry, std::string_view condition, std::string_view name,
                             std::string_view returning) const {
     return std::string("UPDATE ")
         .append(table_)
         .append(" AS t SET expires_at = ")
         .append(expiry)
-        .append(where_alive(condition, returning));
+        .append(", write_name = ")
+        .append(name)
+        .append(where_alive(condition, name, returning));
 }
 
 std::string sql_text::replace(std::string_view document, std::string_view expiry, std::string_view from,
-                              std::string_view condition, std::string_view returning) const {
+                              std::string_view condition, std::string_view name,
+                              std::string_view returning) const {
     return std::string("UPDATE ")
         .append(table_)
         .append(" AS t SET state = ")
@@ -74,17 +91,19 @@ std::string sql_text::replace(std::string_view document, std::string_view expiry
         .append(new_version)
         .append("), expires_at = ")
         .append(expiry)
+        .append(", write_name = ")
+        .append(name)
         .append(from)
-        .append(where_alive(condition, returning));
+        .append(where_alive(condition, name, returning));
 }
 
-std::string sql_text::erase(std::string_view using_, std::string_view condition,
+std::string sql_text::erase(std::string_view using_, std::string_view condition, std::string_view name,
                             std::string_view returning) const {
     return std::string("DELETE FROM ")
         .append(table_)
         .append(" AS t")
         .append(using_)
-        .append(where_alive(condition, returning));
+        .append(where_alive(condition, name, returning));
 }
 
 std::string sql_text::select(std::string_view columns, std::string_view from,

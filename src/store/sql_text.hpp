@@ -18,8 +18,10 @@ public:
 
     enum class existing { replaced, kept };
 
+    // `name` is the writing statement's (see write_names): an expression, or NULL where it has none.
+
     /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, version,
-    ///                expires_at
+    ///                expires_at, and the writing statement's name
     std::string insert(std::string_view source, existing what, std::string_view returning) const;
     /// Makes a row, or changes the one there is; one that has expired is replaced.
     /// \param source  as of insert
@@ -28,10 +30,12 @@ public:
                                  std::string_view guard, std::string_view returning) const;
     /// \param from    "" or " FROM ... AS u(...)"
     std::string replace(std::string_view document, std::string_view expiry, std::string_view from,
-                        std::string_view condition, std::string_view returning) const;
+                        std::string_view condition, std::string_view name, std::string_view returning) const;
     /// Changes the expiry and nothing else.
-    std::string touch(std::string_view expiry, std::string_view condition, std::string_view returning) const;
-    std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;
+    std::string touch(std::string_view expiry, std::string_view condition, std::string_view name,
+                      std::string_view returning) const;
+    std::string erase(std::string_view using_, std::string_view condition, std::string_view name,
+                      std::string_view returning) const;
     std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
 
     const std::string& table() const noexcept { return table_; }

@@ -44,14 +44,17 @@ constexpr std::string_view changed_columns =
     "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at";
 constexpr std::string_view never = "NULL::timestamptz";
 
-std::string values_source(std::string_view document, std::string_view expiry) {
+/// \param name  the parameter with the statement's name
+std::string values_source(std::string_view document, std::string_view expiry, std::string_view name) {
     return std::string("VALUES ($1, $2, ")
         .append(document)
         .append(", now(), now(), ")
         .append(sql_text::new_version)
         .append(", ")
         .append(expiry)
-        .append(")");
+        .append(", ")
+        .append(name)
+        .append("::bigint)");
 }
 
 // Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
@@ -61,8 +64,9 @@ std::string array_source(bool with_ttl) {
         .append(sql_text::new_version)
         .append(", ")
         .append(with_ttl ? sql_text::expiry_in("u.l") : std::string(never))
-        .append(with_ttl ? " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, l)"
-                         : " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
+        .append(with_ttl ? ", $5::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
+                           " AS u(a, s, d, l)"
+                         : ", $4::bigint FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
         .append(" ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
 }
 
@@ -117,14 +121,20 @@ std::string change_sql_of(const sql_text& sql, const change_sql& change) {
     std::string condition = std::string(by_key) + " AND ($3::bigint IS NULL OR t.version = $3)";
     if (!change.guard.empty()) condition += " AND " + change.guard;
     return sql.replace(change.document, "coalesce(" + sql_text::expiry_in("$4") + ", t.expires_at)", "",
-                       condition, changed_columns);
+                       condition, parameter_after(4 + change.types.size()), changed_columns);
+}
+
+/// The parameter after `before` others.
+std::string parameter_after(std::size_t before) {
+    return "$" + std::to_string(before + 1);
 }
 
 /// The same, or a row made. $3: how long that lives, $4: how long one lives that is there, or 0 to leave that; the last
-/// parameter is its document.
+/// parameter but one is its document.
 std::string change_or_create_sql_of(const sql_text& sql, const change_sql& change) {
-    const auto document = "$" + std::to_string(5 + change.types.size()) + "::jsonb";
-    return sql.insert_or_change(values_source(document, sql_text::expiry_in("$3")), change.document,
+    const auto document = parameter_after(4 + change.types.size()) + "::jsonb";
+    const auto name = parameter_after(5 + change.types.size());
+    return sql.insert_or_change(values_source(document, sql_text::expiry_in("$3"), name), change.document,
                                 "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
                                 change.guard, changed_columns);
 }
@@ -251,17 +261,18 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
     using existing = sql_text::existing;
     using types = std::vector<type_oid>;
 
+    // The last parameter of everything that writes is the statement's name.
     const auto insertion_with = [&](std::string_view purpose, existing what) {
         return with_expiry{
-            {prepared(purpose, sql.insert(values_source("$3", never), what, saved_columns),
-                      {text, text, jsonb}),
-             prepared(purpose, sql.insert(array_source(false), what, saved_columns),
-                      {text_array, text_array, text_array})},
-            {prepared(purpose,
-                      sql.insert(values_source("$3", sql_text::expiry_in("$4")), what, changed_columns),
+            {prepared(purpose, sql.insert(values_source("$3", never, "$4"), what, saved_columns),
                       {text, text, jsonb, int8}),
+             prepared(purpose, sql.insert(array_source(false), what, saved_columns),
+                      {text_array, text_array, text_array, int8})},
+            {prepared(purpose,
+                      sql.insert(values_source("$3", sql_text::expiry_in("$4"), "$5"), what, changed_columns),
+                      {text, text, jsonb, int8, int8}),
              prepared(purpose, sql.insert(array_source(true), what, changed_columns),
-                      {text_array, text_array, text_array, int8_array})}};
+                      {text_array, text_array, text_array, int8_array, int8})}};
     };
     // The same text twice: its two plans must not be one.
     const auto both = [](std::string purpose, const std::string& text, const types& of) {
@@ -276,22 +287,23 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
     save_ = insertion_with("save", existing::replaced);
     create_ = insertion_with("create", existing::kept);
     replace_ = lookup_with(
-        "replace", sql.replace("$3", never, "", std::string(by_key) + " AND t.version = $4", saved_columns),
-        {text, text, jsonb, int8},
+        "replace",
+        sql.replace("$3", never, "", std::string(by_key) + " AND t.version = $4", "$5", saved_columns),
+        {text, text, jsonb, int8, int8},
         sql.replace("u.d::jsonb", never,
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, v)",
-                    std::string(by_input) + " AND t.version = u.v", saved_columns),
-        {text_array, text_array, text_array, int8_array});
+                    std::string(by_input) + " AND t.version = u.v", "$5", saved_columns),
+        {text_array, text_array, text_array, int8_array, int8});
     replace_with_ttl_ =
         lookup_with("replace",
                     sql.replace("$3", sql_text::expiry_in("$5"), "",
-                                std::string(by_key) + " AND t.version = $4", changed_columns),
-                    {text, text, jsonb, int8, int8},
+                                std::string(by_key) + " AND t.version = $4", "$6", changed_columns),
+                    {text, text, jsonb, int8, int8, int8},
                     sql.replace("u.d::jsonb", sql_text::expiry_in("u.l"),
                                 " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
                                 " AS u(a, s, d, v, l)",
-                                std::string(by_input) + " AND t.version = u.v", changed_columns),
-                    {text_array, text_array, text_array, int8_array, int8_array});
+                                std::string(by_input) + " AND t.version = u.v", "$6", changed_columns),
+                    {text_array, text_array, text_array, int8_array, int8_array, int8});
 
     const auto change = [&](change_form form) -> by_size& {
         return changes_[static_cast<std::size_t>(form)];
@@ -299,17 +311,20 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
     for (const auto& each : all_changes()) {
         types of{text, text, int8, int8};
         of.insert(of.end(), each.types.begin(), each.types.end());
+        of.push_back(int8);
         change(each.form) = both(std::string(each.purpose), change_sql_of(sql, each), of);
-        of.push_back(jsonb);
+        of.back() = jsonb;
+        of.push_back(int8);
         change(or_create(each.form)) =
             both(std::string(each.purpose) + "_or_create", change_or_create_sql_of(sql, each), of);
     }
     change(change_form::touch) =
-        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, changed_columns), {text, text, int8});
+        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
+             {text, text, int8, int8});
     erase_version_ =
         both("erase_version",
-             sql.erase("", std::string(by_key) + " AND t.version = $3", "t.agent_id, t.session_id"),
-             {text, text, int8});
+             sql.erase("", std::string(by_key) + " AND t.version = $3", "$4", "t.agent_id, t.session_id"),
+             {text, text, int8, int8});
 
     const types keys{text, text};
     const types key_arrays{text_array, text_array};
@@ -321,10 +336,21 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
     };
     probe_ = selection_with("probe", "t.version");
     load_ = selection_with("load", "t.state, t.version, t.created_at, t.updated_at, t.expires_at");
-    erase_ = lookup_with(
-        "erase", sql.erase("", by_key, "t.agent_id, t.session_id"), keys,
-        sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "t.agent_id, t.session_id"),
-        key_arrays);
+    erase_ = lookup_with("erase", sql.erase("", by_key, "$3", "t.agent_id, t.session_id"), {text, text, int8},
+                         sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "$3",
+                                   "t.agent_id, t.session_id"),
+                         {text_array, text_array, int8});
+    // Whether it has expired does not matter here.
+    settle_ = both("settle",
+                   sql.select(std::string(changed_columns) + ", t.write_name", "",
+                              std::string(" WHERE ").append(by_key)),
+                   keys);
+    // As who may end it: the same role. One that is not there any more has ended.
+    fence_ = prepared("fence",
+                      "SELECT coalesce((SELECT pg_terminate_backend(a.pid, 1000)"
+                      " FROM pg_catalog.pg_stat_get_activity($1::int) a"
+                      " WHERE (extract(epoch FROM a.backend_start) * 1000000)::bigint = $2), true)",
+                      {int8, int8});
     list_first_ = both("list", list_sql(sql, true), {text, int8});
     list_next_ = both("list_next", list_sql(sql, false), {text, int8, timestamptz, text});
     // The limit matters to their plans, so it is planned with.
@@ -386,6 +412,16 @@ void table_statements::learn(const wire::rows& before) const noexcept {
 }
 
 batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {
+    auto made = build_but_name(operations);
+    if (!batch::is_write(front(operations).what)) return made;
+    const auto name = names_.next();
+    made.values.add_int8(name);
+    for (const auto& each : operations)
+        each->write_name = name;
+    return made;
+}
+
+batch::command table_statements::build_but_name(const std::vector<batch::operation_ptr>& operations) const {
     const auto& first = front(operations);
     const bool large = large_.load(std::memory_order_relaxed);
     batch::command made;
@@ -427,6 +463,16 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
         return made;
     case batch::kind::count_all: made.what = &count_all_; return made;
     case batch::kind::health: made.what = &health_; return made;
+    case batch::kind::settle:
+        made.what = &settle_.of(large);
+        values.add_text(first.agent_id);
+        values.add_text(first.session_id);
+        return made;
+    case batch::kind::fence:
+        made.what = &fence_;
+        values.add_int8(first.in_doubt->lost.pid);
+        values.add_int8(first.in_doubt->lost.started);
+        return made;
     case batch::kind::change: {
         const auto& change = as<change_operation>(first);
         made.what = &changes_[static_cast<std::size_t>(change.form())].of(large);
@@ -496,6 +542,7 @@ std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>&
     case batch::kind::count_all:
     case batch::kind::estimate:
     case batch::kind::health:
+    case batch::kind::fence:
         if (rows.size() != 1) nonsense();
         return {0};
     case batch::kind::probe:
@@ -503,6 +550,30 @@ std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>&
         return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_ordinal(operations, rows);
     default: return operations.size() == 1 ? std::vector{only_row(rows)} : pair_by_key(operations, rows);
     }
+}
+
+batch::settlement table_statements::judge(const batch::operation& what, const wire::rows& rows,
+                                          int row) const {
+    write_evidence evidence;
+    evidence.name = what.write_name;
+    evidence.fenced = what.in_doubt->fenced;
+    evidence.there = row >= 0;
+    if (evidence.there) {
+        evidence.version = rows.int8(row, settled_row::version);
+        if (!rows.is_null(row, settled_row::write_name))
+            evidence.last_writer = rows.int8(row, settled_row::write_name);
+    }
+    switch (what.in_doubt->asked) {
+    case batch::kind::replace: evidence.if_version = as<save_operation>(what).state().version; break;
+    case batch::kind::erase_version: evidence.if_version = as<erase_operation>(what).version(); break;
+    case batch::kind::change: evidence.if_version = as<change_operation>(what).if_version(); break;
+    default: break;
+    }
+    return store::judge(evidence);
+}
+
+bool table_statements::fenced(const wire::rows& rows) const {
+    return rows.boolean(0, 0);
 }
 
 } // namespace pgstate::store

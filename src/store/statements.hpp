@@ -4,6 +4,7 @@
 #include "batch/dialect.hpp"
 #include "config/table_identifier.hpp"
 #include "store/change.hpp"
+#include "store/settlement.hpp"
 #include "store/sql_text.hpp"
 #include "wire/statement.hpp"
 
@@ -18,6 +19,9 @@ namespace pgstate::store {
 /// `expires_at` where nobody gave it a ttl.
 namespace saved_row {
 enum : int { agent_id, session_id, version, created_at, updated_at, expires_at };
+}
+namespace settled_row { // as saved_row, and
+enum : int { agent_id, session_id, version, created_at, updated_at, expires_at, write_name };
 }
 namespace loaded_row {
 enum : int { ordinal, state, version, created_at, updated_at, expires_at };
@@ -59,6 +63,8 @@ public:
     void learn(const wire::rows& before) const noexcept override;
     std::vector<int> pair(const std::vector<batch::operation_ptr>& operations,
                           const wire::rows& rows) const override;
+    batch::settlement judge(const batch::operation& what, const wire::rows& rows, int row) const override;
+    bool fenced(const wire::rows& rows) const override;
 
     /// From this size on, in bytes, the table is not small: 128 pages. Reading them costs more than ten lookups, which
     /// is what the planner expects of an array that it does not know.
@@ -86,6 +92,7 @@ private:
     const insertion& insertion_of(batch::kind what, bool with_ttl) const noexcept;
     const lookup& lookup_of(batch::kind what, bool with_ttl) const noexcept;
     bool time_to_look() const noexcept;
+    batch::command build_but_name(const std::vector<batch::operation_ptr>& operations) const;
 
     const sql_text sql_;
     with_expiry save_;
@@ -97,6 +104,8 @@ private:
     lookup probe_;
     lookup load_;
     lookup erase_;
+    by_size settle_;
+    wire::statement fence_;
     by_size list_first_;
     by_size list_next_;
     wire::statement list_agents_first_;
@@ -110,6 +119,7 @@ private:
     wire::statement
         lookups_only_; ///< the same, and no plan but index lookups for what follows in the transaction
 
+    mutable write_names names_;
     mutable std::atomic<bool> large_{false};
     mutable std::atomic<std::int64_t> next_look_{0}; ///< on batch::clock
 };

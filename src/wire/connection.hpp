@@ -53,6 +53,8 @@ public:
     std::shared_ptr<session> lend_session();
     void return_session(std::shared_ptr<session> owned);
 
+    /// The server's process at the other end; unknown while the session is lent.
+    wire::backend backend() const noexcept { return session_ ? session_->backend() : wire::backend(); }
     bool read_only() const noexcept { return session_ && session_->read_only(); }
 
 private:

@@ -128,6 +128,57 @@ attempt drive(PGconn* raw, clock::time_point deadline, const std::function<bool(
     return attempt::connected;
 }
 
+/// Waits for the answer to what was sent. Null: there is none in time, or the connection is lost.
+std::shared_ptr<PGresult> answer_of(PGconn* raw, clock::time_point deadline,
+                                    const std::function<bool()>& cancelled) {
+    using namespace std::chrono_literals;
+    for (int unsent = PQflush(raw); unsent > 0 || PQisBusy(raw); unsent = PQflush(raw)) {
+        if (unsent < 0) return nullptr;
+        if (cancelled()) throw error(errc::closed, "connect", "given up: the pool is closing");
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+        if (left <= 0ms) return nullptr;
+        pollfd entry{PQsocket(raw), static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN), 0};
+        const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, 100ms).count()));
+        if (ready < 0 && errno != EINTR) return nullptr;
+        if (ready > 0 && PQconsumeInput(raw) != 1) return nullptr;
+    }
+    std::shared_ptr<PGresult> first(PQgetResult(raw), PQclear);
+    while (auto* more = PQgetResult(raw))
+        PQclear(more);
+    return first;
+}
+
+/// Who answers on a new connection; and has it give up what takes too long. A server that does not say is no reason to
+/// do without it.
+/// \throws error unavailable - the connection is lost, or there is no answer in time
+backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, clock::time_point deadline,
+                  const std::function<bool()>& cancelled) {
+    // A pooler makes up the number that it gives its clients: there nothing may be set.
+    constexpr auto question =
+        "SELECT pg_backend_pid() = $1::int, (extract(epoch FROM a.backend_start) * 1000000)::bigint,"
+        " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
+        " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END"
+        " FROM pg_catalog.pg_stat_get_activity(pg_backend_pid()) a";
+    const int pid = PQbackendPID(raw);
+    const auto pid_text = std::to_string(pid);
+    const auto timeout_text = std::to_string(statement_timeout.count());
+    const std::array<const char*, 2> values{pid_text.c_str(), timeout_text.c_str()};
+    std::shared_ptr<PGresult> answer;
+    if (PQsetnonblocking(raw, 1) == 0 &&
+        PQsendQueryParams(raw, question, 2, nullptr, values.data(), nullptr, nullptr, 0) == 1)
+        answer = answer_of(raw, deadline, cancelled);
+    if (!answer || PQstatus(raw) != CONNECTION_OK || PQsetnonblocking(raw, 0) != 0)
+        throw error(errc::unavailable, "connect", "the new connection was lost, or did not answer in time");
+    backend found;
+    if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK || PQntuples(answer.get()) != 1 ||
+        PQgetvalue(answer.get(), 0, 0)[0] != 't' || PQgetisnull(answer.get(), 0, 1))
+        return found;
+    found.pid = pid;
+    const std::string_view started = PQgetvalue(answer.get(), 0, 1);
+    std::from_chars(started.data(), started.data() + started.size(), found.started);
+    return found;
+}
+
 void ignore_notice(void*, const char*) {}
 
 } // namespace
@@ -187,7 +238,8 @@ std::shared_ptr<session> session::connect(const connect_options& options,
 
         if (outcome == attempt::connected) {
             PQsetErrorVerbosity(raw.get(), PQERRORS_DEFAULT);
-            return std::make_shared<session>(raw.release());
+            const auto known = introduce(raw.get(), options.statement_timeout, deadline, cancelled);
+            return std::make_shared<session>(raw.release(), known);
         }
         if (outcome == attempt::failed) {
             const auto failure = parse_connect_failure(PQerrorMessage(raw.get()));
@@ -205,7 +257,7 @@ std::shared_ptr<session> session::connect(const connect_options& options,
     }
 }
 
-session::session(pg_conn* raw) : raw_(raw) {
+session::session(pg_conn* raw, wire::backend of) : raw_(raw), backend_(of) {
     raw_connection guard(raw);
     owner_ = std::unique_ptr<pqxx::connection>(
         new pqxx::connection(pqxx::connection::seize_raw_connection(guard.release())));

@@ -4,6 +4,7 @@
 #include <pqxx/connection>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,10 +28,19 @@ struct destination {
 };
 destination destination_of(const std::string& conninfo);
 
+/// A process of the server, known by its number and when it started, as numbers are used again.
+struct backend {
+    int pid = 0;              ///< 0: not known
+    std::int64_t started = 0; ///< microseconds since the Unix epoch, by the server's clock
+};
+
 struct connect_options {
     std::string conninfo;
     /// For each host, unless the string or the environment sets libpq's connect_timeout.
     std::chrono::milliseconds timeout{10'000};
+    /// The server gives up a statement that takes longer, unless the role, the database or the string has a
+    /// statement_timeout. 0: it does not. Not behind a pooler, where a setting would be others' as well.
+    std::chrono::milliseconds statement_timeout{0};
 };
 
 /// One connection to the server, owned by the `pqxx::connection` that users are handed, with libpq's view of it beside.
@@ -42,12 +52,14 @@ public:
     static std::shared_ptr<session> connect(const connect_options& options,
                                             const std::function<bool()>& cancelled);
 
-    explicit session(pg_conn* raw);
+    explicit session(pg_conn* raw, wire::backend of = {});
     session(const session&) = delete;
     session& operator=(const session&) = delete;
     ~session();
 
     pg_conn* raw() const noexcept { return raw_; }
+    /// Unknown behind a pooler, which gives a statement to any of its own.
+    const wire::backend& backend() const noexcept { return backend_; }
     int socket() const noexcept;
 
     /// Pipeline and non-blocking mode, for wire::connection. False: the session is no good any more.
@@ -70,6 +82,7 @@ public:
 private:
     std::unique_ptr<pqxx::connection> owner_;
     pg_conn* raw_;
+    wire::backend backend_;
 };
 
 } // namespace pgstate::wire

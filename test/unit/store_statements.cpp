@@ -63,24 +63,24 @@ TEST_CASE("one operation takes the single-row statement, several share one", "[s
     CHECK_FALSE(one.what->name.empty());
 
     const auto many = on.build({save("a"), save("b"), save("c")});
-    CHECK(many.values.size() == 3);
+    CHECK(many.values.size() == 4); // the last one is the statement's name
     for (std::size_t i = 0; i < 3; ++i)
         CHECK(count_of(many.values.value(i)) == 3);
     CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
-    CHECK(on.build({save("a", 7), save("b", 8)}).values.size() == 4);
+    CHECK(on.build({save("a", 7), save("b", 8)}).values.size() == 5);
 }
 
 TEST_CASE("only where somebody gave a ttl are they sent", "[statements]") {
     using namespace std::chrono_literals;
     const auto on = statements();
-    CHECK(on.build({save("a")}).values.size() == 3);
-    CHECK(on.build({save("a", -1, 1s)}).values.size() == 4);
-    CHECK(on.build({save("a", 7)}).values.size() == 4);
-    CHECK(on.build({save("a", 7, 1s)}).values.size() == 5);
+    CHECK(on.build({save("a")}).values.size() == 4);
+    CHECK(on.build({save("a", -1, 1s)}).values.size() == 5);
+    CHECK(on.build({save("a", 7)}).values.size() == 5);
+    CHECK(on.build({save("a", 7, 1s)}).values.size() == 6);
     const auto many = on.build({save("a"), save("b", -1, 1s)});
-    REQUIRE(many.values.size() == 4);
+    REQUIRE(many.values.size() == 5);
     CHECK(count_of(many.values.value(3)) == 2);
-    CHECK(on.build({save("a", 7), save("b", 8, 1s)}).values.size() == 5);
+    CHECK(on.build({save("a", 7), save("b", 8, 1s)}).values.size() == 6);
 }
 
 TEST_CASE("a change is sent with its key, its terms and itself", "[statements]") {
@@ -99,11 +99,11 @@ TEST_CASE("a change is sent with its key, its terms and itself", "[statements]")
     };
     for (const bool create : {false, true}) {
         const std::size_t more = create ? 1 : 0;
-        CHECK(build(operation_id::append, std::vector<pgstate::agent_message>(1), create) == 5 + more);
-        CHECK(build(operation_id::merge, pgstate::state_patch(), create) == 8 + more);
+        CHECK(build(operation_id::append, std::vector<pgstate::agent_message>(1), create) == 6 + more);
+        CHECK(build(operation_id::merge, pgstate::state_patch(), create) == 9 + more);
         CHECK(build(operation_id::increment, detail::increment{"/data/n", std::int64_t{1}}, create) ==
               7 + more);
-        CHECK(build(operation_id::increment, detail::increment{"/data/n", 0.5}, create) == 7 + more);
+        CHECK(build(operation_id::increment, detail::increment{"/data/n", 0.5}, create) == 8 + more);
     }
 }
 
@@ -146,4 +146,25 @@ TEST_CASE("a table's name is quoted in the question for its size", "[statements]
     const table_statements on(pgstate::settings::parse_table_name(R"("it's".agent_states)"));
     CHECK(on.build({load("a")}).before->sql ==
           R"(SELECT pg_relation_size(E'"it''s"."agent_states"'::regclass))");
+}
+
+TEST_CASE("each statement that writes has a name, which grows and which its operations know",
+          "[statements]") {
+    const auto on = statements();
+    const auto first = save("a");
+    const auto second = save("b");
+    on.build({first, second});
+    CHECK(first->write_name > 0);
+    CHECK(first->write_name == second->write_name);
+    const auto erased = operation_ptr(new store::erase_operation("agent", "a", {}, ignored, executor()));
+    on.build({erased});
+    CHECK(store::write_names::earlier(first->write_name, erased->write_name));
+    const auto loaded = load("a");
+    on.build({loaded});
+    CHECK(loaded->write_name == 0);
+    const auto another = statements();
+    const auto theirs = save("a");
+    another.build({theirs});
+    CHECK_FALSE(store::write_names::earlier(first->write_name, theirs->write_name));
+    CHECK_FALSE(store::write_names::earlier(theirs->write_name, first->write_name));
 }
