@@ -53,8 +53,8 @@ state_query matching(std::string path) {
 }
 
 /// Which sessions were found, in the order of their names.
-asio::awaitable<std::set<std::string>> found(pgstate::state_store& store, state_query query) {
-    const auto page = co_await store.find(std::move(query));
+asio::awaitable<std::set<std::string>> found(pgstate::state_store& store, const state_query& query) {
+    const auto page = co_await store.find(query);
     std::set<std::string> sessions;
     for (const auto& state : page)
         sessions.insert(state.session_id);
@@ -64,7 +64,7 @@ asio::awaitable<std::set<std::string>> found(pgstate::state_store& store, state_
 
 using names_of = std::set<std::string>;
 
-asio::awaitable<void> save_data(pgstate::state_store& store, std::string session, const char* data) {
+asio::awaitable<void> save_data(pgstate::state_store& store, const char* session, const char* data) {
     const auto state = state_with("a", session, data);
     co_await store.save(state);
 }
@@ -130,7 +130,7 @@ std::map<std::string, pgstate::saved> save_series(store_under_test& store, const
     return saves;
 }
 
-asio::awaitable<std::vector<agent_state>> every_page(pgstate::state_store& store, state_query query,
+asio::awaitable<std::vector<agent_state>> every_page(pgstate::state_store& store, const state_query& query,
                                                      std::size_t limit) {
     std::vector<agent_state> all;
     find_options options(limit);
@@ -142,6 +142,15 @@ asio::awaitable<std::vector<agent_state>> every_page(pgstate::state_store& store
         CHECK(page.size() == limit);
         options.after = page.next;
     }
+}
+
+asio::awaitable<void> check_refused(pgstate::state_store& store, const state_query& query,
+                                    const find_options& options, const char* argument) {
+    const auto page = co_await store.find(query, options, as_result);
+    const auto& failure = require_failure(page, errc::invalid_argument);
+    INFO(failure.what());
+    CHECK(failure.operation() == "find");
+    CHECK(names(failure, argument));
 }
 
 bool in_order(find_order order, const agent_state& a, const agent_state& b) {
@@ -401,39 +410,32 @@ TEST_CASE("find refuses bad input by name", "[contract][find]") {
     CAPTURE(kind);
     store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
-        const auto refuses = [&](state_query query, find_options options,
-                                 std::string argument) -> asio::awaitable<void> {
-            const auto page = co_await store->find(std::move(query), std::move(options), as_result);
-            const auto& failure = require_failure(page, errc::invalid_argument);
-            INFO(failure.what());
-            CHECK(failure.operation() == "find");
-            CHECK(names(failure, argument));
-        };
         for (const std::size_t limit :
              {std::size_t{0}, find_options::max_limit + 1, std::size_t{1'000'000'000}})
-            co_await refuses({}, find_options(limit), "limit");
+            co_await check_refused(*store, state_query(), find_options(limit), "limit");
         find_options late;
         late.timeout = -1ms;
-        co_await refuses({}, late, "timeout");
+        co_await check_refused(*store, state_query(), late, "timeout");
         for (const auto& bad : bad_texts()) {
             state_query query;
             query.agent_id = bad;
-            co_await refuses(query, {}, "agent_id");
-            co_await refuses(matching(bad), {}, "jsonpath");
+            co_await check_refused(*store, query, find_options(), "agent_id");
+            co_await check_refused(*store, matching(bad), find_options(), "jsonpath");
             query = {};
             query.contains["data"].emplace_object()["k"] = bad;
-            co_await refuses(query, {}, "contains");
+            co_await check_refused(*store, query, find_options(), "contains");
         }
         state_query query;
         query.contains["data"].emplace_object()["x"] = std::numeric_limits<double>::quiet_NaN();
-        co_await refuses(query, {}, "contains");
+        co_await check_refused(*store, query, find_options(), "contains");
         query = {};
         query.updated = {pgstate::timestamp(5us), pgstate::timestamp(4us)};
-        co_await refuses(query, {}, "updated");
+        co_await check_refused(*store, query, find_options(), "updated");
         query = {};
         query.created = {pgstate::timestamp(5us), pgstate::timestamp(4us)};
-        co_await refuses(query, {}, "created");
-        co_await refuses(matching(std::string(pgstate::max_change_bytes + 1, ' ')), {}, "jsonpath");
+        co_await check_refused(*store, query, find_options(), "created");
+        co_await check_refused(*store, matching(std::string(pgstate::max_change_bytes + 1, ' ')),
+                               find_options(), "jsonpath");
     });
 }
 
