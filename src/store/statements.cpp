@@ -115,6 +115,11 @@ std::vector<change_sql> all_changes() {
          {text, text_array, text_array}}};
 }
 
+/// The parameter after `before` others.
+std::string parameter_after(std::size_t before) {
+    return "$" + std::to_string(before + 1);
+}
+
 /// Over a row that is there. $3: the version it must have, or NULL; $4: its time to live from now on in milliseconds, or
 /// 0 to leave that.
 std::string change_sql_of(const sql_text& sql, const change_sql& change) {
@@ -122,11 +127,6 @@ std::string change_sql_of(const sql_text& sql, const change_sql& change) {
     if (!change.guard.empty()) condition += " AND " + change.guard;
     return sql.replace(change.document, "coalesce(" + sql_text::expiry_in("$4") + ", t.expires_at)", "",
                        condition, parameter_after(4 + change.types.size()), changed_columns);
-}
-
-/// The parameter after `before` others.
-std::string parameter_after(std::size_t before) {
-    return "$" + std::to_string(before + 1);
 }
 
 /// The same, or a row made. $3: how long that lives, $4: how long one lives that is there, or 0 to leave that; the last
