@@ -24,8 +24,9 @@ enum class kind : std::uint8_t {
     count_agent,
     count_all,
     health,
+    sweep, ///< deletes what has expired; no write, as it may be sent again
 };
-inline constexpr std::size_t kinds = 12;
+inline constexpr std::size_t kinds = 13;
 
 constexpr bool is_write(kind what) noexcept {
     return what <= kind::erase_version || what == kind::erase;

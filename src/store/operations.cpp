@@ -188,6 +188,17 @@ count_operation::count_operation(std::optional<std::string> agent, handler_type 
     key_hash = batch::hash_key(agent_id, {});
 }
 
+sweep_operation::sweep_operation(std::size_t most, handler_type handler,
+                                 const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), most_(most) {
+    id = telemetry::operation_id::sweep;
+    what = batch::kind::sweep;
+}
+
+swept sweep_operation::decode() {
+    return {rows().int8(0, swept_row::rows), rows().boolean(0, swept_row::claimed)};
+}
+
 health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler,
                                    const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), pool_(std::move(pool)) {

@@ -27,6 +27,9 @@ enum : int { ordinal, version };
 namespace listed_row {
 enum : int { session_id, version, created_at, updated_at };
 }
+namespace swept_row {
+enum : int { rows, claimed };
+}
 namespace health_row {
 enum : int { server_version, read_only };
 }
@@ -91,6 +94,7 @@ private:
     by_size count_agent_;
     wire::statement count_all_;
     wire::statement health_;
+    wire::statement sweep_;
     wire::statement size_; ///< the table's size
     wire::statement
         lookups_only_; ///< the same, and no plan but index lookups for what follows in the transaction

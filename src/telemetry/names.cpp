@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, operation_ids> span_names = {
     "pgstate.save",   "pgstate.load",         "pgstate.erase",       "pgstate.touch",
     "pgstate.append", "pgstate.merge",        "pgstate.increment",   "pgstate.list",
     "pgstate.count",  "pgstate.health_check", "pgstate.transaction", "pgstate.with_connection",
-    "pgstate.open"};
+    "pgstate.open",   "pgstate.sweep"};
 
 std::string_view name_of_errc(errc code) noexcept {
     switch (code) {
