@@ -306,7 +306,8 @@ TEST_CASE("a state that is being given more time is never swept", "[sweep]") {
     prolongs.exec(
         "UPDATE agent_states SET expires_at = now() + interval '1 hour' WHERE session_id = 'session-3'");
     auto settings = table.on(sweeping());
-    settings.schema.indexes = pgstate::index_mode::lean; // to make an index, opening would wait for this writer
+    settings.schema.indexes =
+        pgstate::index_mode::lean; // to make an index, opening would wait for this writer
     opened_store sweeper({}, settings);
     table.wait_until_rows(sweeper.context, 1);
     let_sweep(sweeper);
