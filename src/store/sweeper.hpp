@@ -23,7 +23,7 @@ namespace pgstate::store {
 /// from any thread.
 class sweeper : public std::enable_shared_from_this<sweeper> {
 public:
-    /// The store that it sweeps. Called on the store's executor.
+    /// The store that it sweeps.
     class host {
     public:
         virtual ~host() = default;
@@ -39,7 +39,7 @@ public:
     explicit sweeper(const sweep_config& settings) noexcept
         : batch_(settings.batch), enabled_(settings.period.count() != 0), policy_(settings.period) {}
 
-    /// Once, on the store's executor. Does nothing where the settings say so.
+    /// Once. Does nothing where the settings say so.
     void start(const std::shared_ptr<host>& store);
     /// Begins no further batch.
     void stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
