@@ -27,8 +27,9 @@ enum class kind : std::uint8_t {
     count_all,
     estimate,
     health,
+    sweep, ///< deletes what has expired; no write, as it may be sent again
 };
-inline constexpr std::size_t kinds = 15;
+inline constexpr std::size_t kinds = 16;
 
 constexpr bool is_write(kind what) noexcept {
     return what <= kind::erase_version || what == kind::erase;
