@@ -85,6 +85,19 @@ struct schema_config {
     bool jsonb_index = false;
 };
 
+/// The sweeper, which deletes the rows of states that have expired. They are gone for every operation anyhow; it is the
+/// table that would grow.
+struct sweep_config {
+    /// How long a store waits at most between looking for such states, 100 ms to 1 day; somewhat less at random, so that
+    /// processes started together spread. 0: it never looks. One store of a table is enough; more do no harm. With
+    /// index_mode::standard the table gets an index of the rows that expire, which every save with a ttl keeps up; with
+    /// `lean` it gets none, and each look reads the table.
+    std::chrono::milliseconds period{0};
+    /// The most rows that one statement deletes, 1 to 10,000. While it finds as many, the next follows without waiting
+    /// for the period, but after a pause of at least the time it took, and not while operations wait for a connection.
+    std::size_t batch = 500;
+};
+
 enum class statement_mode {
     prepared, ///< single-row statements are prepared once for each connection
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
@@ -121,6 +134,7 @@ struct config {
     pool_config pool{};
     batch_config batch{};
     schema_config schema{};
+    sweep_config sweep{};
 
     /// Null: none, which costs nothing. Shared by all stores and pools that are given the same.
     std::shared_ptr<pgstate::logger> logger{};

@@ -17,7 +17,8 @@ namespace store {
 class postgres_impl;
 }
 
-/// What a store has done since it was opened. A snapshot, of which every counter but `queued` only grows; `transaction` is not in it.
+/// What a store has done since it was opened. A snapshot, of which every counter but `queued` only grows. `transaction` is
+/// not in it; the sweeper's operations are.
 struct store_stats {
     std::uint64_t operations = 0;      ///< accepted
     std::uint64_t statements = 0;      ///< sent to the server for them, repeats included
@@ -26,6 +27,7 @@ struct store_stats {
     std::uint64_t conflicts = 0;       ///< conditional writes that found another version
     std::uint64_t bytes_sent = 0;      ///< of parameters: keys and documents
     std::uint64_t bytes_received = 0;  ///< of values
+    std::uint64_t swept = 0;           ///< states that the sweeper deleted (config.sweep)
     std::size_t queued = 0;            ///< operations accepted and not yet sent; of the moment
 
     /// How many operations shared a statement, on average; 0 before the first.

@@ -348,7 +348,8 @@ void engine::watch_statement(flight& what, lane& on, const wire::statement& stat
     const auto& told = pool_->telemetry();
     telemetry::sent_statement sent;
     sent.operation = what.operations.front()->id;
-    sent.summary = statement.sql.substr(0, statement.sql.find(' ')) + " " + told->where().table;
+    sent.summary = statement.verb.empty() ? statement.sql.substr(0, statement.sql.find(' ')) : statement.verb;
+    sent.summary.append(" ").append(told->where().table);
     sent.name = statement.name;
     sent.operations = what.operations.size();
     for (const auto& each : what.operations)

@@ -29,8 +29,9 @@ enum class kind : std::uint8_t {
     count_all,
     estimate,
     health,
+    sweep, ///< deletes what has expired; no write, as it may be sent again
 };
-inline constexpr std::size_t kinds = 17;
+inline constexpr std::size_t kinds = 18;
 
 constexpr bool is_write(kind what) noexcept {
     return what <= kind::erase_version || what == kind::erase;

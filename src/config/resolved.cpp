@@ -91,6 +91,14 @@ void check(batch_config& batch, std::size_t connections) {
     check_range("config.batch.shards", batch.shards, 1, connections);
 }
 
+void check(const sweep_config& sweep) {
+    using namespace std::chrono_literals;
+    if (sweep.period != 0ms && (sweep.period < 100ms || sweep.period > 24h))
+        refuse_setting("config.sweep.period", "0 (off) or 100 ms to 1 day",
+                       std::to_string(sweep.period.count()) + " ms");
+    check_range("config.sweep.batch", sweep.batch, 1, 10'000);
+}
+
 } // namespace
 
 resolved_config resolve(const config& input) {
@@ -110,6 +118,9 @@ resolved_config resolve(const config& input) {
     resolved.schema = input.schema;
     check_enumerator("config.schema.migrate", input.schema.migrate, migrate_mode::off);
     check_enumerator("config.schema.indexes", input.schema.indexes, index_mode::lean);
+
+    resolved.sweep = input.sweep;
+    check(resolved.sweep);
 
     resolved.table = parse_table_name(input.table_name);
     resolved.operation_timeout = input.operation_timeout;

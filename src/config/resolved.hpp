@@ -25,6 +25,7 @@ struct resolved_config {
     pool_config pool;
     batch_config batch;
     schema_config schema;
+    sweep_config sweep;
     table_identifier table;
     std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit
     std::chrono::milliseconds default_ttl{0};       ///< 0: states do not expire by themselves

@@ -348,6 +348,10 @@ void core::maintain() {
     run_all(later);
 }
 
+void core::after(clock::duration delay, std::function<void()> then) {
+    workers_.after(delay, [gate = gate_, then = std::move(then)] { gate->post(then); });
+}
+
 pool_stats core::stats() const {
     const lock guard(mutex_);
     auto now = totals_;

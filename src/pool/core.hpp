@@ -109,6 +109,10 @@ public:
     void lend(lease with, std::function<void(pqxx::connection&)> work,
               std::function<void(lease, std::exception_ptr)> after);
 
+    /// Calls `then` on the executor when `delay` has passed, unless the pool has ended by then. Until then it keeps no
+    /// event loop alive.
+    void after(clock::duration delay, std::function<void()> then);
+
     /// How many wait in the queue without being patient; whoever can spare a connection should.
     std::size_t waiting() const noexcept { return in_need_.load(std::memory_order_relaxed); }
 

@@ -26,11 +26,14 @@ public:
     /// Runs `work` on a thread as soon as one is free.
     void post(job work);
 
-    /// Calls `work` on some thread every `period` from now on. At most one such job.
+    /// Calls `work` on some thread every `period` from now on.
     void every(std::chrono::milliseconds period, job work);
+    /// Calls `work` on some thread, once, when `delay` has passed.
+    void after(std::chrono::steady_clock::duration delay, job work);
 
 private:
     struct shared;
+    void add(std::chrono::steady_clock::duration delay, std::chrono::milliseconds period, job work);
     std::shared_ptr<shared> shared_;
 };
 

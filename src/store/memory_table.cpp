@@ -82,6 +82,7 @@ const memory_row& memory_table::change(const key& k, const detail::state_change&
         row.expires_at = current->expires_at;
     else if (default_ttl_.count() != 0)
         row.expires_at = row.updated_at + default_ttl_;
+    drop_expired();
     return agents_[k.first].insert_or_assign(k.second, std::move(row)).first->second;
 }
 
@@ -103,6 +104,7 @@ memory_row memory_table::made(const memory_row* current, std::string document) {
 }
 
 void memory_table::put(const key& k, memory_row row) {
+    drop_expired();
     agents_[k.first].insert_or_assign(k.second, std::move(row));
 }
 
@@ -112,6 +114,39 @@ bool memory_table::erase(const key& k) {
     if (agent == agents_.end() || agent->second.erase(k.second) == 0) return false;
     if (agent->second.empty()) agents_.erase(agent);
     return seen;
+}
+
+/// Before each row that is put: a look at the next two, all of them in turn, so that what has expired does not pile up
+/// and no operation pays for much of it.
+void memory_table::drop_expired() {
+    const auto now = now_();
+    look_at_next(now);
+    look_at_next(now);
+}
+
+void memory_table::look_at_next(timestamp now) {
+    auto agent = agents_.lower_bound(looked_at_.first);
+    auto session = sessions::iterator();
+    if (agent != agents_.end()) {
+        session = agent->first == looked_at_.first ? agent->second.upper_bound(looked_at_.second)
+                                                   : agent->second.begin();
+        if (session == agent->second.end() && ++agent != agents_.end()) session = agent->second.begin();
+    }
+    if (agent == agents_.end()) {
+        looked_at_ = {};
+        return;
+    }
+    looked_at_ = {agent->first, session->first};
+    if (!session->second.expires_at || *session->second.expires_at > now) return;
+    agent->second.erase(session);
+    if (agent->second.empty()) agents_.erase(agent);
+}
+
+std::size_t memory_table::rows() const {
+    std::size_t sum = 0;
+    for (const auto& [agent, all] : agents_)
+        sum += all.size();
+    return sum;
 }
 
 void memory_table::apply(changes&& written) {

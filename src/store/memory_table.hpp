@@ -7,6 +7,7 @@
 #include "store/search.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -58,6 +59,8 @@ public:
     bool erase(const key& k);
     void apply(changes&& written);
 
+    std::size_t rows() const; ///< with those that have expired and are still there
+
     agent_page list_agents(const list_agents_options& options) const;
     /// \throws error invalid_argument - of a jsonpath that is not evaluated here
     state_page search(const encoded_query& query) const;
@@ -68,11 +71,14 @@ private:
     using sessions = std::map<std::string, memory_row, std::less<>>;
 
     bool expired(const memory_row& row) const { return row.expires_at && *row.expires_at <= now_(); }
+    void drop_expired();
+    void look_at_next(timestamp now);
     memory_row made(const memory_row* current, std::string document);
 
     std::function<timestamp()> now_;
     std::chrono::milliseconds default_ttl_;
-    std::map<std::string, sessions, std::less<>> agents_;
+    std::map<std::string, sessions, std::less<>> agents_; ///< none without sessions
+    key looked_at_;                                       ///< the last one; empty: begin anew
     std::int64_t last_version_ =
         0; ///< of all keys: one that is erased and made again never sees a version twice
 };

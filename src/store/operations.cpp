@@ -273,6 +273,17 @@ std::int64_t count_operation::decode() {
     return estimate_in(rows().text(0, 0));
 }
 
+sweep_operation::sweep_operation(std::size_t most, handler_type handler,
+                                 const boost::asio::any_completion_executor& io)
+    : caller_operation(std::move(handler), io), most_(most) {
+    id = telemetry::operation_id::sweep;
+    what = batch::kind::sweep;
+}
+
+swept sweep_operation::decode() {
+    return {rows().int8(0, swept_row::rows), rows().boolean(0, swept_row::claimed)};
+}
+
 health_operation::health_operation(std::shared_ptr<pool::core> pool, handler_type handler,
                                    const boost::asio::any_completion_executor& io)
     : caller_operation(std::move(handler), io), pool_(std::move(pool)) {

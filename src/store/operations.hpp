@@ -20,6 +20,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -219,6 +220,25 @@ private:
     std::int64_t decode() override;
 
     std::optional<std::string> agent_;
+};
+
+/// What a batch of the sweeper came to.
+struct swept {
+    std::int64_t rows = 0; ///< that were deleted
+    bool claimed = false;  ///< false: another store's sweeper was at it
+};
+
+class sweep_operation final : public caller_operation<swept> {
+public:
+    /// \param most  rows to delete
+    sweep_operation(std::size_t most, handler_type handler, const boost::asio::any_completion_executor& io);
+
+    std::size_t most() const noexcept { return most_; }
+
+private:
+    swept decode() override;
+
+    std::size_t most_;
 };
 
 class health_operation final : public caller_operation<health_report> {

@@ -13,11 +13,16 @@
 #include "store/postgres_transaction.hpp"
 #include "store/schema.hpp"
 #include "store/statements.hpp"
+#include "store/sweeper.hpp"
 #include "store/validate.hpp"
 #include "telemetry/hub.hpp"
 #include "telemetry/instruments.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 
 #include <pqxx/nontransaction>
 
@@ -31,16 +36,32 @@
 namespace pgstate {
 namespace store {
 
-class postgres_impl {
+class postgres_impl final : public sweeper::host {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
           statements(std::make_shared<const table_statements>(core->config().table)),
-          engines(core, statements) {
+          engines(core, statements), expired(std::make_shared<sweeper>(core->config().sweep)) {
         show_to_metrics();
     }
 
-    ~postgres_impl() { engines.shut_down(); }
+    ~postgres_impl() override {
+        expired->stop();
+        engines.shut_down();
+    }
+
+    bool busy() const override { return engines.count().queued + core->waiting() > 0; }
+
+    void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
+        start(
+            std::move(over), telemetry::operation_id::sweep, {}, {}, [] {},
+            [&](auto to) { return boost::intrusive_ptr(new sweep_operation(most, std::move(to), io)); },
+            failing);
+    }
+
+    void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
+        core->after(delay, std::move(then));
+    }
 
     /// The shorter of the configured and the call's own time-out.
     std::chrono::milliseconds timeout(std::chrono::milliseconds own) const {
@@ -50,9 +71,10 @@ public:
     }
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
+    /// \param failing  the same failed the last time
     template <class Handler, class Check, class Make>
     void start(Handler handler, telemetry::operation_id id, std::chrono::milliseconds own_timeout,
-               const span_context& parent, Check check, Make make) {
+               const span_context& parent, Check check, Make make, bool failing = false) {
         const auto& told = core->telemetry();
         const auto limit = timeout(own_timeout);
         const auto now = told || limit.count() > 0 ? batch::clock::now() : batch::clock::time_point();
@@ -60,6 +82,7 @@ public:
         if (told) {
             watch = std::make_unique<telemetry::operation_watch>();
             watch->begin(told, id, now, parent);
+            if (failing) watch->failing();
         }
         try {
             validate_timeout(own_timeout, telemetry::name_of(id));
@@ -88,6 +111,8 @@ public:
             told->show(observations, what, telemetry::hub::owner::store, labels,
                        [this, value] { return static_cast<double>(engines.count().*value); });
         };
+        told->show(observations, instruments::swept, telemetry::hub::owner::store, {},
+                   [this] { return static_cast<double>(expired->swept_rows()); });
         const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
         show(instruments::queue_depth, {}, &batch::counters::queued);
         show(instruments::conflicts, {}, &batch::counters::conflicts);
@@ -99,6 +124,7 @@ public:
     connection_pool pool;
     const std::shared_ptr<const table_statements> statements;
     batch::shards engines;
+    const std::shared_ptr<sweeper> expired;
     telemetry::observations observations; // end before what they read
     /// The store's executor, converted once: that allocates.
     const boost::asio::any_completion_executor io = core->executor();
@@ -123,8 +149,8 @@ connection_pool& postgres_store::pool() noexcept {
 store_stats postgres_store::stats() const noexcept {
     if (!impl_) return {};
     const auto done = impl_->engines.count();
-    return {done.operations, done.statements, done.operations_sent, done.retries,
-            done.conflicts,  done.bytes_sent, done.bytes_received,  done.queued};
+    return {done.operations, done.statements,     done.operations_sent,         done.retries, done.conflicts,
+            done.bytes_sent, done.bytes_received, impl_->expired->swept_rows(), done.queued};
 }
 
 std::string postgres_store::schema_sql(const config& settings) {
@@ -160,11 +186,19 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     };
     // If opening fails the relay drops the store, which closes what was opened.
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    auto where = boost::asio::get_associated_executor(handler, impl->io);
     detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
         std::move(handler), std::move(opened)};
+    auto begin = [impl, relay = std::move(relay)](std::exception_ptr failure) mutable {
+        if (!failure) impl->expired->start(impl);
+        impl.reset();
+        relay(std::move(failure));
+    };
     pool::call_with_connection(
         core, std::move(prepare),
-        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}}, std::move(relay));
+        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}},
+        boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options,
@@ -353,6 +387,7 @@ void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
         return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
     }
     auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
+    impl_->expired->stop();
     // First the engine has to come to rest, then the pool.
     impl_->engines.close([wait, core = impl_->core] {
         core->close([wait, told = core->telemetry()] {

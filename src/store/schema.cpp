@@ -75,7 +75,9 @@ std::string create_index(const index_definition& index, const settings::table_id
     std::string sql = "CREATE INDEX IF NOT EXISTS " + table.quoted_index(index.suffix) + " ON ";
     sql.append(quoted_table).append(" USING ").append(index.method).append(" (").append(index.column);
     if (!index.operator_class.empty()) sql.append(" ").append(index.operator_class);
-    return sql + ")";
+    sql += ")";
+    if (!index.predicate.empty()) sql.append(" WHERE ").append(index.predicate);
+    return sql;
 }
 
 } // namespace
@@ -88,20 +90,24 @@ std::span<const migration> migrations() noexcept {
     return all_migrations;
 }
 
-std::vector<index_definition> wanted_indexes(const schema_config& schema) {
+std::vector<index_definition> wanted_indexes(const settings::resolved_config& config) {
+    const auto& schema = config.schema;
     std::vector<index_definition> wanted;
     if (schema.indexes == index_mode::standard) {
-        wanted.push_back({"agent_id", "btree", "agent_id", {}});
-        wanted.push_back({"updated_at", "btree", "updated_at", {}});
+        wanted.push_back({"agent_id", "btree", "agent_id"});
+        wanted.push_back({"updated_at", "btree", "updated_at"});
+        // Who does not sweep has no use for it.
+        if (config.sweep.period.count() != 0)
+            wanted.push_back({"expires_at", "btree", "expires_at", {}, "(expires_at IS NOT NULL)"});
     }
     if (schema.jsonb_index) wanted.push_back({"state", "gin", "state", "jsonb_path_ops"});
     return wanted;
 }
 
-schema_plan complete_plan(const schema_config& schema) {
+schema_plan complete_plan(const settings::resolved_config& config) {
     return {.create_table = true,
             .migrations = {all_migrations.begin(), all_migrations.end()},
-            .indexes = wanted_indexes(schema),
+            .indexes = wanted_indexes(config),
             .record = all_migrations.back().number};
 }
 
@@ -158,7 +164,7 @@ std::string schema_sql(const settings::resolved_config& config) {
         .append("SELECT set_config('lock_timeout', '")
         .append(table_lock_timeout)
         .append("', true) WHERE current_setting('lock_timeout') = '0';\n\n");
-    for (const auto& statement : statements(complete_plan(config.schema), config, config.table.quoted()))
+    for (const auto& statement : statements(complete_plan(config), config, config.table.quoted()))
         sql.append(statement).append(";\n\n");
     return sql + "COMMIT;\n";
 }

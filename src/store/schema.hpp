@@ -24,7 +24,9 @@ struct index_definition {
     std::string_view suffix;
     std::string_view method;
     std::string_view column;
-    std::string_view operator_class; ///< empty: the default one
+    std::string_view operator_class{}; ///< empty: the default one
+    std::string_view
+        predicate{}; ///< of a partial index, as the server's pg_get_expr() writes it; empty: all rows
 };
 
 /// One step from the Go SDK's table to the present one. Steps only ever add: nullable or defaulted columns, which
@@ -39,7 +41,7 @@ struct migration {
 std::span<const column_definition> columns() noexcept;
 std::span<const migration> migrations() noexcept;
 
-std::vector<index_definition> wanted_indexes(const schema_config& schema);
+std::vector<index_definition> wanted_indexes(const settings::resolved_config& config);
 
 /// What is still to be done to a table.
 struct schema_plan {
@@ -52,7 +54,7 @@ struct schema_plan {
 };
 
 /// Everything, for a table that does not exist.
-schema_plan complete_plan(const schema_config& schema);
+schema_plan complete_plan(const settings::resolved_config& config);
 
 /// `plan` as statements, in the order in which they must run, without a transaction around them.
 std::vector<std::string> statements(const schema_plan& plan, const settings::resolved_config& config,

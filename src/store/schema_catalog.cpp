@@ -40,21 +40,22 @@ void read_columns(pqxx::transaction_base& sql, const std::string& oid, table_sha
 
 void read_indexes(pqxx::transaction_base& sql, const std::string& oid, table_shape& shape) {
     // One row for each key; an index is known by its oid, so that rows of one name cannot mix.
-    const auto rows = sql.exec(
-        "SELECT c.relname, m.amname, i.indisprimary, i.indisvalid AND i.indpred IS NULL, i.indimmediate,"
-        " coalesce(a.attname::text, ''), k.at = 1"
-        " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
-        " JOIN pg_catalog.pg_am m ON m.oid = c.relam"
-        " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (number, at)"
-        " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
-        " WHERE i.indrelid = " +
-        oid + " AND k.at <= i.indnkeyatts ORDER BY i.indexrelid, k.at");
+    const auto rows =
+        sql.exec("SELECT c.relname, m.amname, i.indisprimary, i.indisvalid, i.indimmediate,"
+                 " coalesce(a.attname::text, ''), k.at = 1, coalesce(pg_get_expr(i.indpred, i.indrelid), '')"
+                 " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+                 " JOIN pg_catalog.pg_am m ON m.oid = c.relam"
+                 " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (number, at)"
+                 " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+                 " WHERE i.indrelid = " +
+                 oid + " AND k.at <= i.indnkeyatts ORDER BY i.indexrelid, k.at");
     for (const auto& row : rows) {
         if (row[6].as<bool>())
             shape.indexes.push_back({.name = row[0].as<std::string>(),
                                      .method = row[1].as<std::string>(),
                                      .columns = {},
                                      .primary = row[2].as<bool>(),
+                                     .predicate = row[7].as<std::string>(),
                                      .usable = row[3].as<bool>(),
                                      .immediate = row[4].as<bool>()});
         shape.indexes.back().columns.push_back(row[5].as<std::string>());
@@ -64,7 +65,7 @@ void read_indexes(pqxx::transaction_base& sql, const std::string& oid, table_sha
 std::vector<std::string> read_taken_names(pqxx::transaction_base& sql,
                                           const settings::resolved_config& config) {
     std::string names;
-    for (const auto& index : wanted_indexes(config.schema))
+    for (const auto& index : wanted_indexes(config))
         names += (names.empty() ? "" : ", ") + sql.quote(config.table.index_name(index.suffix));
     std::vector<std::string> taken;
     if (names.empty()) return taken;

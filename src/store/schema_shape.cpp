@@ -108,22 +108,24 @@ void compare_migrations(const table_shape& actual, shape_difference& difference)
 
 void compare_indexes(const table_shape& actual, const settings::resolved_config& wanted,
                      shape_difference& difference) {
-    for (const auto& index : wanted_indexes(wanted.schema)) {
-        // Any name will do: a second index over the same column would only cost.
+    for (const auto& index : wanted_indexes(wanted)) {
+        // Any name will do, and one over all rows: a second index over the same column would only cost.
         const auto serves = [&](const index_shape& have) {
             return have.usable && have.method == index.method && have.columns.size() == 1 &&
-                   have.columns.front() == index.column;
+                   have.columns.front() == index.column &&
+                   (have.predicate.empty() || have.predicate == index.predicate);
         };
         if (std::ranges::any_of(actual.indexes, serves)) continue;
         const auto name = wanted.table.index_name(index.suffix);
+        auto where = "(" + std::string(index.column) + ")";
+        if (!index.predicate.empty()) where.append(" WHERE ").append(index.predicate);
         if (std::ranges::find(actual.taken_index_names, name) != actual.taken_index_names.end()) {
             difference.refusals.push_back("the name " + quote_identifier(name) +
-                                          " is taken by something else than a complete index on (" +
-                                          std::string(index.column) + "); rename or drop that");
+                                          " is taken by something else than a complete index on " + where +
+                                          "; rename or drop that");
             continue;
         }
-        difference.missing.push_back("index " + quote_identifier(name) + " on (" + std::string(index.column) +
-                                     ") is missing");
+        difference.missing.push_back("index " + quote_identifier(name) + " on " + where + " is missing");
         difference.plan.indexes.push_back(index);
     }
 }

@@ -22,8 +22,9 @@ struct index_shape {
     std::string method;
     std::vector<std::string> columns; ///< the keys in order; empty for an expression
     bool primary = false;
-    bool usable = true;    ///< finished, and over all rows
-    bool immediate = true; ///< false: deferrable, which ON CONFLICT cannot use
+    std::string predicate{}; ///< of a partial index, as pg_get_expr() writes it; empty: over all rows
+    bool usable = true;      ///< finished
+    bool immediate = true;   ///< false: deferrable, which ON CONFLICT cannot use
 };
 
 /// What the server's catalog says about the configured table.

@@ -114,6 +114,25 @@ std::string sql_text::select(std::string_view columns, std::string_view from,
     return sql;
 }
 
+// The claim is an advisory lock until the transaction ends, on a hash of the table's oid: it works behind poolers, and
+// however the table's name is written. Whether it was got is known before a row is read. A row that somebody else has
+// locked is passed over; one that has changed since the statement began is looked at anew, here and where it is deleted.
+std::string sql_text::sweep() const {
+    return std::string("WITH claim AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended("
+                       "'pgstate sweep ' || ")
+        .append(quote_literal(table_))
+        .append("::regclass::oid, 0)) AS got)"
+                ", doomed AS MATERIALIZED (SELECT t.agent_id, t.session_id FROM ")
+        .append(table_)
+        .append(" AS t WHERE (SELECT got FROM claim) AND t.expires_at <= now()"
+                " ORDER BY t.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+                ", gone AS (DELETE FROM ")
+        .append(table_)
+        .append(" AS t USING doomed AS d WHERE t.agent_id = d.agent_id AND t.session_id = d.session_id"
+                " AND t.expires_at <= now() RETURNING 1)"
+                " SELECT count(*), (SELECT got FROM claim) FROM gone");
+}
+
 std::string quote_literal(std::string_view text) {
     std::string quoted = "E'";
     for (const char c : text) {

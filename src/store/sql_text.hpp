@@ -10,7 +10,8 @@ namespace pgstate::store {
 std::string quote_literal(std::string_view text);
 
 /// The store's SQL, said once: the batched, the single-row and the transaction's forms differ only in where the input
-/// comes from and what they return. The table is always called `t`. All of it also runs on Citus.
+/// comes from and what they return. The table is always called `t`. All of it but sweep
+/// also runs on Citus, which locks no rows across shards.
 class sql_text {
 public:
     /// \param quoted_table  as table_identifier::quoted() gives it
@@ -37,6 +38,10 @@ public:
     std::string erase(std::string_view using_, std::string_view condition, std::string_view name,
                       std::string_view returning) const;
     std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
+
+    /// Deletes the rows that have expired longest, $1 at most; gives how many, and whether it was this session's turn:
+    /// one sweeps a table at a time.
+    std::string sweep() const;
 
     const std::string& table() const noexcept { return table_; }
 

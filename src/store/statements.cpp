@@ -28,11 +28,11 @@ std::string name_of(std::string_view purpose, std::string_view sql) {
 
 wire::statement prepared(std::string_view purpose, std::string sql, std::vector<type_oid> types) {
     auto name = name_of(purpose, sql);
-    return {std::move(name), std::move(sql), std::move(types)};
+    return {std::move(name), std::move(sql), std::move(types), {}};
 }
 
 wire::statement planned_anew(std::string sql, std::vector<type_oid> types) {
-    return {{}, std::move(sql), std::move(types)};
+    return {{}, std::move(sql), std::move(types), {}};
 }
 
 constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
@@ -368,6 +368,9 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
                        "SELECT current_setting('server_version_num')::bigint, "
                        "pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean",
                        {});
+    // Planned each time: so seldom that a plan kept from when the table was small would cost more.
+    sweep_ = planned_anew(sql.sweep(), {int8});
+    sweep_.verb = "DELETE";
     const auto size = "SELECT pg_relation_size(" + quote_literal(sql.table()) + "::regclass)";
     size_ = prepared("size", size, {});
     lookups_only_ = prepared("lookups_only",
@@ -473,6 +476,10 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
         values.add_int8(first.in_doubt->lost.pid);
         values.add_int8(first.in_doubt->lost.started);
         return made;
+    case batch::kind::sweep:
+        made.what = &sweep_;
+        values.add_int8(static_cast<std::int64_t>(as<sweep_operation>(first).most()));
+        return made;
     case batch::kind::change: {
         const auto& change = as<change_operation>(first);
         made.what = &changes_[static_cast<std::size_t>(change.form())].of(large);
@@ -543,6 +550,7 @@ std::vector<int> table_statements::pair(const std::vector<batch::operation_ptr>&
     case batch::kind::estimate:
     case batch::kind::health:
     case batch::kind::fence:
+    case batch::kind::sweep:
         if (rows.size() != 1) nonsense();
         return {0};
     case batch::kind::probe:

@@ -38,6 +38,9 @@ enum : int { agent_id, sessions, updated_at };
 namespace found_row {
 enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at };
 }
+namespace swept_row {
+enum : int { rows, claimed };
+}
 namespace health_row {
 enum : int { server_version, read_only };
 }
@@ -115,6 +118,7 @@ private:
     by_size count_agent_;
     wire::statement count_all_;
     wire::statement health_;
+    wire::statement sweep_;
     wire::statement size_; ///< the table's size
     wire::statement
         lookups_only_; ///< the same, and no plan but index lookups for what follows in the transaction

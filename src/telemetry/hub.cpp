@@ -328,6 +328,7 @@ void hub::log_operation(const operation_report& what) const {
     const bool slow = options_.slow_operation.count() > 0 && spent.total >= options_.slow_operation;
     auto level = what.failure ? level_of(*what.failure) : log_level::debug;
     if (slow) level = std::max(level, log_level::warn);
+    if (what.failure && what.failing) level = log_level::debug;
     if (!logs(level)) return;
 
     attribute_list attributes;

@@ -41,6 +41,8 @@ inline constexpr instrument conflicts{"pgstate.conflicts",
                                       "Conditional writes that found another version.",
                                       instrument_kind::counter,
                                       {}};
+inline constexpr instrument swept{
+    "pgstate.swept", "{state}", "States deleted after they had expired.", instrument_kind::counter, {}};
 inline constexpr instrument queue_depth{"pgstate.queue.depth",
                                         "{operation}",
                                         "Operations accepted and not yet sent.",

@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, operation_ids> span_names = {
     "pgstate.list_agents", "pgstate.find",
     "pgstate.count",       "pgstate.health_check",
     "pgstate.transaction", "pgstate.with_connection",
-    "pgstate.open"};
+    "pgstate.open",        "pgstate.sweep"};
 
 std::string_view name_of_errc(errc code) noexcept {
     switch (code) {

@@ -27,8 +27,9 @@ enum class operation_id : std::uint8_t {
     transaction,
     with_connection,
     open,
+    sweep, ///< asked by the store itself
 };
-inline constexpr std::size_t operation_ids = 15;
+inline constexpr std::size_t operation_ids = 16;
 
 /// "save": as errors, metrics and log records name it.
 std::string_view name_of(operation_id what) noexcept;

@@ -20,6 +20,9 @@ public:
     void begin(const std::shared_ptr<hub>& to, operation_id what, clock::time_point began,
                const span_context& parent) noexcept;
 
+    /// It failed the last time as well: another failure is no news.
+    void failing() noexcept { report_.failing = true; }
+
     explicit operator bool() const noexcept { return hub_ != nullptr; }
     clock::time_point began() const noexcept { return report_.began; }
     bool was_sent() const noexcept { return report_.statements > 0; }

@@ -56,6 +56,7 @@ struct operation_report {
     std::string_view agent_id;
     std::string_view session_id;
     const error* failure = nullptr;
+    bool failing = false; ///< it failed the last time as well, which has been logged
 };
 
 } // namespace pgstate::telemetry

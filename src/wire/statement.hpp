@@ -32,6 +32,7 @@ struct statement {
         name; ///< its name on the server when it is prepared; empty: always unnamed, planned anew each time
     std::string sql;
     std::vector<type_oid> parameters;
+    std::string verb{}; ///< what it does, in one word; empty: its first
 };
 
 /// Parameters, nearly all in PostgreSQL's binary format (array_recv, textrecv and friends): no escaping, no quoting,

@@ -31,6 +31,8 @@ class migration_fixture {
 public:
     migration_fixture() : database_(fresh_database()), connection_(database_) {}
 
+    pgstate::sweep_config sweep{}; ///< of the configurations below
+
     pqxx::connection connect() const { return pqxx::connection(database_); }
 
     pqxx::result exec(const std::string& sql) { return pqxx::nontransaction(connection_).exec(sql); }
@@ -48,6 +50,7 @@ public:
         input.connection_string = database_;
         input.table_name = table;
         input.schema = schema;
+        input.sweep = sweep;
         return pgstate::settings::resolve(input);
     }
 

@@ -6,9 +6,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -23,8 +26,9 @@ constexpr auto one_connection = "&pool_max_conns=1";
 /// A store with one connection whose statements' plans are in the server's log.
 class explained_store {
 public:
-    explicit explained_store(pgstate::index_mode indexes, bool jsonb_index = false)
-        : store_(one_connection, explained(indexes, jsonb_index)) {
+    explicit explained_store(pgstate::index_mode indexes, bool jsonb_index = false,
+                             pgstate::sweep_config sweep = {})
+        : store_(one_connection, explained(indexes, jsonb_index, sweep)) {
         sql("ALTER TABLE agent_states SET (autovacuum_enabled = false)");
     }
 
@@ -105,6 +109,21 @@ public:
         });
         return log_from(begin);
     }
+    /// The plans from here until so many rows more have been swept.
+    std::string plans_of_sweeping(std::uint64_t rows) {
+        const auto begin = log_size();
+        const auto swept = store_.store.stats().swept;
+        asio::steady_timer timer(store_.context);
+        run(store_.context, [&]() -> asio::awaitable<void> {
+            const auto deadline = std::chrono::steady_clock::now() + patience;
+            while (store_.store.stats().swept < swept + rows) {
+                if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("nothing is swept");
+                timer.expires_after(std::chrono::milliseconds(5));
+                co_await timer.async_wait(asio::use_awaitable);
+            }
+        });
+        return log_from(begin);
+    }
 
     std::int64_t estimate(const std::string& agent) {
         return run(store_.context, [&]() -> asio::awaitable<std::int64_t> {
@@ -125,10 +144,12 @@ public:
     }
 
 private:
-    static pgstate::config explained(pgstate::index_mode indexes, bool jsonb_index) {
+    static pgstate::config explained(pgstate::index_mode indexes, bool jsonb_index,
+                                     pgstate::sweep_config sweep) {
         pgstate::config settings;
         settings.schema.indexes = indexes;
         settings.schema.jsonb_index = jsonb_index;
+        settings.sweep = sweep;
         settings.pool.after_connect = [](pqxx::connection& connection) {
             pqxx::nontransaction(connection)
                 .exec("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; "
@@ -297,4 +318,19 @@ TEST_CASE("an estimated count is near the exact one once the table is analysed",
     CHECK(of_one > 50);
     CHECK(of_one < 800);
     CHECK(store.estimate("nobody") < 800);
+}
+
+TEST_CASE("a sweep of few rows reads these alone, however large the table is", "[plans][sweep]") {
+    explained_store store(pgstate::index_mode::standard, false, {.period = std::chrono::milliseconds(100)});
+    const bool analysed = GENERATE(false, true);
+    store.fill(500, 1, 100);
+    if (analysed) store.sql("VACUUM ANALYZE agent_states");
+    store.sql(
+        "UPDATE agent_states SET expires_at = now() + interval '1 hour' WHERE session_id = 'session-2'");
+    store.sql(
+        "UPDATE agent_states SET expires_at = now() WHERE session_id = 'session-1' AND agent_id LIKE '%7'");
+    const auto plans = store.plans_of_sweeping(50);
+    INFO(plans);
+    CHECK(has(plans, "Index Scan using idx_agent_states_expires_at on agent_states t"));
+    CHECK_FALSE(has(plans, "Seq Scan on agent_states"));
 }

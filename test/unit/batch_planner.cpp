@@ -225,7 +225,7 @@ TEST_CASE("an operation that was blocked keeps its age", "[planner]") {
 }
 
 TEST_CASE("operations without a key travel alone and wait for nobody", "[planner]") {
-    const auto what = GENERATE(kind::list, kind::count_agent, kind::count_all, kind::health);
+    const auto what = GENERATE(kind::list, kind::count_agent, kind::count_all, kind::health, kind::sweep);
     bench on;
     auto& save = on.submit(kind::save, "");
     REQUIRE(on.plan.next(1) == items{&save});

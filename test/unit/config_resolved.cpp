@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdlib>
 #include <functional>
 #include <optional>
@@ -168,6 +169,11 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
              {"config.operation_timeout", [](auto& c) { c.operation_timeout = -1ms; }},
              {"config.default_ttl", [](auto& c) { c.default_ttl = -1ms; }},
              {"config.default_ttl", [](auto& c) { c.default_ttl = pgstate::max_ttl + 1ms; }},
+             {"config.sweep.period", [](auto& c) { c.sweep.period = -1ms; }},
+             {"config.sweep.period", [](auto& c) { c.sweep.period = 99ms; }},
+             {"config.sweep.period", [](auto& c) { c.sweep.period = 24h + 1ms; }},
+             {"config.sweep.batch", [](auto& c) { c.sweep.batch = 0; }},
+             {"config.sweep.batch", [](auto& c) { c.sweep.batch = 10'001; }},
              {"config.telemetry.slow_operation", [](auto& c) { c.telemetry.slow_operation = -1ms; }},
              {"table_name", [](auto& c) { c.table_name = ""; }},
              {"connection_string", [](auto& c) { c.connection_string = ""; }},
@@ -272,6 +278,18 @@ TEST_CASE("a pool setting's bad value is refused with its name and its rule", "[
     // Zero means the same as in config.pool.
     CHECK(resolve(with("pool_max_conns=0")).pool.max_conns >= 4);
     CHECK(resolve(with("pool_max_conn_lifetime_jitter=0")).pool.max_conn_lifetime_jitter == 0s);
+}
+
+TEST_CASE("the sweeper is off unless it has a period", "[config]") {
+    CHECK(resolve(with("host=h")).sweep.period == 0ms);
+    CHECK(resolve(with("host=h")).sweep.batch == 500);
+    auto config = with("host=h");
+    for (const auto period : {std::chrono::milliseconds(100), std::chrono::milliseconds(24h)})
+        for (const std::size_t batch : {1U, 10'000U}) {
+            config.sweep = {.period = period, .batch = batch};
+            CHECK(resolve(config).sweep.period == period);
+            CHECK(resolve(config).sweep.batch == batch);
+        }
 }
 
 TEST_CASE("an unknown pool setting is refused by name, with the known ones", "[config]") {

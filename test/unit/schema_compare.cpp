@@ -4,7 +4,10 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using namespace pgstate;
@@ -13,9 +16,10 @@ using store::table_shape;
 
 namespace {
 
-settings::resolved_config resolved(schema_config schema = {}) {
+settings::resolved_config resolved(schema_config schema = {}, sweep_config sweep = {}) {
     config input{.connection_string = "host=nowhere"};
     input.schema = schema;
+    input.sweep = sweep;
     return settings::resolve(input);
 }
 
@@ -130,12 +134,45 @@ TEST_CASE("missing indexes are added, unless another serves or lean wants none",
 
     shape.indexes.push_back({.name = "mine", .method = "btree", .columns = {"agent_id"}});
     shape.indexes.push_back(
-        {.name = "partial", .method = "btree", .columns = {"updated_at"}, .usable = false});
+        {.name = "unfinished", .method = "btree", .columns = {"updated_at"}, .usable = false});
+    shape.indexes.push_back(
+        {.name = "partial", .method = "btree", .columns = {"updated_at"}, .predicate = "(version > 5)"});
     shape.indexes.push_back({.name = "hash", .method = "hash", .columns = {"updated_at"}});
     shape.indexes.push_back({.name = "wide", .method = "btree", .columns = {"updated_at", "agent_id"}});
     difference = compare(shape, resolved());
     REQUIRE(difference.plan.indexes.size() == 1);
     CHECK(difference.plan.indexes.front().suffix == "updated_at");
+}
+
+TEST_CASE("a partial index serves where the same one is wanted, and one over all rows as well", "[schema]") {
+    using std::chrono_literals::operator""s;
+    const auto sweeping = resolved({}, {.period = 60s});
+    auto shape = current();
+    auto difference = compare(shape, sweeping);
+    REQUIRE(difference.plan.indexes.size() == 1);
+    CHECK(difference.plan.indexes.front().suffix == "expires_at");
+    CHECK(difference.missing ==
+          texts{"index \"idx_agent_states_expires_at\" on (expires_at) WHERE (expires_at IS "
+                "NOT NULL) is missing"});
+    CHECK(compare(shape, resolved({.indexes = index_mode::lean}, {.period = 60s})).current());
+
+    const auto with = [&](std::string predicate) {
+        auto have = current();
+        have.indexes.push_back({.name = "mine",
+                                .method = "btree",
+                                .columns = {"expires_at"},
+                                .predicate = std::move(predicate)});
+        return have;
+    };
+    CHECK(compare(with("(expires_at IS NOT NULL)"), sweeping).current());
+    CHECK(compare(with(""), sweeping).current());
+    CHECK(!compare(with("(expires_at IS NULL)"), sweeping).current());
+
+    shape.taken_index_names.push_back("idx_agent_states_expires_at");
+    CHECK(
+        compare(shape, sweeping).refusals ==
+        texts{"the name \"idx_agent_states_expires_at\" is taken by something else than a complete index on "
+              "(expires_at) WHERE (expires_at IS NOT NULL); rename or drop that"});
 }
 
 TEST_CASE("an index name that something else bears is a refusal", "[schema]") {

@@ -3,16 +3,21 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <chrono>
 #include <string>
+#include <string_view>
+#include <utility>
 
 using namespace pgstate;
 
 namespace {
 
-settings::resolved_config table_config(std::string table = "agent_states", schema_config schema = {}) {
+settings::resolved_config table_config(std::string table = "agent_states", schema_config schema = {},
+                                       sweep_config sweep = {}) {
     config input{.connection_string = "host=nowhere"};
     input.table_name = std::move(table);
     input.schema = schema;
+    input.sweep = sweep;
     return settings::resolve(input);
 }
 
@@ -30,7 +35,8 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 } // namespace
 
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
-    const auto sql = store::statements(store::complete_plan({}), table_config(), "\"agent_states\"");
+    const auto sql =
+        store::statements(store::complete_plan(table_config()), table_config(), "\"agent_states\"");
     REQUIRE(sql.size() == 6);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
@@ -65,6 +71,18 @@ TEST_CASE("jsonb_index goes with both index modes", "[schema]") {
         store::schema_sql(table_config("t", {.indexes = index_mode::lean, .jsonb_index = true}));
     CHECK(contains(lean, gin));
     CHECK(occurrences(lean, "CREATE INDEX") == 1);
+}
+
+TEST_CASE("a store that sweeps has an index of the rows that expire, unless it is lean", "[schema]") {
+    using std::chrono_literals::operator""s;
+    const sweep_config sweep{.period = 60s};
+    const std::string index =
+        "CREATE INDEX IF NOT EXISTS \"idx_t_expires_at\" ON \"t\" USING btree (expires_at)"
+        " WHERE (expires_at IS NOT NULL);";
+    CHECK(occurrences(store::schema_sql(table_config("t", {}, sweep)), index) == 1);
+    CHECK(!contains(store::schema_sql(table_config("t")), "(expires_at)"));
+    CHECK(!contains(store::schema_sql(table_config("t", {.indexes = index_mode::lean}, sweep)),
+                    "(expires_at)"));
 }
 
 TEST_CASE("schema_sql is one transaction under the lock that migrate takes", "[schema]") {
