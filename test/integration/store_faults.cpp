@@ -162,29 +162,6 @@ TEST_CASE("a pool whose connections are all held says so", "[time-out]") {
     CHECK(f.store.pool().stats().canceled_acquire_count >= 1);
 }
 
-TEST_CASE("a write whose connection is lost has an unknown outcome, and is not sent twice", "[faults]") {
-    opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(0);
-        co_await f.store.save(state);
-    });
-    row_lock lock(f.database, "a", "s");
-    pqxx::connection observer(f.database);
-    outcome<pgstate::saved> lost;
-    f.store.save(state_of(1), as_result(lost.handler()));
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec(terminate_the_waiting_one());
-    run_until(f.context, [&] { return lost.calls == 1; });
-    CHECK(lost.value->error() == errc::outcome_unknown);
-    lock.let_go();
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto loaded = co_await f.store.load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->data.at("value").as_int64() == 0);
-    });
-}
-
 TEST_CASE("a read whose connection is lost is made again", "[faults]") {
     opened_store f;
     run(f.context, [&]() -> asio::awaitable<void> {

@@ -44,8 +44,8 @@ TEST_CASE("a cursor gives its position back", "[cursor]") {
 
 TEST_CASE("any change to a cursor is noticed", "[cursor]") {
     for (const std::string session : {"s", "se", "ses", "sess"}) { // every length of the last group
-        const auto good =
-            encode_cursor(query_kind::list, "agent", {timestamp(microseconds(1717761600123456)), {}, session});
+        const auto good = encode_cursor(query_kind::list, "agent",
+                                        {timestamp(microseconds(1717761600123456)), {}, session});
         std::set<std::string> changed;
         for (std::size_t i = 0; i < good.size(); ++i) {
             for (const char c : {'A', 'B', 'Q', 'g', '-', '_', '=', '+', '/', ' ', '\0', '\xff'}) {

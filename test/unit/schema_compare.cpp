@@ -46,7 +46,8 @@ table_shape current() {
     auto shape = go_made();
     shape.columns.push_back({.name = "version", .type = "bigint", .not_null = true, .has_default = true});
     shape.columns.push_back({.name = "expires_at", .type = "timestamp with time zone"});
-    shape.recorded = 2;
+    shape.columns.push_back({.name = "write_name", .type = "bigint"});
+    shape.recorded = 3;
     return shape;
 }
 
@@ -104,22 +105,25 @@ TEST_CASE("a Go-made table needs the migrations and nothing else", "[schema]") {
     const auto difference = compare(go_made(), resolved());
     CHECK(difference.refusals.empty());
     CHECK(!difference.plan.create_table);
-    REQUIRE(difference.plan.migrations.size() == 2);
+    REQUIRE(difference.plan.migrations.size() == 3);
     CHECK(difference.plan.migrations.front().number == 1);
-    CHECK(difference.plan.migrations.back().number == 2);
+    CHECK(difference.plan.migrations.back().number == 3);
     CHECK(difference.plan.indexes.empty());
-    CHECK(difference.missing == texts{"column \"version\" is missing", "column \"expires_at\" is missing"});
+    CHECK(difference.missing == texts{"column \"version\" is missing", "column \"expires_at\" is missing",
+                                      "column \"write_name\" is missing"});
 }
 
 TEST_CASE("a table of an older pgstate needs the later migrations only", "[schema]") {
     auto shape = current();
     drop_column(shape, "expires_at");
+    drop_column(shape, "write_name");
     shape.recorded = 1;
     const auto difference = compare(shape, resolved());
     CHECK(difference.refusals.empty());
-    REQUIRE(difference.plan.migrations.size() == 1);
+    REQUIRE(difference.plan.migrations.size() == 2);
     CHECK(difference.plan.migrations.front().number == 2);
-    CHECK(difference.plan.record == 2);
+    CHECK(difference.plan.migrations.back().number == 3);
+    CHECK(difference.plan.record == 3);
 }
 
 TEST_CASE("missing indexes are added, unless another serves or lean wants none", "[schema]") {

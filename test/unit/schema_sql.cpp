@@ -37,7 +37,7 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
     const auto sql =
         store::statements(store::complete_plan(table_config()), table_config(), "\"agent_states\"");
-    REQUIRE(sql.size() == 6);
+    REQUIRE(sql.size() == 7);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
                     "    session_id TEXT NOT NULL,\n"
@@ -49,11 +49,12 @@ TEST_CASE("the default statements are the Go SDK's table and pgstate's migration
     CHECK(sql[1] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS version BIGINT NOT NULL"
                     " DEFAULT (extract(epoch FROM now()) * 1000000)::bigint");
     CHECK(sql[2] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS expires_at TIMESTAMPTZ");
-    CHECK(sql[3] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_agent_id\" ON \"agent_states\""
+    CHECK(sql[3] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS write_name BIGINT");
+    CHECK(sql[4] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_agent_id\" ON \"agent_states\""
                     " USING btree (agent_id)");
-    CHECK(sql[4] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_updated_at\" ON \"agent_states\""
+    CHECK(sql[5] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_updated_at\" ON \"agent_states\""
                     " USING btree (updated_at)");
-    CHECK(sql[5] == "COMMENT ON COLUMN \"agent_states\".version IS 'pgstate migration 2'");
+    CHECK(sql[6] == "COMMENT ON COLUMN \"agent_states\".version IS 'pgstate migration 3'");
 }
 
 TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
@@ -99,8 +100,8 @@ TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
     const auto sql = store::schema_sql(table_config("\"x\"\"; DROP TABLE y; --\n\\' \""));
     CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
     CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
-    // Only inside quotes: once for the table itself, two ALTER, two indexes twice, COMMENT and the lock.
-    CHECK(occurrences(sql, "DROP TABLE y") == 9);
+    // Only inside quotes: once for the table itself, three ALTER, two indexes twice, COMMENT and the lock.
+    CHECK(occurrences(sql, "DROP TABLE y") == 10);
 }
 
 TEST_CASE("indexes of a schema-qualified table carry no schema", "[schema]") {
