@@ -59,7 +59,8 @@ using completion = boost::asio::any_completion_handler<Signature>;
 ///   closed             the store has been closed
 ///   operation_aborted  it was cancelled: queued: removed; sent: abandoned, the shared statement goes on
 /// and with whatever the server refused, as its SQLSTATE. Writes can also fail with
-///   outcome_unknown    the connection broke after sending; the write may have been applied
+///   outcome_unknown    the connection broke after sending, and it cannot be found out whether the write was applied: the
+///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
 class PGSTATE_API state_store {
 public:
     virtual ~state_store();
