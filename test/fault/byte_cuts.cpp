@@ -49,6 +49,8 @@ using sweep_ending = fault_proxy::ending;
 constexpr auto sweep_soon = 5s;
 /// Longer: an operation that ends by its time-out has not noticed.
 constexpr auto sweep_operation_timeout = 20s;
+/// So many connections are cut side by side.
+constexpr std::size_t sweep_lanes = 8;
 
 /// How a row tells how often an operation was applied to it: each has a row to itself.
 enum class sweep_kind { save, append, increment, erase, load };
@@ -100,20 +102,19 @@ public:
         operations_.push_back(what);
         return as_result([this, what](pgstate::result<T> r) { note(*what, r); });
     }
-    /// For a transaction that saves all of `sessions`.
-    template <class T>
-    auto expect_together(const std::vector<std::string>& sessions) {
+    /// For a transaction of several writes.
+    auto expect_together(const std::vector<std::pair<sweep_kind, std::string>>& writes) {
         std::vector<std::shared_ptr<sweep_operation>> group;
-        for (const auto& session : sessions) {
+        for (const auto& [kind, session] : writes) {
             auto what = std::make_shared<sweep_operation>();
-            what->kind = sweep_kind::save;
+            what->kind = kind;
             what->agent = agent_;
             what->session = session;
             what->group = agent_;
             operations_.push_back(what);
             group.push_back(what);
         }
-        return as_result([this, group](pgstate::result<T> r) {
+        return as_result([this, group](pgstate::result<void> r) {
             for (const auto& each : group)
                 note(*each, r);
         });
@@ -140,6 +141,12 @@ public:
         co_return all_completed();
     }
 
+    std::string pending() const {
+        std::string names;
+        for (const auto& each : operations_)
+            if (each->calls == 0) names += (names.empty() ? "" : ", ") + each->session;
+        return names;
+    }
     const std::vector<std::shared_ptr<sweep_operation>>& operations() const noexcept { return operations_; }
 
 private:
@@ -193,6 +200,8 @@ struct sweep_exchange {
     /// What the connection is used for before, on rows that are not there: the same, so that the statement is prepared.
     std::function<void(pgstate::postgres_store&, sweep_trial&)> warm_up{};
     std::function<void(pgstate::postgres_store&, sweep_trial&, std::int64_t version)> start;
+    /// How many bytes apart the cuts are, at most; from which of them on is a matter of the seed.
+    std::uint64_t stride = 1;
     /// The connection is lost before, and the cut is one in the making of the next.
     bool reconnects = false;
 };
@@ -221,9 +230,9 @@ struct sweep_totals {
 };
 
 /// Every byte with one of the two endings, by the parity of its place and the seed; with PGSTATE_FAULT_LONG both.
-bool sweep_both_endings() {
-    static const bool both = std::getenv("PGSTATE_FAULT_LONG") != nullptr;
-    return both;
+bool sweep_long() {
+    static const bool wanted = std::getenv("PGSTATE_FAULT_LONG") != nullptr;
+    return wanted;
 }
 std::uint64_t sweep_seed() {
     static const std::uint64_t seed = [] {
@@ -231,6 +240,20 @@ std::uint64_t sweep_seed() {
         return given ? std::strtoull(given, nullptr, 10) : std::random_device{}();
     }();
     return seed;
+}
+
+/// All cuts of an exchange with so many bytes each way.
+std::vector<sweep_cut> sweep_cuts(const std::array<std::uint64_t, 2>& bytes, std::uint64_t stride = 1) {
+    if (sweep_long()) stride = 1;
+    std::vector<sweep_cut> cuts;
+    for (const auto way : {sweep_direction::to_server, sweep_direction::to_client})
+        for (std::uint64_t n = sweep_seed() % stride; n <= bytes.at(static_cast<std::size_t>(way));
+             n += stride)
+            for (const auto how : {sweep_ending::fin, sweep_ending::rst})
+                if (sweep_long() ||
+                    (n / stride + sweep_seed() / stride) % 2 == static_cast<std::uint64_t>(how))
+                    cuts.push_back({way, n, how});
+    return cuts;
 }
 
 class sweep {
@@ -242,7 +265,7 @@ public:
             const auto known = sweep_state("known", "known", 0);
             co_await direct_.save(known);
         });
-        for (std::size_t i = 0; i < lane_count; ++i)
+        for (std::size_t i = 0; i < sweep_lanes; ++i)
             lanes_.push_back(std::make_unique<sweep_lane>(context_, database_));
     }
 
@@ -275,7 +298,6 @@ public:
     }
 
 private:
-    static constexpr std::size_t lane_count = 8;
     static constexpr std::size_t measurements = 3;
 
     void wrong(std::string what) {
@@ -299,11 +321,7 @@ private:
                 for (std::size_t way = 0; way < 2; ++way)
                     longest_[way] = std::max(longest_[way], passed[way]);
             });
-        for (const auto way : {sweep_direction::to_server, sweep_direction::to_client})
-            for (std::uint64_t n = 0; n <= longest_[static_cast<std::size_t>(way)]; ++n)
-                for (const auto how : {sweep_ending::fin, sweep_ending::rst})
-                    if (sweep_both_endings() || (n + sweep_seed()) % 2 == static_cast<std::uint64_t>(how))
-                        cuts_.push_back({way, n, how});
+        cuts_ = sweep_cuts(longest_, what_.stride);
         trials_ += cuts_.size();
     }
 
@@ -345,7 +363,9 @@ private:
 
         const auto begin = sweep_clock::now();
         what_.start(on.store, *trial, versions_.at(number));
-        if (!co_await trial->complete()) wrong(name + ": an operation did not complete soon");
+        if (!co_await trial->complete())
+            wrong(name + ": not completed soon: " + trial->pending() + " of " +
+                  std::to_string(trial->operations().size()) + " operations");
         totals_.slowest = std::max(totals_.slowest, sweep_clock::now() - begin);
         const auto after = on.proxy.count();
         on.proxy.disarm();
@@ -473,11 +493,6 @@ TEST_CASE("a save is cut at every byte", "[cuts]") {
         };
         sweep_check(std::move(what));
     }
-    SECTION("in the making of its connection") {
-        what.name = "reconnect and save";
-        what.reconnects = true;
-        sweep_check(std::move(what));
-    }
 }
 
 TEST_CASE("a conditional save is cut at every byte", "[cuts]") {
@@ -512,6 +527,7 @@ TEST_CASE("saves and loads that share statements are cut at every byte", "[cuts]
     constexpr int loads = 4;
     sweep_exchange what;
     what.name = "batch";
+    what.stride = 4; // most of it are the statements' texts, which are long
     for (int i = 0; i < saves + loads; ++i)
         what.sessions.push_back("s" + std::to_string(10 + i));
     what.start = [sessions = what.sessions](auto& store, sweep_trial& trial, std::int64_t) {
@@ -565,7 +581,15 @@ TEST_CASE("an erase is cut at every byte", "[cuts]") {
     what.start = [](auto& store, sweep_trial& trial, std::int64_t) {
         store.erase(trial.agent(), "s", trial.expect<bool>(sweep_kind::erase, "s"));
     };
-    sweep_check(std::move(what));
+    SECTION("on a connection that is there") {
+        sweep_check(std::move(what));
+    }
+    SECTION("in the making of its connection") {
+        what.name = "reconnect and erase";
+        what.warm_up = {};
+        what.reconnects = true;
+        sweep_check(std::move(what));
+    }
 }
 
 TEST_CASE("a transaction is cut at every byte", "[cuts]") {
@@ -575,87 +599,112 @@ TEST_CASE("a transaction is cut at every byte", "[cuts]") {
     what.start = [](auto& store, sweep_trial& trial, std::int64_t) {
         auto work = [agent = trial.agent()](pgstate::transaction& t) {
             t.save(sweep_state(agent, "s1", 1));
-            t.save(sweep_state(agent, "s2", 1));
+            t.erase(agent, "s2");
         };
-        store.transaction(std::move(work), trial.expect_together<void>({"s1", "s2"}));
+        store.transaction(std::move(work),
+                          trial.expect_together({{sweep_kind::save, "s1"}, {sweep_kind::erase, "s2"}}));
     };
     sweep_check(std::move(what));
 }
 
 namespace {
 
-/// Opens a store, saves with it and closes it; where the cut hits the opening, the next one must succeed.
+/// Opens stores and closes them. They share nothing, so it shows once whether the server has come to harm.
 class connect_sweep {
 public:
     connect_sweep() {
-        settings_.connection_string =
-            through_with_password(proxy_, server(), database_) + "?pool_max_conns=1";
-        settings_.operation_timeout = sweep_operation_timeout;
-        run(context_, [&]() -> asio::awaitable<void> {
-            auto store = co_await pgstate::postgres_store::open(context_.get_executor(), settings_);
-            co_await store.close();
-        });
-        settings_.schema.migrate = pgstate::migrate_mode::off;
+        for (std::size_t i = 0; i < sweep_lanes; ++i) {
+            auto& made = *lanes_.emplace_back(std::make_unique<lane>());
+            made.settings.connection_string =
+                through_with_password(made.proxy, server(), database_) + "?pool_max_conns=1";
+            made.settings.operation_timeout = sweep_operation_timeout;
+            made.settings.schema.migrate = pgstate::migrate_mode::off;
+        }
     }
 
     void check() {
-        const auto start = sweep_clock::now();
-        std::array<std::uint64_t, 2> longest{};
-        run(context_, [&]() -> asio::awaitable<void> {
-            for (int i = 0; i < 3; ++i) {
-                const auto before = proxy_.count();
-                const auto failure = co_await open_once();
-                if (failure) FAIL_CHECK(failure->what());
-                const auto after = proxy_.count();
-                longest[0] = std::max(longest[0], after.bytes_to_server - before.bytes_to_server);
-                longest[1] = std::max(longest[1], after.bytes_to_client - before.bytes_to_client);
-            }
-        });
-        for (const auto way : {sweep_direction::to_server, sweep_direction::to_client})
-            for (std::uint64_t n = 0; n <= longest[static_cast<std::size_t>(way)]; ++n)
-                for (const auto how : {sweep_ending::fin, sweep_ending::rst})
-                    if (sweep_both_endings() || (n + sweep_seed()) % 2 == static_cast<std::uint64_t>(how))
-                        run(context_, [&]() -> asio::awaitable<void> { co_await cut({way, n, how}); });
-        std::cout << "connect: " << longest[0] << " bytes to the server, " << longest[1] << " to the client; "
-                  << opened_ << " opened in spite of the cut, " << failed_ << " failed; slowest "
+        const auto begin = sweep_clock::now();
+        plan();
+        std::size_t running = lanes_.size();
+        for (auto& each : lanes_)
+            asio::co_spawn(context_, work(*each), [&](std::exception_ptr failure) {
+                --running;
+                if (failure) wrong(pgstate::to_error(failure).what());
+            });
+        context_.restart();
+        while (running > 0)
+            if (context_.run_one_for(patience) == 0)
+                throw std::runtime_error("connect: nothing happens any more");
+        std::cout << "connect: " << longest_[0] << " bytes to the server, " << longest_[1]
+                  << " to the client; " << opened_ << " opened in spite of the cut, " << failed_
+                  << " failed; slowest "
                   << std::chrono::duration_cast<std::chrono::milliseconds>(slowest_).count() << " ms; "
-                  << std::chrono::duration<double>(sweep_clock::now() - start).count() << " s; seed "
+                  << std::chrono::duration<double>(sweep_clock::now() - begin).count() << " s; seed "
                   << sweep_seed() << std::endl;
+        for (const auto& each : wrongs_)
+            FAIL_CHECK(each);
     }
 
 private:
-    asio::awaitable<std::optional<pgstate::error>> open_once() {
-        auto opened = co_await pgstate::postgres_store::open(context_.get_executor(), settings_, as_result);
+    struct lane {
+        fault_proxy proxy{tcp_of(server())};
+        pgstate::config settings;
+    };
+
+    void wrong(std::string what) {
+        if (wrongs_.size() < 20) wrongs_.push_back(std::move(what));
+    }
+
+    void plan() {
+        auto& proxy = lanes_.front()->proxy;
+        for (int i = 0; i < 3; ++i) {
+            const auto before = proxy.count();
+            run(context_, [&]() -> asio::awaitable<void> {
+                const auto failure = co_await open_once(*lanes_.front());
+                if (failure) wrong(std::string("not cut: ") + failure->what());
+            });
+            const auto after = proxy.count();
+            longest_[0] = std::max(longest_[0], after.bytes_to_server - before.bytes_to_server);
+            longest_[1] = std::max(longest_[1], after.bytes_to_client - before.bytes_to_client);
+        }
+        cuts_ = sweep_cuts(longest_);
+    }
+
+    asio::awaitable<std::optional<pgstate::error>> open_once(lane& on) {
+        auto opened = co_await pgstate::postgres_store::open(context_.get_executor(), on.settings, as_result);
         if (opened.has_error()) co_return opened.error();
         auto store = std::move(*opened);
         co_await store.close();
         co_return std::nullopt;
     }
 
-    asio::awaitable<void> cut(sweep_cut what) {
-        CAPTURE(sweep_text(what));
-        proxy_.cut_next(what.way, what.bytes, what.how);
-        auto begin = sweep_clock::now();
-        const auto failure = co_await open_once();
-        auto took = sweep_clock::now() - begin;
-        CHECK(took < sweep_soon);
-        slowest_ = std::max(slowest_, took);
-        proxy_.disarm();
-        ++(failure ? failed_ : opened_);
-        if (!failure) co_return;
-        INFO(failure->what());
-        CHECK(*failure == errc::unavailable);
-        const auto again = co_await open_once();
-        if (again) FAIL_CHECK(again->what());
+    asio::awaitable<void> work(lane& on) {
+        while (next_ < cuts_.size()) {
+            const auto what = cuts_[next_++];
+            on.proxy.cut_next(what.way, what.bytes, what.how);
+            const auto begin = sweep_clock::now();
+            const auto failure = co_await open_once(on);
+            const auto took = sweep_clock::now() - begin;
+            on.proxy.disarm();
+            slowest_ = std::max(slowest_, took);
+            ++(failure ? failed_ : opened_);
+            if (took > sweep_soon) wrong(sweep_text(what) + ": opened or failed late");
+            if (failure && *failure != errc::unavailable) wrong(sweep_text(what) + ": " + failure->what());
+        }
+        const auto failure = co_await open_once(on);
+        if (failure) wrong(std::string("after the cuts: ") + failure->what());
     }
 
     const std::string database_ = fresh_database_name();
     asio::io_context context_;
-    fault_proxy proxy_{tcp_of(server())};
-    pgstate::config settings_;
+    std::vector<std::unique_ptr<lane>> lanes_;
+    std::array<std::uint64_t, 2> longest_{};
+    std::vector<sweep_cut> cuts_;
+    std::size_t next_ = 0;
     std::size_t opened_ = 0;
     std::size_t failed_ = 0;
     sweep_clock::duration slowest_{};
+    std::vector<std::string> wrongs_;
 };
 
 } // namespace
