@@ -201,6 +201,14 @@ private:
         return history::outcome::failed;
     }
 
+    /// By the faults, or by what other clients do to the same keys.
+    static bool explained(const pgstate::error& e) {
+        for (const auto code : {errc::outcome_unknown, errc::unavailable, errc::timed_out,
+                                errc::pool_exhausted, errc::conflict, errc::not_found})
+            if (e == code) return true;
+        return e.sqlstate().starts_with("57P") || e.sqlstate().starts_with("08");
+    }
+
     template <class T>
     void count(const pgstate::result<T>& r) {
         if (r.has_value()) {
@@ -210,7 +218,8 @@ private:
         }
         const pgstate::error e = r.error();
         ++(told_by(e) == history::outcome::unknown ? unknown : failed);
-        ++errors[e.operation() + ": " + (e.sqlstate().empty() ? e.code().message() : e.sqlstate())];
+        ++errors[(explained(e) ? "" : "UNEXPECTED ") + e.operation() + ": " + e.code().message() +
+                 (e.sqlstate().empty() ? "" : " (" + e.sqlstate() + ")")];
     }
 
     history::write begun(kind what, const std::string& key, unsigned client) {
