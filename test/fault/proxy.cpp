@@ -67,6 +67,7 @@ struct proxied_way {
     fault_proxy::conditions conditions;
     proxy_asio::steady_timer wake; ///< what a pump sleeps on; cancelled when something changes
     std::optional<armed_cut> cut;
+    bool has_hole = false; ///< something was swallowed
     bool over = false;
 };
 
@@ -170,7 +171,8 @@ public:
         set(direction::to_client, {});
         const auto all = open_;
         for (const auto& [id, each] : all)
-            if (each->black_hole) end(*each, ending::rst);
+            if (each->black_hole || each->to_server.has_hole || each->to_client.has_hole)
+                end(*each, ending::rst);
         accept(arrivals::forward);
     }
 
@@ -268,7 +270,11 @@ private:
             while (!self.over && self.conditions.bytes == flow::stall)
                 co_await sleep(self, std::chrono::hours(1));
             if (self.over) co_return false;
-            if (self.conditions.bytes == flow::swallow) co_return true;
+            if (self.has_hole || self.conditions.bytes == flow::swallow) {
+                self.has_hole = true;
+                counts_.bytes_swallowed += bytes.size();
+                co_return true;
+            }
             const auto wanted = at_once(self.conditions, bytes.size());
             // Decided and counted before the write: whoever sees the bytes finds them counted.
             const auto [size, last] = allowed(self.cut, cut_any_.at(static_cast<std::size_t>(way)), wanted);

@@ -29,7 +29,9 @@ public:
     enum class flow {
         pass,
         stall, ///< nothing is read any more, and the end of the stream is not passed on; going on loses nothing
-        swallow ///< read and thrown away
+        /// Read and thrown away. A direction that has lost bytes passes none any more, whatever it is set to: TCP delivers
+        /// no stream with a hole in it.
+        swallow
     };
 
     struct conditions {
@@ -61,6 +63,7 @@ public:
         std::uint64_t cuts = 0;        ///< that were armed and have happened
         std::uint64_t bytes_to_server = 0;
         std::uint64_t bytes_to_client = 0;
+        std::uint64_t bytes_swallowed = 0; ///< in both directions
         std::uint64_t writes_to_server = 0;
         std::uint64_t writes_to_client = 0;
 
@@ -100,7 +103,8 @@ public:
 
     /// Ends every connection now.
     void reset_all(ending how = ending::rst);
-    /// No faults: no conditions, no cuts, connections are accepted. Stalled connections go on; black-holed ones are ended.
+    /// No faults: no conditions, no cuts, connections are accepted. Stalled connections go on; those
+    /// that were black-holed, or lost bytes, are ended.
     void calm();
 
     counts count() const;

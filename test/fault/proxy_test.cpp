@@ -293,6 +293,14 @@ TEST_CASE("what is swallowed never comes", "[proxy]") {
         auto [client, server] = co_await f.connect();
         f.proxy.set(direction::to_server, {.bytes = flow::swallow});
         co_await write(client, "gone");
+        asio::steady_timer timer(f.context);
+        while (f.proxy.count().bytes_swallowed < 4) {
+            timer.expires_after(1ms);
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        // There is no stream with a hole in it.
+        f.proxy.set(direction::to_server, {});
+        co_await write(client, "too late");
         client.shutdown(tcp::socket::shutdown_send);
         const auto got = co_await read_all(server);
         CHECK(got.bytes.empty());

@@ -492,8 +492,6 @@ private:
             proxy_.set(either_direction(), {.bytes = fault_proxy::flow::swallow});
         last(500, 2500);
         proxy_.calm();
-        // What lost bytes on its way makes no sense any more.
-        proxy_.reset_all();
     }
     void refuse() {
         proxy_.accept(fault_proxy::arrivals::refuse);
