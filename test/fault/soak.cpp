@@ -69,6 +69,7 @@ struct arguments {
     unsigned clients = 64;
     std::uint64_t seed = 0;
     double fault_every = 2; ///< seconds
+    unsigned erases = 4;    ///< percent of the operations
     bool verbose = false;
 };
 
@@ -84,6 +85,8 @@ std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
         "of the faults and of what the clients do; by default a random one");
     add("fault-every", po::value(&a.fault_every)->default_value(2)->value_name("S"),
         "seconds between two faults, on average");
+    add("erases", po::value(&a.erases)->default_value(4)->value_name("N"),
+        "percent of the operations, up to 10, that erase");
     add("verbose", po::bool_switch(&a.verbose), "print every fault");
     po::variables_map given;
     const po::positional_options_description none;
@@ -98,6 +101,7 @@ std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
     if (a.clients < 1 || a.clients > 10'000) throw po::error("--clients must be from 1 to 10000");
     if (!(a.fault_every >= 0.1 && a.fault_every <= 3600))
         throw po::error("--fault-every must be from 0.1 to 3600");
+    if (a.erases > 10) throw po::error("--erases must be from 0 to 10");
     return a;
 }
 
@@ -280,15 +284,15 @@ private:
             } else if (choice < 80) {
                 co_await merge(key, id);
             } else if (choice < 84) {
-                co_await erase(key, id);
-            } else if (choice < 88) {
-                co_await touch(key, id);
-            } else if (choice < 93) {
                 co_await save_all(all, random, id);
-            } else if (choice < 96) {
+            } else if (choice < 87) {
                 co_await transaction(all, random, id);
-            } else {
+            } else if (choice < 90) {
                 co_await list(id);
+            } else if (choice < 90 + given_.erases) {
+                co_await erase(key, id);
+            } else {
+                co_await touch(key, id);
             }
             pause.expires_after(std::chrono::microseconds(random() % 30'000));
             co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
