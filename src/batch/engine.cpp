@@ -107,6 +107,7 @@ void engine::accept(intake::list arrived) {
 
 void engine::dispatch() {
     if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
+    lanes_.drop_unusable();
     if (planner_.ready() > 0 && lanes_.others_wait())
         lanes_.give_back_idle(); // and ask again, behind those who wait
     while (planner_.ready() > 0) {
@@ -508,7 +509,7 @@ void engine::after_change() {
         lanes_.give_back_idle();
         lanes_.withdraw_requests();
     } else {
-        lanes_.drop_broken();
+        lanes_.drop_unusable();
     }
     watch_deadlines();
     if (!open_.empty() || close_handlers_.empty()) return;
