@@ -211,10 +211,16 @@ void engine::succeed(flight& of, const wire::rows& rows) {
         if (conflict && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
             // waited for the other writer.
-            each.what = kind::probe;
+            each.probed_for = std::exchange(each.what, kind::probe);
             each.alone = false;
             conflicts_.fetch_add(1, std::memory_order_relaxed);
             planner_.again(each);
+            continue;
+        }
+        if (each.what == kind::probe && !each.completed && each.once_more(rows, row_of[i])) {
+            retries_.fetch_add(1, std::memory_order_relaxed);
+            each.alone = true;
+            ask_again(each, each.probed_for);
             continue;
         }
         settle(each, rows, row_of[i]);
