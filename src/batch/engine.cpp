@@ -154,6 +154,7 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     try {
         const auto command = sql_->build(what->operations);
         bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
+        what->sent = clock::now();
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->flights.push_back(what);
         on->lease->send(
@@ -249,8 +250,8 @@ void engine::doubt_outcome(flight& of, const wire::reply& answer) {
             continue;
         }
         each->in_doubt = doubt{
-            each->what,    each->alone, each->attempts, false, on ? on->lease->backend() : wire::backend(),
-            answer.failure};
+            each->what, each->alone,   each->attempts, false, on ? on->lease->backend() : wire::backend(),
+            of.sent,    answer.failure};
         each->alone = true;
         each->attempts = 0;
         ask_again(*each, kind::settle);

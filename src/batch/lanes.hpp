@@ -22,6 +22,7 @@ struct lane;
 /// A statement under way.
 struct flight {
     std::vector<operation_ptr> operations;
+    clock::time_point sent{};
     std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
     std::unique_ptr<telemetry::statement_watch> watch; // null: nobody wants to know
 };

@@ -32,7 +32,8 @@ struct doubt {
     bool alone = false;
     std::size_t attempts = 0;
     bool fenced = false;
-    wire::backend lost{};     ///< the server's process that had it
+    wire::backend lost{}; ///< the server's process that had it
+    clock::time_point sent{};
     wire::server_error why{}; ///< how the connection was lost
 };
 

@@ -28,7 +28,7 @@ batch::settlement judge(const write_evidence& evidence) noexcept {
     if (!evidence.there) return settlement::unknown;
     if (last && write_names::earlier(*last, evidence.name)) return settlement::not_applied;
     if (evidence.if_version && *evidence.if_version == evidence.version) return settlement::not_applied;
-    return settlement::unknown;
+    return evidence.version < evidence.sent ? settlement::not_applied : settlement::unknown;
 }
 
 } // namespace pgstate::store

@@ -35,11 +35,14 @@ struct write_evidence {
     bool there = false;  ///< there is a row, expired or not; if so:
     std::optional<std::int64_t> last_writer{}; ///< the name in it; nothing: its writer leaves none
     std::int64_t version = 0;
+    /// What the server's clock showed at the least when the write was sent, as versions count; 0: not known.
+    std::int64_t sent = 0;
 };
 
 /// Was it applied? A store sends the writes of one key one after the other; so a row that an earlier write of the same
-/// store made, or that has the version which the write was to replace, has not seen it. A row that is gone, or that
-/// somebody else wrote, may have.
+/// store made, or that has the version which the write was to replace, has not seen it. Nor has one whose version is
+/// older than the write: versions are of the server's clock, or more, and grow. A row that is gone, or that somebody else
+/// wrote later, may have.
 batch::settlement judge(const write_evidence& evidence) noexcept;
 
 } // namespace pgstate::store

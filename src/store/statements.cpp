@@ -565,6 +565,7 @@ batch::settlement table_statements::judge(const batch::operation& what, const wi
     write_evidence evidence;
     evidence.name = what.write_name;
     evidence.fenced = what.in_doubt->fenced;
+    evidence.sent = what.in_doubt->lost.clock_at_least(what.in_doubt->sent);
     evidence.there = row >= 0;
     if (evidence.there) {
         evidence.version = rows.int8(row, settled_row::version);

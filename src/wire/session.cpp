@@ -156,6 +156,7 @@ backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, cloc
     // A pooler makes up the number that it gives its clients: there nothing may be set.
     constexpr auto question =
         "SELECT pg_backend_pid() = $1::int, (extract(epoch FROM a.backend_start) * 1000000)::bigint,"
+        " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
         " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END"
         " FROM pg_catalog.pg_stat_get_activity(pg_backend_pid()) a";
@@ -174,8 +175,13 @@ backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, cloc
         PQgetvalue(answer.get(), 0, 0)[0] != 't' || PQgetisnull(answer.get(), 0, 1))
         return found;
     found.pid = pid;
-    const std::string_view started = PQgetvalue(answer.get(), 0, 1);
-    std::from_chars(started.data(), started.data() + started.size(), found.started);
+    const auto number = [&](int column, std::int64_t& to) {
+        const std::string_view text = PQgetvalue(answer.get(), 0, column);
+        std::from_chars(text.data(), text.data() + text.size(), to);
+    };
+    number(1, found.started);
+    number(2, found.told);
+    found.told_at = clock::now();
     return found;
 }
 

@@ -32,6 +32,16 @@ destination destination_of(const std::string& conninfo);
 struct backend {
     int pid = 0;              ///< 0: not known
     std::int64_t started = 0; ///< microseconds since the Unix epoch, by the server's clock
+    std::int64_t told = 0;    ///< what that clock showed, in the same unit, not later than
+    std::chrono::steady_clock::time_point told_at{};
+
+    /// What the server's clock showed at the least at `when`, as long as it is not set back. Clocks run within a
+    /// thousandth of each other.
+    std::int64_t clock_at_least(std::chrono::steady_clock::time_point when) const noexcept {
+        if (pid == 0 || when < told_at) return 0;
+        const auto since = std::chrono::duration_cast<std::chrono::microseconds>(when - told_at).count();
+        return told + since - since / 1000;
+    }
 };
 
 struct connect_options {

@@ -1,7 +1,9 @@
 #include "store/settlement.hpp"
+#include "wire/session.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -55,6 +57,39 @@ TEST_CASE("a row as an earlier write of the same store left it has not seen the 
 TEST_CASE("a row at the version that was to be replaced has not seen the write", "[settlement]") {
     CHECK(verdict(true, true, store_b + 1, 5, true) == settlement::not_applied);
     CHECK(verdict(true, true, {}, 5, true) == settlement::not_applied);
+}
+
+TEST_CASE("a row whose version is older than the write has not seen it", "[settlement]") {
+    write_evidence evidence;
+    evidence.name = store_a + 10;
+    evidence.fenced = evidence.there = true;
+    evidence.last_writer = store_b + 1;
+    evidence.version = 1000;
+    evidence.sent = 1001;
+    CHECK(judge(evidence) == settlement::not_applied);
+    evidence.last_writer.reset();
+    CHECK(judge(evidence) == settlement::not_applied);
+    evidence.sent = 1000;
+    CHECK(judge(evidence) == settlement::unknown);
+    evidence.sent = 1001;
+    evidence.fenced = false;
+    CHECK(judge(evidence) == settlement::open);
+    evidence.fenced = true;
+    evidence.there = false;
+    CHECK(judge(evidence) == settlement::unknown);
+}
+
+TEST_CASE("the server's clock is known at the least", "[settlement]") {
+    using namespace std::chrono_literals;
+    pgstate::wire::backend server;
+    const auto now = std::chrono::steady_clock::now();
+    server.told = 5'000'000;
+    server.told_at = now;
+    CHECK(server.clock_at_least(now + 1s) == 0); // nobody knows who told
+    server.pid = 7;
+    CHECK(server.clock_at_least(now) == 5'000'000);
+    CHECK(server.clock_at_least(now + 1s) == 5'999'000);
+    CHECK(server.clock_at_least(now - 1s) == 0);
 }
 
 TEST_CASE("nobody can tell of a row that is gone or that somebody else wrote", "[settlement]") {
