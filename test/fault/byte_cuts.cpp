@@ -242,9 +242,18 @@ std::uint64_t sweep_seed() {
     return seed;
 }
 
+/// With PGSTATE_FAULT_EVERY=N only every Nth byte, from one on that is a matter of the seed.
+std::uint64_t sweep_every() {
+    static const std::uint64_t every = [] {
+        const char* given = std::getenv("PGSTATE_FAULT_EVERY");
+        return std::max<std::uint64_t>(given ? std::strtoull(given, nullptr, 10) : 1, 1);
+    }();
+    return every;
+}
+
 /// All cuts of an exchange with so many bytes each way.
 std::vector<sweep_cut> sweep_cuts(const std::array<std::uint64_t, 2>& bytes, std::uint64_t stride = 1) {
-    if (sweep_long()) stride = 1;
+    stride = sweep_long() ? 1 : stride * sweep_every();
     std::vector<sweep_cut> cuts;
     for (const auto way : {sweep_direction::to_server, sweep_direction::to_client})
         for (std::uint64_t n = sweep_seed() % stride; n <= bytes.at(static_cast<std::size_t>(way));
