@@ -177,6 +177,7 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     const auto on = of->on.lock();
     if (on) std::erase(on->flights, of);
     if (answer.before.size() > 0) sql_->learn(answer.before);
+    if (!answer.failure.sqlstate.empty()) sql_->censor(answer.failure, answer.refused_first);
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
     if (of->watch) note_answered(*of, answer);
     if (answer.outcome == wire::reply::status::ok)

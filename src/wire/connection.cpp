@@ -67,14 +67,14 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
 }
 
 void connection::send(const statement& what, const parameters& values, statement_mode mode,
-                      reply_handler handler, const statement* before) {
+                      reply_handler handler, const preamble* before) {
     auto& exchange = pending_.emplace_back();
     exchange.handler = std::move(handler);
     exchange.what = &what;
-    exchange.before = before;
+    if (before) exchange.before = &before->what;
     if (broken_) return lose({"", "the connection was lost"});
 
-    const bool sent = (!before || put(*before, {}, mode, exchange.prepares_before)) &&
+    const bool sent = (!before || put(before->what, before->values, mode, exchange.prepares_before)) &&
                       put(what, values, mode, exchange.prepares) && PQpipelineSync(session_->raw()) == 1;
     fsm_.sent((before ? 1U : 0U) + (exchange.prepares_before ? 1U : 0U) + (exchange.prepares ? 1U : 0U));
     if (!sent) return lose({"", "the connection was lost while sending"});
@@ -209,6 +209,7 @@ void connection::take(void* raw_result) {
             head.answer.outcome = reply::status::ok;
         } else {
             remember_prepared(head);
+            head.answer.refused_first = head.before && head.refused_before >= (head.prepares ? 2U : 1U);
             head.answer.data = {};
         }
         finished_.push_back(std::move(head));
