@@ -97,8 +97,8 @@ bool connection::put(const statement& what, const parameters& values, statement_
     }
     const auto count = static_cast<int>(values.size());
 
-    const bool named =
-        mode == statement_mode::prepared && !what.name.empty() && !session_->outdated.contains(&what);
+    const bool named = mode == statement_mode::prepared && !what.name.empty() &&
+                       !session_->forgets_statements && !session_->outdated.contains(&what);
     if (!named)
         return PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
                                  formats.data(), 1) == 1;
@@ -233,6 +233,8 @@ void connection::remember_prepared(const pending& over) {
 
     // 42P05: it was there, behind a pooler or from before. The name follows from the text, so it is the same.
     const bool exists = sqlstate == "42P05";
+    // A pooler that gives one transaction to one server and the next to another.
+    if (session_->backend().pid == 0 && (exists || sqlstate == "26000")) session_->forgets_statements = true;
     if (over.prepares && !in_what && !(in_prepare && exists)) prepared.erase(over.what);
     if (in_prepare_before && !exists) prepared.erase(over.before);
     if (!in_what && !in_before) return;
