@@ -22,7 +22,7 @@ apt() { as_root apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o 
 . /etc/os-release
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 libpq-dev libssl-dev libspdlog-dev prometheus-cpp-dev
-          postgresql catch2)
+          postgresql catch2 pgbouncer openssl)
 # opentelemetry-cpp, with what its CMake files look for and the package does not depend on.
 opentelemetry=(opentelemetry-cpp-dev libabsl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc)
 build_libpqxx=no
@@ -76,7 +76,8 @@ if [ ${#missing[@]} = 0 ] && [ $build_libpqxx = no ]; then
 fi
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+policy= # a file of ours that says which services must not start
+trap 'rm -rf "$scratch"; [ -z "$policy" ] || as_root rm -f "$policy"' EXIT
 chmod 755 "$scratch" # apt drops its privileges to download
 
 say "reading the package lists"
@@ -107,16 +108,27 @@ for package in "${missing[@]}"; do
     if [[ " ${backported[*]} " = *" $package "* ]]; then wanted_backported+=("$package"); else wanted+=("$package"); fi
 done
 
-# A server that this machine did not have before must not bring a running cluster along: pgstate starts its own.
+# A server that this machine did not have before must not bring a running one along: pgstate and its tests start their own.
 if printf '%s\n' "${wanted[@]}" | grep -qx postgresql && ! is_installed postgresql-common; then
     say "installing postgresql-common"
     apt install --no-install-recommends postgresql-common
     as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 fi
+# Nor a PgBouncer, now or when the machine starts; where somebody else says what may start, that holds.
+new_pgbouncer=no
+if printf '%s\n' "${wanted[@]}" | grep -qx pgbouncer; then
+    new_pgbouncer=yes
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\ncase " $* " in *" pgbouncer "*) exit 101 ;; esac\nexit 0\n' > "$scratch/policy-rc.d"
+        as_root install -m 755 "$scratch/policy-rc.d" "$policy"
+    fi
+fi
 if [ ${#wanted[@]} != 0 ]; then
     say "installing ${wanted[*]}"
     apt install --no-install-recommends "${wanted[@]}"
 fi
+if [ $new_pgbouncer = yes ]; then as_root update-rc.d pgbouncer disable > /dev/null 2>&1 || true; fi
 if [ ${#wanted_backported[@]} != 0 ]; then
     say "installing ${wanted_backported[*]} from $backports"
     use_suite deb "$backports"

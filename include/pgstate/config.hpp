@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace pqxx {
 class connection;
@@ -103,6 +104,14 @@ enum class statement_mode {
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
 };
 
+/// A setting of the server's, and its value for the store's transactions.
+struct session_setting {
+    /// As SET takes it: one of PostgreSQL's ("role", "search_path") or of your own, with a dot ("app.tenant_id").
+    std::string name{};
+    /// Any text without NUL characters. May be a secret: it is in no error, log record, metric or span of pgstate's.
+    std::string value{};
+};
+
 /// What the logger is told of operations.
 struct telemetry_config {
     /// An operation that takes longer is logged, at level warn, with where its time went. 0: none is.
@@ -130,6 +139,12 @@ struct config {
     std::chrono::milliseconds default_ttl{0};
 
     statement_mode statements = statement_mode::prepared;
+
+    /// Set for each transaction that the store sends, and for no longer (SET LOCAL), so that a connection that others
+    /// use as well, behind a pooler say, never has them: for row-level security. Migrations and `transaction` begin
+    /// with them too; the pool's pings, and what runs in `with_connection`, do not. Distinct names, not
+    /// "client_encoding". What the server refuses of them is each operation's error.
+    std::vector<session_setting> session_settings{};
 
     pool_config pool{};
     batch_config batch{};

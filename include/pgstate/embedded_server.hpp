@@ -23,8 +23,8 @@ struct embedded_server_options {
     std::filesystem::path data_directory;
 
     /// Settings for the server's configuration ("fsync", "max_connections", ...), stronger than those in the
-    /// cluster's own files. Not those that say where the server listens and what its files are: these are
-    /// chosen here.
+    /// cluster's own files. Not those that say where the server listens and what its files are (but for
+    /// "hba_file", which has to let "postgres" in over the Unix socket): these are chosen here.
     std::map<std::string, std::string> settings;
 
     /// The unprivileged user that the server runs as when this process is root (PostgreSQL refuses to run as

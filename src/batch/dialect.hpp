@@ -12,7 +12,7 @@ namespace pgstate::batch {
 struct command {
     const wire::statement* what = nullptr;
     wire::parameters values;
-    const wire::statement* before = nullptr; ///< to run first in the same transaction; null for none
+    const wire::preamble* before = nullptr; ///< to run first in the same transaction; null for none
 };
 
 /// What has become of a write whose connection broke after it was sent.
@@ -33,6 +33,10 @@ public:
 
     /// What the statement that ran before gave, each time there was one.
     virtual void learn(const wire::rows& before) const noexcept = 0;
+
+    /// Takes out of a refusal what must not be told.
+    /// \param first  it is the refusal of the statement that ran before
+    virtual void censor(wire::server_error& refusal, bool first) const = 0;
 
     /// Which row of the answer is each operation's, -1 for none.
     /// \throws error corrupt_state - the answer makes no sense

@@ -147,18 +147,21 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     for (auto* each : batch)
         what->operations.emplace_back(static_cast<operation*>(each));
     what->on = on;
+    std::size_t attempts = 0;
     for (auto& each : what->operations)
-        ++each->attempts;
+        attempts = std::max(attempts, ++each->attempts);
     statements_.fetch_add(1, std::memory_order_relaxed);
     operations_sent_.fetch_add(what->operations.size(), std::memory_order_relaxed);
     try {
         const auto command = sql_->build(what->operations);
+        // What was refused twice may have been for what is prepared on the server (see decide): it goes without.
+        const auto mode = attempts > 2 ? statement_mode::unnamed : pool_->config().statements;
         bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
         what->sent = clock::now();
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->flights.push_back(what);
         on->lease->send(
-            *command.what, command.values, pool_->config().statements,
+            *command.what, command.values, mode,
             [weak = weak_from_this(), what](wire::reply answer) {
                 if (const auto self = weak.lock()) self->answered(what, std::move(answer));
             },
@@ -178,6 +181,7 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     const auto on = of->on.lock();
     if (on) std::erase(on->flights, of);
     if (answer.before.size() > 0) sql_->learn(answer.before);
+    if (!answer.failure.sqlstate.empty()) sql_->censor(answer.failure, answer.refused_first);
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
     if (of->watch) note_answered(*of, answer);
     if (answer.outcome == wire::reply::status::ok)

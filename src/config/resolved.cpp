@@ -1,6 +1,7 @@
 #include "config/resolved.hpp"
 
 #include "config/connection_string.hpp"
+#include "config/is_utf8.hpp"
 #include "config/pool_settings.hpp"
 #include "config/refuse.hpp"
 #include "pgstate/operations.hpp"
@@ -12,6 +13,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace pgstate::settings {
 namespace {
@@ -99,6 +101,50 @@ void check(const sweep_config& sweep) {
     check_range("config.sweep.batch", sweep.batch, 1, 10'000);
 }
 
+constexpr bool begins_setting_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/// Identifiers joined by dots, as PostgreSQL has it; of ASCII, so that upper and lower case are the same everywhere.
+bool is_setting_name(std::string_view name) {
+    bool first = true;
+    for (const char c : name) {
+        const bool fits =
+            begins_setting_name(c) || (first ? false : (c >= '0' && c <= '9') || c == '$' || c == '.');
+        if (!fits) return false;
+        first = c == '.';
+    }
+    return !first;
+}
+
+std::string lower_case(std::string_view name) {
+    std::string lower(name);
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return lower;
+}
+
+/// Messages never have a value, nor what should have been a name: it could be a value in the wrong place.
+void check(const std::vector<session_setting>& given) {
+    std::vector<std::string> names;
+    for (const auto& each : given) {
+        if (!is_setting_name(each.name))
+            refuse("config.session_settings: the name at index " + std::to_string(names.size()) +
+                   " is not one that a setting can have (letters, digits, _ and $, in parts joined by dots: "
+                   "app.tenant_id)");
+        auto name = lower_case(each.name);
+        const auto refuse_it = [&](std::string_view why) {
+            refuse("config.session_settings: \"" + each.name + "\" " + std::string(why));
+        };
+        if (std::ranges::find(names, name) != names.end()) refuse_it("is there twice");
+        if (name == "client_encoding") refuse_it("is pgstate's own: all text is sent as UTF-8");
+        if (each.value.find('\0') != std::string::npos)
+            refuse_it("has a value with a NUL character, which PostgreSQL does not take");
+        if (!is_utf8(each.value)) refuse_it("has a value that is not valid UTF-8");
+        names.push_back(std::move(name));
+    }
+}
+
 } // namespace
 
 resolved_config resolve(const config& input) {
@@ -131,6 +177,9 @@ resolved_config resolve(const config& input) {
                        std::to_string(input.default_ttl.count()) + " ms");
     resolved.statements = input.statements;
     check_enumerator("config.statements", input.statements, statement_mode::unnamed);
+
+    resolved.session_settings = input.session_settings;
+    check(resolved.session_settings);
 
     resolved.logger = input.logger;
     resolved.metrics = input.metrics;

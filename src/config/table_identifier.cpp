@@ -1,5 +1,6 @@
 #include "config/table_identifier.hpp"
 
+#include "config/is_utf8.hpp"
 #include "config/refuse.hpp"
 
 #include <boost/assert.hpp>
@@ -7,23 +8,12 @@
 #include <boost/locale/utf.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 namespace pgstate::settings {
 namespace {
 
 using utf8 = boost::locale::utf::utf_traits<char>;
-
-bool is_utf8(std::string_view text) {
-    const char* end = std::to_address(text.end());
-    for (const char* at = text.data(); at != end;) {
-        const auto code_point = utf8::decode(at, end);
-        if (code_point == boost::locale::utf::illegal || code_point == boost::locale::utf::incomplete)
-            return false;
-    }
-    return true;
-}
 
 /// The first `most` bytes of `text`, or a few less: whole characters only.
 std::string_view cut(std::string_view text, std::size_t most) {

@@ -5,9 +5,9 @@
 #include "store/schema.hpp"
 #include "store/schema_catalog.hpp"
 #include "store/schema_shape.hpp"
+#include "store/session_settings.hpp"
 
 #include <pqxx/connection>
-#include <pqxx/nontransaction>
 #include <pqxx/result>
 #include <pqxx/transaction>
 
@@ -91,6 +91,7 @@ bool lost_a_race(std::string_view sqlstate) {
 void wait_for_turn(pqxx::work& sql, const table_shape& shape, const settings::resolved_config& config) {
     // Each statement must see what the process before us committed, whatever the role's default is.
     sql.exec("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    set_for(sql, config.session_settings, operation);
     const auto set_timeout = [&](std::string_view timeout) {
         return "SELECT set_config('lock_timeout', '" + std::string(timeout) + "', true)";
     };
@@ -123,7 +124,8 @@ void apply(pqxx::connection& connection, const catalog_entry& before,
 }
 
 catalog_entry look(pqxx::connection& connection, const settings::resolved_config& config) {
-    pqxx::nontransaction sql(connection);
+    pqxx::work sql(connection); // for settings that last no longer
+    set_for(sql, config.session_settings, operation);
     return read_catalog(sql, config);
 }
 
@@ -147,7 +149,7 @@ void migrate(pqxx::connection& connection, const settings::resolved_config& conf
     if (config.schema.migrate == migrate_mode::off) return;
     for (int attempt = 1;; ++attempt) {
         try {
-            migrate_once(connection, config);
+            keeping_values_secret(config.session_settings, [&] { migrate_once(connection, config); });
             return;
         } catch (const error& failure) {
             if (attempt == most_attempts || !lost_a_race(failure.sqlstate())) throw;

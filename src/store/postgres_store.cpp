@@ -40,7 +40,8 @@ class postgres_impl final : public sweeper::host {
 public:
     postgres_impl(boost::asio::any_io_executor executor, const config& settings)
         : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
-          statements(std::make_shared<const table_statements>(core->config().table)),
+          statements(std::make_shared<const table_statements>(core->config().table,
+                                                              core->config().session_settings)),
           engines(core, statements), expired(std::make_shared<sweeper>(core->config().sweep)) {
         show_to_metrics();
     }

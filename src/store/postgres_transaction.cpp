@@ -7,6 +7,7 @@
 #include "store/codec.hpp"
 #include "store/operations.hpp"
 #include "store/pqxx_compat.hpp"
+#include "store/session_settings.hpp"
 #include "store/sql_text.hpp"
 #include "store/validate.hpp"
 
@@ -45,8 +46,8 @@ class postgres_transaction final : public transaction {
 public:
     postgres_transaction(pqxx::transaction_base& around, const settings::resolved_config& config,
                          const span_context& span, telemetry::hub* told)
-        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl), span_(span),
-          told_(told) {}
+        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl),
+          settings_(config.session_settings), span_(span), told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
@@ -135,17 +136,20 @@ private:
     template <class Work>
     std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
         return telemetry::in_span(told_, telemetry::span_name_of(what), span_, [&] {
-            try {
-                return work();
-            } catch (...) {
-                pool::rethrow_as_error(telemetry::name_of(what));
-            }
+            return keeping_values_secret(settings_, [&] {
+                try {
+                    return work();
+                } catch (...) {
+                    pool::rethrow_as_error(telemetry::name_of(what));
+                }
+            });
         });
     }
 
     pqxx::transaction_base& around_;
     sql_text sql_;
     std::chrono::milliseconds default_ttl_;
+    const session_settings& settings_;
     span_context span_;
     telemetry::hub* told_;
 };
@@ -169,15 +173,18 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
              const std::function<void(transaction&)>& function, isolation_level isolation,
              const pool::call_context& context, telemetry::hub* told) {
-    try {
-        const auto around = begin(connection, isolation);
-        postgres_transaction with(*around, config, context.span, told);
-        function(with);
-        refuse_abandoned(context.abandoned);
-        around->commit();
-    } catch (...) {
-        pool::rethrow_callback_failure(transaction_name);
-    }
+    keeping_values_secret(config.session_settings, [&] {
+        try {
+            const auto around = begin(connection, isolation);
+            set_for(*around, config.session_settings, transaction_name);
+            postgres_transaction with(*around, config, context.span, told);
+            function(with);
+            refuse_abandoned(context.abandoned);
+            around->commit();
+        } catch (...) {
+            pool::rethrow_callback_failure(transaction_name);
+        }
+    });
 }
 
 } // namespace

@@ -2,11 +2,11 @@
 
 #include "pgstate/error.hpp"
 #include "store/operations.hpp"
+#include "store/statement_name.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -16,18 +16,8 @@ namespace {
 
 using wire::type_oid;
 
-// FNV-1a: the name must follow from the text alone, so that every process means the same by it behind a pooler.
-std::string name_of(std::string_view purpose, std::string_view sql) {
-    std::uint64_t hash = 14695981039346656037ULL;
-    for (const char c : sql)
-        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-    char digits[17];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
-    return std::string("pgstate_").append(purpose).append("_").append(digits);
-}
-
 wire::statement prepared(std::string_view purpose, std::string sql, std::vector<type_oid> types) {
-    auto name = name_of(purpose, sql);
+    auto name = statement_name(purpose, sql);
     return {std::move(name), std::move(sql), std::move(types), {}};
 }
 
@@ -114,6 +104,9 @@ std::vector<change_sql> all_changes() {
          place,
          {text, text_array, text_array}}};
 }
+
+/// In the place of the table's size: the number that is none.
+constexpr std::string_view no_size = "-1::bigint";
 
 /// The parameter after `before` others.
 std::string parameter_after(std::size_t before) {
@@ -255,7 +248,8 @@ std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations
 
 } // namespace
 
-table_statements::table_statements(const settings::table_identifier& table) : sql_(table.quoted()) {
+table_statements::table_statements(const settings::table_identifier& table, session_settings settings)
+    : sql_(table.quoted()), settings_(std::move(settings)) {
     const auto& sql = sql_;
     using enum type_oid;
     using existing = sql_text::existing;
@@ -371,13 +365,13 @@ table_statements::table_statements(const settings::table_identifier& table) : sq
     // Planned each time: so seldom that a plan kept from when the table was small would cost more.
     sweep_ = planned_anew(sql.sweep(), {int8});
     sweep_.verb = "DELETE";
-    const auto size = "SELECT pg_relation_size(" + quote_literal(sql.table()) + "::regclass)";
-    size_ = prepared("size", size, {});
-    lookups_only_ = prepared("lookups_only",
-                             size + ", set_config('enable_seqscan', 'off', true), "
-                                    "set_config('enable_hashjoin', 'off', true), "
-                                    "set_config('enable_mergejoin', 'off', true)",
-                             {});
+    const auto size = "pg_relation_size(" + quote_literal(sql.table()) + "::regclass)";
+    size_ = setting_preamble("size", size, settings_);
+    lookups_only_ = setting_preamble("lookups_only", size, settings_,
+                                     "set_config('enable_seqscan', 'off', true), "
+                                     "set_config('enable_hashjoin', 'off', true), "
+                                     "set_config('enable_mergejoin', 'off', true)");
+    if (!settings_.empty()) settings_only_ = setting_preamble("settings", no_size, settings_);
 }
 
 const table_statements::insertion& table_statements::insertion_of(batch::kind what,
@@ -407,15 +401,24 @@ bool table_statements::time_to_look() const noexcept {
 
 void table_statements::learn(const wire::rows& before) const noexcept {
     try {
-        const bool large = !before.is_null(0, 0) && before.int8(0, 0) >= large_table;
+        const auto size = before.is_null(0, 0) ? 0 : before.int8(0, 0);
+        if (size < 0) return; // settings_only_
+        const bool large = size >= large_table;
         if (large != large_.load(std::memory_order_relaxed)) large_.store(large, std::memory_order_relaxed);
     } catch (const error&) {
         // No size, whatever is between: what was known stays.
     }
 }
 
+void table_statements::censor(wire::server_error& refusal, bool first) const {
+    store::censor(refusal, first, settings_);
+}
+
 batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {
     auto made = build_but_name(operations);
+    // Who may end a process of the server, a role set here may not know.
+    if (settings_only_ && !made.before && front(operations).what != batch::kind::fence)
+        made.before = &*settings_only_;
     if (!batch::is_write(front(operations).what)) return made;
     const auto name = names_.next();
     made.values.add_int8(name);
@@ -429,7 +432,8 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
     const bool large = large_.load(std::memory_order_relaxed);
     batch::command made;
     auto& values = made.values;
-    if (first.what != batch::kind::health && time_to_look()) made.before = &size_;
+    const bool of_the_table = first.what != batch::kind::health && first.what != batch::kind::fence;
+    if (of_the_table && time_to_look()) made.before = &size_;
     switch (first.what) {
     case batch::kind::list: {
         const auto& list = as<list_operation>(first);

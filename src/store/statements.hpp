@@ -4,6 +4,7 @@
 #include "batch/dialect.hpp"
 #include "config/table_identifier.hpp"
 #include "store/change.hpp"
+#include "store/session_settings.hpp"
 #include "store/settlement.hpp"
 #include "store/sql_text.hpp"
 #include "wire/statement.hpp"
@@ -11,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace pgstate::store {
@@ -57,13 +59,15 @@ enum : int { server_version, read_only };
 /// Thread safety: every member, from any thread.
 class table_statements final : public batch::dialect {
 public:
-    explicit table_statements(const settings::table_identifier& table);
+    /// \param settings  to be set for each transaction
+    explicit table_statements(const settings::table_identifier& table, session_settings settings = {});
 
     /// For what is put together for one query: `find`.
     const sql_text& text() const noexcept { return sql_; }
 
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
     void learn(const wire::rows& before) const noexcept override;
+    void censor(wire::server_error& refusal, bool first) const override;
     std::vector<int> pair(const std::vector<batch::operation_ptr>& operations,
                           const wire::rows& rows) const override;
     batch::settlement judge(const batch::operation& what, const wire::rows& rows, int row) const override;
@@ -98,6 +102,7 @@ private:
     batch::command build_but_name(const std::vector<batch::operation_ptr>& operations) const;
 
     const sql_text sql_;
+    const session_settings settings_;
     with_expiry save_;
     with_expiry create_;
     lookup replace_;
@@ -119,9 +124,10 @@ private:
     wire::statement count_all_;
     wire::statement health_;
     wire::statement sweep_;
-    wire::statement size_; ///< the table's size
-    wire::statement
-        lookups_only_; ///< the same, and no plan but index lookups for what follows in the transaction
+    // To run first: the session's settings, and
+    wire::preamble size_;         ///< the table's size
+    wire::preamble lookups_only_; ///< the same, and no plan but index lookups for what follows
+    std::optional<wire::preamble> settings_only_; ///< nothing else; absent where there are none
 
     mutable write_names names_;
     mutable std::atomic<bool> large_{false};

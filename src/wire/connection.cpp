@@ -67,14 +67,14 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
 }
 
 void connection::send(const statement& what, const parameters& values, statement_mode mode,
-                      reply_handler handler, const statement* before) {
+                      reply_handler handler, const preamble* before) {
     auto& exchange = pending_.emplace_back();
     exchange.handler = std::move(handler);
     exchange.what = &what;
-    exchange.before = before;
+    if (before) exchange.before = &before->what;
     if (broken_) return lose({"", "the connection was lost"});
 
-    const bool sent = (!before || put(*before, {}, mode, exchange.prepares_before)) &&
+    const bool sent = (!before || put(before->what, before->values, mode, exchange.prepares_before)) &&
                       put(what, values, mode, exchange.prepares) && PQpipelineSync(session_->raw()) == 1;
     fsm_.sent((before ? 1U : 0U) + (exchange.prepares_before ? 1U : 0U) + (exchange.prepares ? 1U : 0U));
     if (!sent) return lose({"", "the connection was lost while sending"});
@@ -97,8 +97,8 @@ bool connection::put(const statement& what, const parameters& values, statement_
     }
     const auto count = static_cast<int>(values.size());
 
-    const bool named =
-        mode == statement_mode::prepared && !what.name.empty() && !session_->outdated.contains(&what);
+    const bool named = mode == statement_mode::prepared && !what.name.empty() &&
+                       !session_->forgets_statements && !session_->outdated.contains(&what);
     if (!named)
         return PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
                                  formats.data(), 1) == 1;
@@ -209,6 +209,7 @@ void connection::take(void* raw_result) {
             head.answer.outcome = reply::status::ok;
         } else {
             remember_prepared(head);
+            head.answer.refused_first = head.before && head.refused_before >= (head.prepares ? 2U : 1U);
             head.answer.data = {};
         }
         finished_.push_back(std::move(head));
@@ -232,6 +233,8 @@ void connection::remember_prepared(const pending& over) {
 
     // 42P05: it was there, behind a pooler or from before. The name follows from the text, so it is the same.
     const bool exists = sqlstate == "42P05";
+    // A pooler that gives one transaction to one server and the next to another.
+    if (session_->backend().pid == 0 && (exists || sqlstate == "26000")) session_->forgets_statements = true;
     if (over.prepares && !in_what && !(in_prepare && exists)) prepared.erase(over.what);
     if (in_prepare_before && !exists) prepared.erase(over.before);
     if (!in_what && !in_before) return;

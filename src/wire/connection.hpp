@@ -35,9 +35,9 @@ public:
     void use_executor(boost::asio::any_io_executor strand);
 
     /// Sends `what` with its own Sync. The text of the parameters is copied before this returns.
-    /// \param before  a statement without parameters to run first, in the same transaction; null for none
+    /// \param before  to run first, in the same transaction; null for none
     void send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler,
-              const statement* before = nullptr);
+              const preamble* before = nullptr);
 
     std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
     bool broken() const noexcept { return broken_; }

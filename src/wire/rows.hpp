@@ -58,6 +58,7 @@ struct reply {
     rows data;
     rows before; ///< of the statement that was sent to run first, if there was one
     server_error failure;
+    bool refused_first = false; ///< what was refused is the statement that was sent to run first
 };
 
 } // namespace pgstate::wire

@@ -88,6 +88,8 @@ public:
     /// Which statements this session has prepared, and which of them its server can no longer use: those go unnamed.
     std::unordered_set<const statement*> prepared;
     std::unordered_set<const statement*> outdated;
+    /// What was prepared in it is not there later: behind a pooler that keeps no statements. All go unnamed.
+    bool forgets_statements = false;
 
 private:
     std::unique_ptr<pqxx::connection> owner_;

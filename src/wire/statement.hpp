@@ -86,6 +86,12 @@ private:
     std::vector<one_value> values_;
 };
 
+/// A statement to run first, in the transaction of another, always with the same values.
+struct preamble {
+    statement what;
+    parameters values{};
+};
+
 } // namespace pgstate::wire
 
 #endif

@@ -351,3 +351,37 @@ TEST_CASE("the configuration from the environment is DATABASE_URL and the defaul
     environment::unset();
     CHECK(refused());
 }
+
+TEST_CASE("session settings have the names of settings, each once", "[config]") {
+    auto config = with("postgresql://");
+    for (const std::string name : {"role", "TimeZone", "app.tenant_id", "a.b.c$1", "_x._y"}) {
+        CAPTURE(name);
+        config.session_settings = {{name, "any 'text' \\ \u00e4"}};
+        CHECK(resolve(config).session_settings.front().name == name);
+    }
+    for (const std::string name :
+         {"", "secret name", ".x", "x.", "a..b", "1a", "a.1", "x'y", "x\"y", "x;y", "\u00e4"}) {
+        CAPTURE(name);
+        config.session_settings = {{"app.fine", "1"}, {name, "secret value"}};
+        const auto why = refusal(config);
+        CHECK(why.find("session_settings: the name at index 1") != std::string::npos);
+        CHECK(why.find("secret") == std::string::npos);
+    }
+    config.session_settings = {{"app.x", "1"}, {"APP.X", "2"}};
+    CHECK(refusal(config).find("\"APP.X\" is there twice") != std::string::npos);
+    config.session_settings = {{"Client_Encoding", "LATIN1"}};
+    CHECK(refusal(config).find("\"Client_Encoding\"") != std::string::npos);
+}
+
+TEST_CASE("a session setting's value is text that PostgreSQL takes, and is not repeated", "[config]") {
+    auto config = with("postgresql://");
+    for (const auto& value :
+         {std::string("secret\0", 7), std::string("secret\xff"), std::string("secret\xc3")}) {
+        config.session_settings = {{"app.tenant_id", value}};
+        const auto why = refusal(config);
+        CHECK(why.find("\"app.tenant_id\" has a value") != std::string::npos);
+        CHECK(why.find("secret") == std::string::npos);
+    }
+    config.session_settings = {{"app.tenant_id", ""}};
+    CHECK(resolve(config).session_settings.front().value.empty());
+}

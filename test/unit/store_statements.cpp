@@ -129,7 +129,7 @@ TEST_CASE("batched lookups on a table not known to be large are planned anew, fo
         const auto made = on.build(operations);
         CHECK(made.what->name.empty());
         REQUIRE(made.before);
-        CHECK(made.before->sql.find("set_config('enable_seqscan', 'off', true)") != std::string::npos);
+        CHECK(made.before->what.sql.find("set_config('enable_seqscan', 'off', true)") != std::string::npos);
     }
     CHECK_FALSE(on.build({save("a"), save("b")}).before); // there is nothing to be told
 }
@@ -138,14 +138,59 @@ TEST_CASE("the table's size is asked for along with an operation, not with each"
     const auto on = statements();
     const auto first = on.build({load("a")});
     REQUIRE(first.before);
-    CHECK(first.before->sql == R"(SELECT pg_relation_size(E'"agent_states"'::regclass))");
+    CHECK(first.before->what.sql == R"(SELECT pg_relation_size(E'"agent_states"'::regclass))");
     CHECK_FALSE(on.build({load("a")}).before);
 }
 
 TEST_CASE("a table's name is quoted in the question for its size", "[statements]") {
     const table_statements on(pgstate::settings::parse_table_name(R"("it's".agent_states)"));
-    CHECK(on.build({load("a")}).before->sql ==
+    CHECK(on.build({load("a")}).before->what.sql ==
           R"(SELECT pg_relation_size(E'"it''s"."agent_states"'::regclass))");
+}
+
+TEST_CASE("session settings run first in each transaction, together with whatever else does",
+          "[statements]") {
+    const table_statements on(pgstate::settings::parse_table_name("agent_states"),
+                              {{"app.tenant_id", "it's acme"}, {"enable_seqscan", "on"}});
+    constexpr auto calls = "set_config(E'app.tenant_id', $1, true), set_config(E'enable_seqscan', $2, true)";
+    const auto check = [&](const pgstate::batch::command& made, const std::string& begin,
+                           const std::string& end) {
+        REQUIRE(made.before);
+        CHECK(made.before->what.sql == "SELECT " + begin + ", " + calls + end);
+        REQUIRE(made.before->values.size() == 2);
+        CHECK(made.before->what.parameters.size() == 2);
+        CHECK(made.before->values.value(0) == "it's acme");
+        CHECK(made.before->values.value(1) == "on");
+    };
+    const std::string size = R"(pg_relation_size(E'"agent_states"'::regclass))";
+    check(on.build({load("a")}), size, ""); // once a second
+    check(on.build({load("a")}), "-1::bigint", "");
+    check(on.build({save("a")}), "-1::bigint", "");
+    check(on.build({load("a"), load("b")}), size,
+          ", set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
+          "set_config('enable_mergejoin', 'off', true)");
+}
+
+TEST_CASE("a refusal does not tell the values of session settings", "[statements]") {
+    using pgstate::wire::server_error;
+    const table_statements on(pgstate::settings::parse_table_name("agent_states"),
+                              {{"app.tenant_id", "acme"}, {"role", "manager"}, {"app.nothing", ""}});
+    const auto censored = [&](server_error refusal, bool first) {
+        on.censor(refusal, first);
+        return refusal.message;
+    };
+    CHECK(censored({"22P02", R"(invalid input syntax for type uuid: "acme")"}, false) ==
+          "invalid input syntax for type uuid: (the value of app.tenant_id)");
+    CHECK(censored({"22023", "8 is outside the valid range"}, true) ==
+          "the server refused one of config.session_settings (app.tenant_id, role, app.nothing)");
+    CHECK(censored({"42501", R"(permission denied to set role "manager")"}, true) ==
+          "permission denied to set role (the value of role)");
+    CHECK(censored({"42P01", R"(relation "agent_states" does not exist)"}, true) ==
+          R"(relation "agent_states" does not exist)");
+    const auto without = statements();
+    server_error untouched{"22023", "as it is"};
+    without.censor(untouched, true);
+    CHECK(untouched.message == "as it is");
 }
 
 TEST_CASE("each statement that writes has a name, which grows and which its operations know",
