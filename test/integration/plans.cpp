@@ -148,6 +148,7 @@ private:
                                      pgstate::sweep_config sweep) {
         pgstate::config settings;
         settings.schema.indexes = indexes;
+        settings.operation_timeout = std::chrono::minutes(5); // a million rows are written in one statement
         settings.schema.jsonb_index = jsonb_index;
         settings.sweep = sweep;
         settings.pool.after_connect = [](pqxx::connection& connection) {
