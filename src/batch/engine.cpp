@@ -111,6 +111,7 @@ void engine::accept(intake::list arrived) {
 
 void engine::dispatch() {
     if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
+    lanes_.drop_unusable();
     if (planner_.sendable(most_long_) > 0 && lanes_.others_wait())
         lanes_.give_back_idle(); // and ask again, behind those who wait
     while (const auto sendable = planner_.sendable(most_long_)) {
@@ -214,10 +215,16 @@ void engine::succeed(flight& of, const wire::rows& rows) {
         if (conflict && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
             // waited for the other writer.
-            each.what = kind::probe;
+            each.probed_for = std::exchange(each.what, kind::probe);
             each.alone = false;
             conflicts_.fetch_add(1, std::memory_order_relaxed);
             planner_.again(each);
+            continue;
+        }
+        if (each.what == kind::probe && !each.completed && each.once_more(rows, row_of[i])) {
+            retries_.fetch_add(1, std::memory_order_relaxed);
+            each.alone = true;
+            ask_again(each, each.probed_for);
             continue;
         }
         settle(each, rows, row_of[i]);
@@ -512,7 +519,7 @@ void engine::after_change() {
         lanes_.give_back_idle();
         lanes_.withdraw_requests();
     } else {
-        lanes_.drop_broken();
+        lanes_.drop_unusable();
     }
     watch_deadlines();
     if (!open_.empty() || close_handlers_.empty()) return;

@@ -118,8 +118,12 @@ void lanes::give_back_idle() {
     });
 }
 
-void lanes::drop_broken() {
-    std::erase_if(lanes_, [](const auto& each) { return each->flights.empty() && each->lease->broken(); });
+void lanes::drop_unusable() {
+    std::erase_if(lanes_, [](const auto& each) {
+        if (!each->flights.empty() || each->usable()) return false;
+        if (each->retiring) each->lease->abandon("it is no longer wanted");
+        return true;
+    });
 }
 
 } // namespace pgstate::batch

@@ -78,7 +78,8 @@ public:
     std::shared_ptr<lane> choose(bool fill_up) const;
 
     void give_back_idle();
-    void drop_broken();
+    /// Those that are lost or retiring, once nothing is under way on them: they stand in the way of new ones.
+    void drop_unusable();
     /// Gives up the connections that have statements under way, where `hopeless(flight)` of the oldest.
     template <class Predicate>
     void abandon_if(Predicate hopeless, const std::string& why) {

@@ -54,6 +54,14 @@ public:
     }
     void settle(error why) { failure_ = std::make_exception_ptr(std::move(why)); }
 
+    /// Asked when its probe has found `row`: whether it is to be sent once more, as that row came after the statement
+    /// that found none to its liking.
+    virtual bool once_more(const wire::rows& rows, int row) {
+        static_cast<void>(rows);
+        static_cast<void>(row);
+        return false;
+    }
+
     /// Runs the caller's handler with what was settled; on the caller's executor, once. `self` is given up before the
     /// handler runs.
     virtual void complete(operation_ptr self) = 0;
@@ -71,6 +79,7 @@ public:
     /// The name of the last statement that it went in, where that writes; the dialect's.
     std::int64_t write_name = 0;
     std::optional<doubt> in_doubt{};
+    kind probed_for{}; ///< of a probe: what it was before
     /// Whether it was asked for as a write.
     bool writes() const noexcept { return is_write(in_doubt ? in_doubt->asked : what); }
 

@@ -153,6 +153,7 @@ void core::leaves_queue(const waiter& who) noexcept {
 void core::fill(deferred&) {
     if (closed_) return;
     const bool backing_off = clock::now() < resume_connecting_;
+    if (backing_off) go_on_after_pause();
     for (auto missing = connections_to_start(count(), config_.pool, backing_off); missing > 0; --missing)
         start_connect();
     if (!ticking_) {
@@ -254,7 +255,11 @@ void core::accept(std::shared_ptr<entry> what, deferred& later) {
 void core::pause_after_failure() {
     const auto pause = backoff(failures_, std::uniform_real_distribution<>(0, 1)(random_));
     resume_connecting_ = clock::now() + pause;
-    // Without a waiter nobody is in a hurry: the next acquire or the next look after the minimums tries again.
+}
+
+/// Without a waiter nobody is in a hurry: the next acquire, which comes here too, or the next look after the minimums
+/// tries again.
+void core::go_on_after_pause() {
     if (queue_.empty() || backoff_running_) return;
     backoff_running_ = true;
     backoff_.expires_at(resume_connecting_);
@@ -265,7 +270,6 @@ void core::pause_after_failure() {
         {
             const lock guard(self->mutex_);
             self->backoff_running_ = false;
-            self->resume_connecting_ = {};
             self->fill(later);
         }
         run_all(later);

@@ -157,6 +157,7 @@ private:
     void maintain();
     void refuse(deferred& later, const error& why, bool all);
     void pause_after_failure();
+    void go_on_after_pause();
     void finish_close(deferred& later);
     void enters_queue(const waiter& who) noexcept;
     void leaves_queue(const waiter& who) noexcept;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace pgstate::store {
 namespace {
@@ -48,6 +49,11 @@ save_operation::save_operation(detail::encoded_state state, bool if_unchanged, s
     session_id = state_.session_id;
     key_hash = batch::hash_key(agent_id, session_id);
     bytes = state_.agent_id.size() + state_.session_id.size() + state_.document.size();
+}
+
+/// What was to be made met a state that is gone by now.
+bool save_operation::once_more(const wire::rows&, int row) {
+    return row < 0 && state_.version == 0;
 }
 
 saved save_operation::decode() {
@@ -98,6 +104,14 @@ void change_operation::add_to(wire::parameters& values) const {
     values.add_int8(terms_.ttl.count());
     for (const auto& each : change_.parameters)
         std::visit(adder{values}, each);
+}
+
+/// An increment finds no row where there is none, and where there is no place for the number. Where the probe then finds a
+/// version that is new to it, it may have been the former.
+bool change_operation::once_more(const wire::rows& rows, int row) {
+    if (terms_.if_version || row < 0) return false;
+    return std::exchange(probed_version_, rows.int8(row, probed_row::version)) !=
+           rows.int8(row, probed_row::version);
 }
 
 saved change_operation::decode() {

@@ -101,6 +101,8 @@ public:
     const detail::encoded_state& state() const noexcept { return state_; }
     std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
+    bool once_more(const wire::rows& rows, int row) override;
+
 private:
     saved decode() override;
 
@@ -127,6 +129,8 @@ public:
     /// What stays here until the statement is sent.
     void add_to(wire::parameters& values) const;
 
+    bool once_more(const wire::rows& rows, int row) override;
+
 private:
     saved decode() override;
     std::exception_ptr explain(std::exception_ptr failure) const override;
@@ -135,6 +139,7 @@ private:
     std::string session_;
     encoded_change change_;
     change_terms terms_;
+    std::int64_t probed_version_ = 0; ///< 0: none
 };
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {

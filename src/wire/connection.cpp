@@ -112,8 +112,10 @@ bool connection::put(const statement& what, const parameters& values, statement_
 bool connection::check_idle() {
     if (broken_ || !session_) return false;
     auto* raw = session_->raw();
-    // Nothing was asked, so nothing but notices and parameter changes may come.
-    if (PQconsumeInput(raw) != 1 || !session_->alive()) broken_ = true;
+    // Nothing was asked, so nothing but notices and parameter changes may come. Twice: the end of the stream can stand
+    // behind the server's farewell, which is read first.
+    for (int times = 0; times < 2; ++times)
+        if (PQconsumeInput(raw) != 1 || !session_->alive()) broken_ = true;
     PQisBusy(raw); // parses what came
     if (!session_->alive()) broken_ = true;
     while (auto* notification = PQnotifies(raw))

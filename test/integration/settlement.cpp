@@ -218,7 +218,7 @@ TEST_CASE("what was given up and comes late changes nothing that the same store 
     using existing = pgstate::store::sql_text::existing;
     const auto rows_of = [&](std::int64_t late) {
         const auto as_text = std::to_string(late) + "::bigint";
-        std::size_t rows = 0;
+        int rows = 0;
         rows += sql.exec(text.insert("VALUES ('a', 's', '{}'::jsonb, now(), now(), 1, NULL::timestamptz, " +
                                          as_text + ")",
                                      existing::replaced, "t.version"))

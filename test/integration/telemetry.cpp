@@ -276,10 +276,13 @@ TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[tel
         const auto state = told_state("s");
         f.store.save(state, done);
     });
-    row_lock lock(f.database, "agent", "s");
+    // The state is not there: so it cannot be told whether the write was applied.
+    pqxx::connection blocker(f.database);
+    pqxx::work lock(blocker);
+    lock.exec("LOCK TABLE agent_states IN SHARE MODE");
     bool over = false;
     pgstate::error failure;
-    const auto state = told_state("s");
+    const auto state = told_state("new");
     f.store.save(state, as_result([&](pgstate::result<pgstate::saved> r) {
                      failure = r.has_error() ? r.error() : pgstate::error();
                      over = true;
@@ -289,7 +292,7 @@ TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[tel
     pqxx::nontransaction(observer).exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                         "WHERE wait_event_type = 'Lock' AND datname = current_database()");
     run_until(f.context, [&] { return over; });
-    lock.let_go();
+    lock.abort();
     f.context.run();
 
     REQUIRE(failure.code());
