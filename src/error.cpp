@@ -27,6 +27,8 @@ public:
         case errc::schema_mismatch: return "the table does not have the shape that pgstate needs";
         case errc::corrupt_state: return "the stored row is not an agent state";
         case errc::closed: return "the store has been closed";
+        case errc::overloaded:
+            return "too many operations are pending; nothing was sent: try again when some have completed";
         case errc::callback_failed: return "the function passed in threw an exception; see error::cause()";
         }
         return "unknown pgstate error " + std::to_string(value);

@@ -68,6 +68,17 @@ struct batch_config {
     std::size_t shards = 0;
 };
 
+/// How much may be pending in a store: accepted, under way or not, and not yet completed. What exceeds it fails at once
+/// with errc::overloaded, so that a program that asks for more than the server does runs into errors it can act upon, and
+/// not out of memory. Each operation of a bulk counts; transactions and with_connection do not.
+struct pending_config {
+    /// The most operations, 1 to 10,000,000.
+    std::size_t max_operations = 250'000;
+    /// The most bytes of their keys and documents, 1 KiB to 512 GiB. One operation of more is accepted if no others are
+    /// pending.
+    std::size_t max_bytes = std::size_t{256} << 20;
+};
+
 enum class migrate_mode {
     apply,  ///< create or upgrade the table when it is not current
     verify, ///< change nothing; fail with schema_mismatch when it is not current
@@ -148,6 +159,7 @@ struct config {
 
     pool_config pool{};
     batch_config batch{};
+    pending_config pending{};
     schema_config schema{};
     sweep_config sweep{};
 

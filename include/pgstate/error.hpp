@@ -26,11 +26,12 @@ enum class errc : int {
     timed_out,            ///< the operation's own time ran out; what() says whether it had been sent
     pool_exhausted,       ///< no connection became free in time; what() says who holds them
     unavailable,          ///< no connection can be made; what() carries the last cause
-    outcome_unknown,      ///< a write was sent and the connection lost, and it cannot be told whether it was applied
+    outcome_unknown, ///< a write was sent and the connection lost, and it cannot be told whether it was applied
     schema_mismatch, ///< the table is not one that pgstate made or can take over; what() names the difference
     corrupt_state,   ///< a stored row is not an agent state; what() names its key
     closed,          ///< the store or the pool has been closed
     callback_failed, ///< a function passed to with_connection, transaction or update threw; see error::cause()
+    overloaded,      ///< as much is pending as config.pending allows; nothing was sent
 };
 
 /// The category of `errc` values.

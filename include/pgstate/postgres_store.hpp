@@ -29,6 +29,8 @@ struct store_stats {
     std::uint64_t bytes_received = 0;  ///< of values
     std::uint64_t swept = 0;           ///< states that the sweeper deleted (config.sweep)
     std::size_t queued = 0;            ///< operations accepted and not yet sent; of the moment
+    std::size_t pending = 0;       ///< operations accepted and not completed (config.pending); of the moment
+    std::size_t pending_bytes = 0; ///< of their keys and documents
 
     /// How many operations shared a statement, on average; 0 before the first.
     double mean_batch() const noexcept {

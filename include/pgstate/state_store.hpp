@@ -56,6 +56,7 @@ using completion = boost::asio::any_completion_handler<Signature>;
 ///   timed_out          its time ran out; for a write what() says whether it had been sent
 ///   pool_exhausted     no connection became free in time
 ///   unavailable        no connection could be made in time; what() has the last cause
+///   overloaded         as much is pending as config.pending allows; nothing was sent
 ///   closed             the store has been closed
 ///   operation_aborted  it was cancelled: queued: removed; sent: abandoned, the shared statement goes on
 /// and with whatever the server refused, as its SQLSTATE. Writes can also fail with

@@ -16,8 +16,8 @@ namespace pgstate::batch {
 
 engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes)
     : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
-      planner_(pool_->config().batch), lanes_(pool_, strand_, most_lanes), timer_(strand_),
-      settled_(pool_->executor()) {}
+      most_long_(planner::most_long(most_lanes)), planner_(pool_->config().batch),
+      lanes_(pool_, strand_, most_lanes), timer_(strand_), settled_(pool_->executor()) {}
 
 engine::~engine() {
     // Something is left only when the event loop was destroyed with operations in it: nobody is there to be told.
@@ -36,12 +36,16 @@ void engine::submit(operation_ptr what) {
         boost::asio::post(strand_, [self = shared_from_this()] { self->take_in(); });
         break;
     case intake::added::another: break;
-    case intake::added::refused: refuse(std::move(what)); break;
+    case intake::added::refused: {
+        error closed(errc::closed, what->name());
+        refuse(std::move(what), std::move(closed));
+        break;
+    }
     }
 }
 
-void engine::refuse(operation_ptr what) {
-    what->settle(error(errc::closed, what->name()));
+void engine::refuse(operation_ptr what, error why) {
+    what->settle(std::move(why));
     delivery refused(pool_->executor());
     refused.add(std::move(what));
     refused.flush();
@@ -108,16 +112,16 @@ void engine::accept(intake::list arrived) {
 void engine::dispatch() {
     if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
     lanes_.drop_unusable();
-    if (planner_.ready() > 0 && lanes_.others_wait())
+    if (planner_.sendable(most_long_) > 0 && lanes_.others_wait())
         lanes_.give_back_idle(); // and ask again, behind those who wait
-    while (planner_.ready() > 0) {
-        lanes_.ask_for(planner_.ready(), listener_to_lanes());
+    while (const auto sendable = planner_.sendable(most_long_)) {
+        lanes_.ask_for(sendable, listener_to_lanes());
         // An idle connection, or one where a second statement may follow the first: that place is for a whole share.
         // Less gains more by gathering company until a connection is free, and one with little to do will soon be.
         const bool whole_share = planner_.ready() >= planner_.share(std::max<std::size_t>(lanes_.size(), 2));
         const auto on = lanes_.choose(whole_share && !lanes_.others_wait());
         if (!on) break;
-        send(on, planner_.next(lanes_.size() + lanes_.requested()));
+        send(on, planner_.next(lanes_.size() + lanes_.requested(), most_long_));
     }
     end_turn();
 }
@@ -516,7 +520,7 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
 }
 
 void engine::after_change() {
-    if (planner_.ready() == 0) {
+    if (planner_.sendable(most_long_) == 0) {
         lanes_.give_back_idle();
         lanes_.withdraw_requests();
     } else {

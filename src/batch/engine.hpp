@@ -35,6 +35,8 @@ struct counters {
     std::uint64_t bytes_sent = 0;      ///< of parameters
     std::uint64_t bytes_received = 0;  ///< of values
     std::size_t queued = 0;            ///< operations of the moment that are accepted and not under way
+    std::size_t pending = 0;           ///< ... and not completed; of all engines
+    std::size_t pending_bytes = 0;     ///< of these
 };
 
 /// Turns waiting operations into statements on the pool's connections, and answers into each operation's own outcome.
@@ -51,8 +53,8 @@ public:
     ~engine() override;
 
     void submit(operation_ptr what);
-    /// Completes `what` with errc::closed.
-    void refuse(operation_ptr what);
+    /// Completes `what` with `why`; it was not submitted.
+    void refuse(operation_ptr what, error why);
     /// Completes `what` with operation_aborted if it is not over: out of the queue, or abandoned where it was sent.
     void cancel(operation_ptr what);
     /// Refuses new operations; `done` is called in the strand when those accepted are over.
@@ -126,6 +128,7 @@ private:
     std::atomic<std::uint64_t> bytes_received_{0};
     std::atomic<std::size_t> queued_{0};
 
+    const std::size_t most_long_; ///< operations that may be under way at once of those that may take long
     planner planner_;
     lanes lanes_;
     operation_list open_; // all that were accepted and are not out of the planner; holds a reference to each

@@ -41,6 +41,12 @@ constexpr bool has_key(kind what) noexcept {
     return what <= kind::erase;
 }
 
+/// Kinds that may read much of the table, and so take long: they never get all of an engine's connections.
+constexpr bool may_take_long(kind what) noexcept {
+    return what == kind::list_agents || what == kind::find || what == kind::count_agent ||
+           what == kind::count_all || what == kind::sweep;
+}
+
 /// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
 /// finished or withdraw.
 struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hook<> {

@@ -1,6 +1,7 @@
 #ifndef PGSTATE_BATCH_OPERATION_HPP
 #define PGSTATE_BATCH_OPERATION_HPP
 
+#include "batch/admission.hpp"
 #include "batch/planner.hpp"
 #include "pgstate/error.hpp"
 #include "telemetry/operation_watch.hpp"
@@ -74,6 +75,7 @@ public:
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
     bool on_store_executor = false;                        ///< its handler runs on the store's own executor
     std::unique_ptr<telemetry::operation_watch> watch;     ///< null: nobody wants to know
+    admission::place place; ///< among what is pending, until its handler is called
 
     /// The name of the last statement that it went in, where that writes; the dialect's.
     std::int64_t write_name = 0;

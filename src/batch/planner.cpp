@@ -11,6 +11,9 @@ namespace {
 // Empty queues kept for the next keys: more than are ever in one statement, little enough to forget about.
 constexpr std::size_t most_spares = 1024;
 
+// Of so many turns one is that of the kind that has waited longest for one; the others go by age.
+constexpr std::uint64_t fair_turn_in = 4;
+
 } // namespace
 
 bool planner::travels_alone(const item& what) const noexcept {
@@ -18,13 +21,14 @@ bool planner::travels_alone(const item& what) const noexcept {
 }
 
 ready_queue& planner::ready_list(const item& what) noexcept {
-    return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0];
+    return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0].waiting;
 }
 
 void planner::make_ready(item& what) {
     what.state = item::status::ready;
     ready_list(what).add(what);
     ++ready_;
+    if (may_take_long(what.what)) ++long_ready_;
 }
 
 planner::key_map::iterator planner::find_or_add(const item& what) {
@@ -68,6 +72,7 @@ bool planner::withdraw(item& what) {
     case item::status::ready:
         ready_list(what).erase(what);
         --ready_;
+        if (may_take_long(what.what)) --long_ready_;
         leave(what);
         return true;
     case item::status::blocked: {
@@ -85,6 +90,7 @@ bool planner::withdraw(item& what) {
 void planner::finished(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
+    if (may_take_long(what.what)) --long_sent_;
     leave(what);
 }
 
@@ -123,6 +129,7 @@ void planner::settle(key_map::iterator at) {
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
+    if (may_take_long(what.what)) --long_sent_;
     make_ready(what);
 }
 
@@ -132,30 +139,53 @@ std::size_t planner::share(std::size_t places) const noexcept {
                       std::min(smallest_share, limits_.max_operations), limits_.max_operations);
 }
 
-std::vector<item*> planner::next(std::size_t connections) {
-    ready_queue* oldest = nullptr;
-    bool shares = false;
-    for (auto& of_kind : ready_lists_)
-        for (std::size_t company = 0; company < of_kind.size(); ++company) {
-            auto& candidates = of_kind[company];
-            if (candidates.empty()) continue;
-            if (oldest && oldest->front().order < candidates.front().order) continue;
-            oldest = &candidates;
-            shares = company == 0;
-        }
-    if (!oldest) return {};
+std::size_t planner::sendable(std::size_t most_long) const noexcept {
+    const auto room = most_long > long_sent_ ? most_long - long_sent_ : 0;
+    return ready_ - long_ready_ + std::min(long_ready_, room);
+}
 
-    const std::size_t most = shares ? share(connections) : 1;
+planner::turn planner::next_turn(bool long_ones_too) noexcept {
+    const bool fair = turns_ % fair_turn_in == fair_turn_in - 1;
+    turn next;
+    for (std::size_t which = 0; which < kinds; ++which) {
+        if (!long_ones_too && may_take_long(static_cast<kind>(which))) continue;
+        for (auto& each : ready_lists_[which]) {
+            if (each.waiting.empty()) continue;
+            if (next.whose) {
+                auto& best = *next.whose;
+                if (fair && best.last_turn < each.last_turn) continue;
+                const bool decided = fair && each.last_turn < best.last_turn;
+                if (!decided && best.waiting.front().order < each.waiting.front().order) continue;
+            }
+            next.whose = &each;
+            next.shares = &each == &ready_lists_[which].front();
+        }
+    }
+    if (fair) next.first = ready_queue::first::in_turn;
+    return next;
+}
+
+std::vector<item*> planner::next(std::size_t connections, std::size_t most_long) {
+    const auto now = next_turn(long_sent_ < most_long);
+    if (!now.whose) return {};
+    now.whose->last_turn = ++turns_;
+
+    auto& waiting = now.whose->waiting;
+    const std::size_t most = now.shares ? share(connections) : 1;
     std::vector<item*> batch;
-    batch.reserve(std::min(most, oldest->size()));
+    batch.reserve(std::min(most, waiting.size()));
     std::size_t bytes = 0;
-    while (batch.size() < most && !oldest->empty()) {
-        auto& first = oldest->front();
+    while (batch.size() < most && !waiting.empty()) {
+        auto& first = waiting.front(now.first);
         if (!batch.empty() && bytes + first.bytes > limits_.max_bytes) break;
         bytes += first.bytes;
-        oldest->pop_front();
+        waiting.pop_front(now.first);
         --ready_;
         ++sent_;
+        if (may_take_long(first.what)) {
+            --long_ready_;
+            ++long_sent_;
+        }
         first.state = item::status::sent;
         batch.push_back(&first);
     }

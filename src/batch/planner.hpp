@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,7 +35,10 @@ inline std::size_t hash_key(std::string_view agent_id, std::string_view session_
 /// - Nothing joins a batch once next() has returned it.
 /// - A batch holds one kind, at most max_operations and max_bytes, sorted by key (so that writers of two processes lock
 ///   rows in one order). An operation too heavy to share travels alone, and holds no others back.
-/// - The kind of the oldest ready operation goes next: no kind starves.
+/// - The kind of the oldest ready operation goes next. But each fourth turn is of the kind that has had none for longest,
+///   and in it those that never waited for their key come first. So neither a flood of one kind nor one of one key keeps
+///   the others waiting for more than a few statements.
+/// - Operations that may take long are under way in limited numbers: others need not wait for their connections.
 class planner {
 public:
     explicit planner(const batch_config& limits) noexcept : limits_(limits) {}
@@ -48,7 +52,17 @@ public:
     /// The next batch; empty if nothing is ready. Its items are `sent` until finished() or again().
     /// \param connections  how many there are to work on, busy or not: none gets more than its share of all that waits
     ///                     or is sent, so that a burst is split over them and batches stay of one size
-    std::vector<item*> next(std::size_t connections);
+    /// \param most_long    how many that may take long may be under way
+    std::vector<item*> next(std::size_t connections, std::size_t most_long = no_limit);
+
+    /// How many are ready and not kept back by `most_long`. Zero: next() with the same would be empty.
+    std::size_t sendable(std::size_t most_long) const noexcept;
+
+    static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+    /// How many that may take long may be under way on so many connections: one is left to the others.
+    static constexpr std::size_t most_long(std::size_t connections) noexcept {
+        return connections > 1 ? connections - 1 : 1;
+    }
 
     /// The share of each of `places`: what next() makes a batch of, within the caps.
     std::size_t share(std::size_t places) const noexcept;
@@ -87,22 +101,36 @@ private:
     };
     using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, hash_of>;
 
+    /// The ready operations of a kind that share statements, or that travel alone.
+    struct company {
+        ready_queue waiting;
+        std::uint64_t last_turn = 0;
+    };
+    struct turn {
+        company* whose = nullptr;
+        bool shares = false;
+        ready_queue::first first = ready_queue::first::oldest;
+    };
+
     bool travels_alone(const item& what) const noexcept;
     ready_queue& ready_list(const item& what) noexcept;
+    turn next_turn(bool long_ones_too) noexcept;
     void make_ready(item& what);
     void leave(item& what);
     void settle(key_map::iterator at);
     key_map::iterator find_or_add(const item& what);
 
     batch_config limits_;
-    std::array<std::array<ready_queue, 2>, kinds>
-        ready_lists_; // of each kind: those that share statements, and those that travel alone
+    std::array<std::array<company, 2>, kinds> ready_lists_;
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
     std::size_t ready_ = 0;
     std::size_t blocked_ = 0;
     std::size_t sent_ = 0;
+    std::size_t long_ready_ = 0; // of these, the ones that may take long
+    std::size_t long_sent_ = 0;
     std::uint64_t submitted_ = 0;
+    std::uint64_t turns_ = 0;
 };
 
 } // namespace pgstate::batch

@@ -18,10 +18,17 @@ public:
     bool empty() const noexcept { return in_turn_.empty() && out_of_turn_.empty(); }
     std::size_t size() const noexcept { return in_turn_.size() + out_of_turn_.size(); }
 
+    /// Whom front() and pop_front() take.
+    enum class first {
+        oldest,
+        in_turn, ///< the oldest of those that came in turn, if there is one
+    };
     /// \pre not empty; the same for pop_front()
-    item& front() noexcept { return first_is_in_turn() ? in_turn_.front() : *out_of_turn_.begin(); }
-    void pop_front() noexcept {
-        if (first_is_in_turn())
+    item& front(first which = first::oldest) noexcept {
+        return first_is_in_turn(which) ? in_turn_.front() : *out_of_turn_.begin();
+    }
+    void pop_front(first which = first::oldest) noexcept {
+        if (first_is_in_turn(which))
             in_turn_.pop_front();
         else
             out_of_turn_.erase(out_of_turn_.begin());
@@ -47,9 +54,10 @@ private:
         bool operator()(const item& a, const item& b) const noexcept { return a.order < b.order; }
     };
 
-    bool first_is_in_turn() const noexcept {
+    bool first_is_in_turn(first which) const noexcept {
         if (out_of_turn_.empty()) return true;
-        return !in_turn_.empty() && in_turn_.front().order < out_of_turn_.begin()->order;
+        if (in_turn_.empty()) return false;
+        return which == first::in_turn || in_turn_.front().order < out_of_turn_.begin()->order;
     }
 
     boost::intrusive::list<item> in_turn_;

@@ -6,7 +6,8 @@
 
 namespace pgstate::batch {
 
-shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql) {
+shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql)
+    : admission_(admission::create(pool->config().pending)) {
     const std::size_t count = pool->config().batch.shards;
     const std::size_t connections = pool->config().pool.max_conns;
     for (std::size_t i = 0; i < count; ++i) {
@@ -17,10 +18,16 @@ shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<co
 
 void shards::submit(operation_ptr what) {
     const auto& to = of(*what);
-    if (closed_.load(std::memory_order_acquire))
-        to->refuse(std::move(what));
-    else
-        to->submit(std::move(what));
+    if (closed_.load(std::memory_order_acquire)) {
+        error closed(errc::closed, what->name());
+        return to->refuse(std::move(what), std::move(closed));
+    }
+    what->place = admission_->enter(what->bytes);
+    if (!what->place) {
+        error overloaded(errc::overloaded, what->name(), admission_->refusal(what->bytes));
+        return to->refuse(std::move(what), std::move(overloaded));
+    }
+    to->submit(std::move(what));
 }
 
 void shards::close(std::function<void()> done) {
@@ -51,6 +58,8 @@ counters shards::count() const noexcept {
         sum.bytes_received += one.bytes_received;
         sum.queued += one.queued;
     }
+    sum.pending = admission_->operations();
+    sum.pending_bytes = admission_->bytes();
     return sum;
 }
 

@@ -1,6 +1,7 @@
 #ifndef PGSTATE_BATCH_SHARDS_HPP
 #define PGSTATE_BATCH_SHARDS_HPP
 
+#include "batch/admission.hpp"
 #include "batch/engine.hpp"
 
 #include <atomic>
@@ -19,7 +20,8 @@ public:
     /// As many as `pool->config().batch.shards` says, which divide its connections among them.
     shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql);
 
-    /// Once one is refused, all later ones of that caller are, whichever engine they belong to.
+    /// Once one is refused because of close(), all later ones of that caller are, whichever engine they belong to.
+    /// Where as much is pending as may be, it completes with errc::overloaded.
     void submit(operation_ptr what);
 
     /// The engine of an operation, by its `key_hash`.
@@ -36,6 +38,7 @@ public:
     std::size_t size() const noexcept { return engines_.size(); }
 
 private:
+    const admission::owner admission_;
     std::vector<std::shared_ptr<engine>> engines_;
     std::atomic<bool> closed_{false}; ///< set before the first engine is closed
 };

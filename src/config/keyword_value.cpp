@@ -28,8 +28,15 @@ std::string_view read_name(std::string_view text, std::size_t& at) {
             "connection_string is neither a URI nor keyword/value pairs: a word in it has no '=' after it; write a "
             "value with blanks in it in single quotes");
     }
+    const auto name = text.substr(begin, end - begin);
+    // Behind a pool setting, which is taken out, libpq would read it as a URI, and quote it where that is refused.
+    if (name.find("://") != std::string_view::npos) {
+        refuse(
+            "connection_string has a URI among keyword/value pairs; write pool_* settings as parameters of the URI, "
+            "?pool_max_conns=4");
+    }
     at = skip_blanks(text, equals + 1);
-    return text.substr(begin, end - begin);
+    return name;
 }
 
 /// Reads a value with its quotes and backslashes undone; leaves `at` behind it.

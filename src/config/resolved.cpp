@@ -93,6 +93,11 @@ void check(batch_config& batch, std::size_t connections) {
     check_range("config.batch.shards", batch.shards, 1, connections);
 }
 
+void check(const pending_config& pending) {
+    check_range("config.pending.max_operations", pending.max_operations, 1, 10'000'000);
+    check_range("config.pending.max_bytes", pending.max_bytes, 1024, std::size_t{1} << 39);
+}
+
 void check(const sweep_config& sweep) {
     using namespace std::chrono_literals;
     if (sweep.period != 0ms && (sweep.period < 100ms || sweep.period > 24h))
@@ -160,6 +165,9 @@ resolved_config resolve(const config& input) {
 
     resolved.batch = input.batch;
     check(resolved.batch, resolved.pool.max_conns);
+
+    resolved.pending = input.pending;
+    check(resolved.pending);
 
     resolved.schema = input.schema;
     check_enumerator("config.schema.migrate", input.schema.migrate, migrate_mode::off);

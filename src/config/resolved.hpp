@@ -25,6 +25,7 @@ struct resolved_config {
     /// max_conns is never 0; the connection string's pool_* settings are in.
     pool_config pool;
     batch_config batch;
+    pending_config pending;
     schema_config schema;
     sweep_config sweep;
     table_identifier table;

@@ -68,6 +68,7 @@ public:
         // The slot may outlive the operation; from here on it must not reach it.
         if (auto slot = boost::asio::get_associated_cancellation_slot(handler); slot.is_connected())
             slot.clear();
+        place.give_back();
         self.reset(); // what the handler starts may have the memory
         std::move(handler)(std::move(failure), std::move(value));
     }

@@ -116,6 +116,7 @@ public:
                    [this] { return static_cast<double>(expired->swept_rows()); });
         const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
         show(instruments::queue_depth, {}, &batch::counters::queued);
+        show(instruments::pending_bytes, {}, &batch::counters::pending_bytes);
         show(instruments::conflicts, {}, &batch::counters::conflicts);
         show(instruments::bytes, {direction("transmit")}, &batch::counters::bytes_sent);
         show(instruments::bytes, {direction("receive")}, &batch::counters::bytes_received);
@@ -150,8 +151,9 @@ connection_pool& postgres_store::pool() noexcept {
 store_stats postgres_store::stats() const noexcept {
     if (!impl_) return {};
     const auto done = impl_->engines.count();
-    return {done.operations, done.statements,     done.operations_sent,         done.retries, done.conflicts,
-            done.bytes_sent, done.bytes_received, impl_->expired->swept_rows(), done.queued};
+    return {done.operations, done.statements, done.operations_sent, done.retries,
+            done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
+            done.queued,     done.pending,    done.pending_bytes};
 }
 
 std::string postgres_store::schema_sql(const config& settings) {

@@ -37,9 +37,11 @@ std::int64_t integer(std::size_t value) noexcept {
 
 log_level level_of(const error& failure) noexcept {
     if (failure == errc::corrupt_state || failure == errc::schema_mismatch) return log_level::error;
-    const bool expected = failure == errc::conflict || failure == errc::not_found ||
-                          failure == errc::invalid_argument || failure == errc::closed ||
-                          failure == errc::callback_failed || error_type(failure) == "cancelled";
+    // Of what is refused there may be very much: a line for each would add to the load.
+    const bool expected = failure == errc::overloaded || failure == errc::conflict ||
+                          failure == errc::not_found || failure == errc::invalid_argument ||
+                          failure == errc::closed || failure == errc::callback_failed ||
+                          error_type(failure) == "cancelled";
     return expected ? log_level::debug : log_level::warn;
 }
 
@@ -51,7 +53,8 @@ bool is_sqlstate(std::string_view error) noexcept {
 /// Whether what() is of pgstate's own making: a message of the server's, or of a user's function, may quote contents.
 bool tells_no_contents(const error& failure) noexcept {
     return failure == errc::unavailable || failure == errc::pool_exhausted || failure == errc::timed_out ||
-           failure == errc::outcome_unknown || failure == errc::schema_mismatch || failure == errc::closed;
+           failure == errc::outcome_unknown || failure == errc::schema_mismatch || failure == errc::closed ||
+           failure == errc::overloaded;
 }
 
 /// Where the time of an operation went.

@@ -48,6 +48,11 @@ inline constexpr instrument queue_depth{"pgstate.queue.depth",
                                         "Operations accepted and not yet sent.",
                                         instrument_kind::gauge,
                                         {}};
+inline constexpr instrument pending_bytes{"pgstate.pending",
+                                          "By",
+                                          "Keys and documents of the operations accepted and not completed.",
+                                          instrument_kind::gauge,
+                                          {}};
 /// Labels: network.io.direction, "transmit" or "receive".
 inline constexpr instrument bytes{"pgstate.io",
                                   "By",

@@ -31,6 +31,7 @@ std::string_view name_of_errc(errc code) noexcept {
     case errc::corrupt_state: return "corrupt_state";
     case errc::closed: return "closed";
     case errc::callback_failed: return "callback_failed";
+    case errc::overloaded: return "overloaded";
     }
     return "_OTHER";
 }

@@ -445,6 +445,113 @@ TEST_CASE("an operation marked alone shares with nobody", "[planner]") {
 
 namespace {
 
+/// Sends and answers one statement after the other until `awaited` is in one; gives how many there were.
+std::size_t statements_until(bench& on, const item& awaited) {
+    for (std::size_t statements = 1;; ++statements) {
+        const auto batch = on.plan.next(1);
+        REQUIRE_FALSE(batch.empty());
+        on.finish(batch);
+        if (std::find(batch.begin(), batch.end(), &awaited) != batch.end()) return statements;
+    }
+}
+
+} // namespace
+
+TEST_CASE("a flood of one kind leaves turns to the others", "[planner][fairness]") {
+    bench on;
+    on.submit_many(kind::save, 50'000);
+    auto& load = on.submit(kind::load, "another");
+    CHECK(statements_until(on, load) <= 4);
+    auto& change = on.submit(kind::change, "a third", 10, true);
+    CHECK(statements_until(on, change) <= 4);
+    auto& health = on.submit(kind::health, "");
+    CHECK(statements_until(on, health) <= 4);
+    // Nor has one that comes later to wait for longer.
+    auto& latest = on.submit(kind::load, "one more");
+    CHECK(statements_until(on, latest) <= 4);
+    CHECK(on.plan.ready() > 45'000);
+}
+
+TEST_CASE("a flood for one key leaves turns to other keys, of the same kind too", "[planner][fairness]") {
+    bench on;
+    for (int i = 0; i < 50'000; ++i)
+        on.submit(kind::change, "flooded", 10, true);
+    for (int i = 0; i < 5; ++i) { // by now those of the flood come back out of turn
+        const auto batch = on.plan.next(1);
+        REQUIRE(batch.size() == 1);
+        on.finish(batch);
+    }
+    auto& behind = on.submit(kind::load, "flooded");
+    auto& change = on.submit(kind::change, "another", 10, true);
+    CHECK(statements_until(on, change) <= 8);
+    auto& load = on.submit(kind::load, "a third");
+    CHECK(statements_until(on, load) <= 8);
+    CHECK(behind.state == status::blocked); // nobody overtakes for a key
+}
+
+TEST_CASE("most turns go by age", "[planner][fairness]") {
+    bench on(limits(1));
+    const auto saves = on.submit_many(kind::save, 60);
+    const auto loads = on.submit_many(kind::load, 60);
+    std::size_t early_loads = 0;
+    for (std::size_t i = 0; i < 60; ++i) {
+        const auto batch = on.plan.next(1);
+        early_loads += batch.front()->what == kind::load;
+        on.finish(batch);
+    }
+    CHECK(early_loads >= 6);
+    CHECK(early_loads <= 15); // a quarter
+}
+
+TEST_CASE("operations that may take long are under way in limited numbers", "[planner][fairness]") {
+    const auto what =
+        GENERATE(kind::find, kind::list_agents, kind::count_agent, kind::count_all, kind::sweep);
+    bench on;
+    items searches;
+    for (int i = 0; i < 5; ++i)
+        searches.push_back(&on.submit(what, ""));
+    CHECK(on.plan.sendable(2) == 2);
+    CHECK(on.plan.sendable(planner::no_limit) == 5);
+    REQUIRE(on.plan.next(4, 2) == items{searches[0]});
+    REQUIRE(on.plan.next(4, 2) == items{searches[1]});
+    CHECK(on.plan.sendable(2) == 0);
+    CHECK(on.plan.next(4, 2).empty());
+
+    // Others pass, though they are younger.
+    auto& load = on.submit(kind::load, "k");
+    auto& list = on.submit(kind::list, "");
+    CHECK(on.plan.sendable(2) == 2);
+    CHECK(on.plan.next(4, 2) == items{&load});
+    CHECK(on.plan.next(4, 2) == items{&list});
+
+    SECTION("the next goes when one is over") {
+        on.plan.finished(*searches[0]);
+        CHECK(on.plan.sendable(2) == 1);
+        CHECK(on.plan.next(4, 2) == items{searches[2]});
+    }
+    SECTION("or is to be sent again, which comes first") {
+        on.plan.again(*searches[0]);
+        CHECK(on.plan.sendable(2) == 1);
+        CHECK(on.plan.next(4, 2) == items{searches[0]});
+        CHECK(on.plan.sendable(2) == 0);
+    }
+    SECTION("one that is withdrawn no longer counts as ready") {
+        CHECK(on.plan.withdraw(*searches[4]));
+        CHECK(on.plan.sendable(planner::no_limit) == 2);
+    }
+    SECTION("without a limit none is kept back") {
+        CHECK(on.plan.next(4) == items{searches[2]});
+    }
+}
+
+TEST_CASE("of several connections one is kept from what may take long", "[planner][fairness]") {
+    CHECK(planner::most_long(1) == 1);
+    CHECK(planner::most_long(2) == 1);
+    CHECK(planner::most_long(4) == 3);
+}
+
+namespace {
+
 /// Drives a planner at random and checks each batch against what was submitted.
 class random_run {
 public:

@@ -48,3 +48,22 @@ TEST_CASE("a ready queue gives the oldest first, in whatever order they came", "
         CHECK(taken == expected);
     }
 }
+
+TEST_CASE("a ready queue also gives first those that came in turn", "[planner]") {
+    using first = ready_queue::first;
+    std::deque<item> items(4);
+    for (std::size_t i = 0; i < items.size(); ++i)
+        items[i].order = i + 1;
+    ready_queue queue;
+    queue.add(items[2]);
+    queue.add(items[0]); // out of turn
+    queue.add(items[3]);
+    queue.add(items[1]); // out of turn
+    std::vector<std::uint64_t> taken;
+    for (const auto which : {first::in_turn, first::oldest, first::in_turn, first::in_turn}) {
+        taken.push_back(queue.front(which).order);
+        queue.pop_front(which);
+    }
+    CHECK(taken == std::vector<std::uint64_t>{3, 1, 4, 2});
+    CHECK(queue.empty());
+}

@@ -236,6 +236,8 @@ TEST_CASE("a malformed connection string is refused, by its fault and without a 
              {"postgres+asyncpg://u:hunter2@h/db", "postgres:// or postgresql://"},
              {"mysql://u:hunter2@h/db", "postgres:// or postgresql://"},
              {"POSTGRES://u:hunter2@h/db", "lower case"},
+             {"pool_max_conns=1 postgres://u:hunter2@h/db?sslmode=require", "a URI among"},
+             {"host=h x://u:hunter2=3", "a URI among"},
          }) {
         CAPTURE(one.text);
         const auto message = refusal(one.text);

@@ -161,6 +161,10 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
              {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 0; }},
              {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 17; }},
              {"config.batch.shards", [](auto& c) { c.batch.shards = 5, c.pool.max_conns = 4; }},
+             {"config.pending.max_operations", [](auto& c) { c.pending.max_operations = 0; }},
+             {"config.pending.max_operations", [](auto& c) { c.pending.max_operations = 10'000'001; }},
+             {"config.pending.max_bytes", [](auto& c) { c.pending.max_bytes = 1023; }},
+             {"config.pending.max_bytes", [](auto& c) { c.pending.max_bytes = (std::size_t{1} << 39) + 1; }},
              {"config.schema.migrate",
               [](auto& c) { c.schema.migrate = static_cast<pgstate::migrate_mode>(3); }},
              {"config.schema.indexes",
@@ -200,6 +204,7 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pool.validate_after_idle = 0ms;
     config.batch = {
         .enabled = false, .max_operations = 10'000, .max_bytes = 1024, .max_in_flight = 16, .shards = 10'000};
+    config.pending = {.max_operations = 10'000'000, .max_bytes = std::size_t{1} << 39};
     config.schema = {pgstate::migrate_mode::off, pgstate::index_mode::lean, true};
     config.statements = pgstate::statement_mode::unnamed;
     config.operation_timeout = 0ms;
@@ -209,6 +214,8 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     CHECK_FALSE(resolved.batch.enabled);
     CHECK(resolved.batch.max_in_flight == 16);
     CHECK(resolved.batch.shards == 10'000);
+    CHECK(resolved.pending.max_operations == 10'000'000);
+    CHECK(resolved.pending.max_bytes == std::size_t{1} << 39);
     CHECK(resolved.schema.migrate == pgstate::migrate_mode::off);
     CHECK(resolved.schema.indexes == pgstate::index_mode::lean);
     CHECK(resolved.schema.jsonb_index);
@@ -222,6 +229,7 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.batch.max_operations = 1;
     config.batch.max_in_flight = 1;
     config.batch.shards = 1;
+    config.pending = {.max_operations = 1, .max_bytes = 1024};
     CHECK(resolve(config).pool.max_conns == 1);
     config.batch.shards = 0;
     CHECK(resolve(config).batch.shards == 1);

@@ -103,6 +103,7 @@ TEST_CASE("error.type is an errc's name, a SQLSTATE, or cancelled", "[telemetry]
     using telemetry::error_type;
     CHECK(error_type(error(errc::conflict, "save")) == "conflict");
     CHECK(error_type(error(errc::outcome_unknown, "save")) == "outcome_unknown");
+    CHECK(error_type(error(errc::overloaded, "save")) == "overloaded");
     CHECK(error_type(error::from_server("40P01", "save", "deadlock detected")) == "40P01");
     CHECK(error_type(error(boost::asio::error::operation_aborted, "save")) == "cancelled");
     CHECK(error_type(error(boost::asio::error::connection_refused, "save")) == "_OTHER");

@@ -1,0 +1,75 @@
+// The codec of documents: what it reads it writes as JSON that says the same, or refuses with a typed error.
+
+#include "store/codec.hpp"
+
+#include "fuzz/fuzz.hpp"
+#include "pgstate/error.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/parse_options.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace {
+
+using pgstate::agent_state;
+using pgstate_fuzz::require;
+namespace store = pgstate::store;
+
+constexpr pgstate::timestamp some_time(std::chrono::seconds(1'700'000'000));
+
+std::optional<agent_state> decode(std::string_view document) {
+    try {
+        return store::decode("a", "s", document, 7, some_time, some_time);
+    } catch (const pgstate::error& e) {
+        require(e == pgstate::errc::corrupt_state, "an unreadable document is a corrupt state");
+        return std::nullopt;
+    }
+}
+
+std::optional<std::string> encode(const agent_state& state) {
+    try {
+        return store::encode(state);
+    } catch (const pgstate::error& e) {
+        // JSON can hold what jsonb cannot: "\u0000", say.
+        require(e == pgstate::errc::invalid_argument, "what cannot be written is an invalid argument");
+        return std::nullopt;
+    }
+}
+
+void check_json(const std::string& text) {
+    boost::json::parse_options options;
+    options.max_depth = store::max_depth;
+    boost::system::error_code failed;
+    boost::json::parse(text, failed, {}, options);
+    require(!failed, "what is written is JSON");
+}
+
+void check_value(const boost::json::object& members, std::string_view name) {
+    const auto text = store::encode_members(members, name, "merge");
+    require(store::read_value(text) == boost::json::value(members), "a part reads back as it was");
+}
+
+void read_document(std::string_view input) {
+    const auto state = decode(input);
+    if (!state) return;
+    const auto text = encode(*state);
+    if (!text) return;
+    check_json(*text);
+    const auto again = decode(*text);
+    require(again.has_value(), "what is written can be read");
+    require(*again == *state, "a state reads back as it was");
+    require(store::encode_messages(again->history, "append") ==
+                store::encode_messages(state->history, "append"),
+            "the same messages are written alike");
+    check_value(state->data, "data");
+    check_value(state->context, "context");
+}
+
+const pgstate_fuzz::target registered("codec", read_document);
+
+} // namespace
