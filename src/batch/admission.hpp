@@ -1,7 +1,7 @@
 #ifndef PGSTATE_BATCH_ADMISSION_HPP
 #define PGSTATE_BATCH_ADMISSION_HPP
 
-#include "pgstate/config.hpp"
+#include "config/resolved.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -77,12 +77,12 @@ public:
     /// What an error says when `bytes` more were refused.
     std::string refusal(std::size_t bytes) const;
 
-    static constexpr std::size_t most_operations = 10'000'000;
-    static constexpr std::size_t most_bytes = std::size_t{1} << 39;
-
 private:
     static constexpr unsigned byte_bits = 40;
     static constexpr std::uint64_t one_operation = std::uint64_t{1} << byte_bits;
+    static_assert(2 * settings::most_pending_bytes <= one_operation, "the bytes fit into their bits");
+    static_assert(settings::most_pending_operations < std::uint64_t{1} << (64 - byte_bits),
+                  "and the operations");
 
     explicit admission(const pending_config& limits) noexcept : limits_(limits) {}
 

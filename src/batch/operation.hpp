@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,11 +56,7 @@ public:
 
     /// Asked when its probe has found `row`: whether it is to be sent once more, as that row came after the statement
     /// that found none to its liking.
-    virtual bool once_more(const wire::rows& rows, int row) {
-        static_cast<void>(rows);
-        static_cast<void>(row);
-        return false;
-    }
+    virtual bool once_more(const wire::rows&, int /*row*/) { return false; }
 
     /// Runs the caller's handler with what was settled; on the caller's executor, once. `self` is given up before the
     /// handler runs.
@@ -79,8 +74,8 @@ public:
 
     /// The name of the last statement that it went in, where that writes; the dialect's.
     std::int64_t write_name = 0;
-    std::optional<doubt> in_doubt{};
-    kind probed_for{}; ///< of a probe: what it was before
+    std::unique_ptr<doubt> in_doubt{}; ///< null: it is not; an operation is no larger for what is rare
+    kind probed_for{};                 ///< of a probe: what it was before
     /// Whether it was asked for as a write.
     bool writes() const noexcept { return is_write(in_doubt ? in_doubt->asked : what); }
 

@@ -1,9 +1,9 @@
 #include "config/resolved.hpp"
 
 #include "config/connection_string.hpp"
-#include "config/is_utf8.hpp"
 #include "config/pool_settings.hpp"
 #include "config/refuse.hpp"
+#include "config/utf8.hpp"
 #include "pgstate/operations.hpp"
 
 #include <algorithm>
@@ -94,8 +94,8 @@ void check(batch_config& batch, std::size_t connections) {
 }
 
 void check(const pending_config& pending) {
-    check_range("config.pending.max_operations", pending.max_operations, 1, 10'000'000);
-    check_range("config.pending.max_bytes", pending.max_bytes, 1024, std::size_t{1} << 39);
+    check_range("config.pending.max_operations", pending.max_operations, 1, most_pending_operations);
+    check_range("config.pending.max_bytes", pending.max_bytes, 1024, most_pending_bytes);
 }
 
 void check(const sweep_config& sweep) {
@@ -143,9 +143,13 @@ void check(const std::vector<session_setting>& given) {
         };
         if (std::ranges::find(names, name) != names.end()) refuse_it("is there twice");
         if (name == "client_encoding") refuse_it("is pgstate's own: all text is sent as UTF-8");
-        if (each.value.find('\0') != std::string::npos)
+        switch (check_text(each.value)) {
+        case text_fault::none: break;
+        case text_fault::nul:
             refuse_it("has a value with a NUL character, which PostgreSQL does not take");
-        if (!is_utf8(each.value)) refuse_it("has a value that is not valid UTF-8");
+            break;
+        case text_fault::not_utf8: refuse_it("has a value that is not valid UTF-8"); break;
+        }
         names.push_back(std::move(name));
     }
 }

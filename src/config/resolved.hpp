@@ -5,6 +5,7 @@
 #include "pgstate/config.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,10 @@ namespace pgstate::settings {
 /// The longest duration in a resolved_config; longer ones mean "never" and are cut to this, so that a few of them
 /// added to a time point do not overflow.
 inline constexpr std::chrono::milliseconds longest_duration = std::chrono::hours(24 * 36'525);
+
+/// The most that config.pending can say.
+inline constexpr std::size_t most_pending_operations = 10'000'000;
+inline constexpr std::size_t most_pending_bytes = std::size_t{1} << 39;
 
 /// A `config` that has been read once and found valid. The layers below the store take this and check nothing again.
 struct resolved_config {

@@ -1,7 +1,7 @@
 #include "config/table_identifier.hpp"
 
-#include "config/is_utf8.hpp"
 #include "config/refuse.hpp"
+#include "config/utf8.hpp"
 
 #include <boost/assert.hpp>
 #include <boost/crc.hpp>
@@ -115,8 +115,11 @@ std::string table_identifier::quoted_qualified_index(std::string_view suffix) co
 }
 
 table_identifier parse_table_name(std::string_view text) {
-    if (text.find('\0') != std::string_view::npos) refuse_name("holds a NUL character, which no name may");
-    if (!is_utf8(text)) refuse_name("is not valid UTF-8");
+    switch (check_text(text)) {
+    case text_fault::none: break;
+    case text_fault::nul: refuse_name("holds a NUL character, which no name may");
+    case text_fault::not_utf8: refuse_name("is not valid UTF-8");
+    }
 
     auto rest = text;
     table_identifier table;

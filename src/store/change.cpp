@@ -1,9 +1,9 @@
 #include "store/change.hpp"
 
+#include "config/utf8.hpp"
 #include "pgstate/error.hpp"
 #include "store/codec.hpp"
 #include "store/json_number.hpp"
-#include "store/utf8.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
@@ -33,7 +33,7 @@ void check_size(std::size_t bytes, std::string_view operation) {
 void check_names(const std::vector<std::string>& removed, const boost::json::object& set,
                  std::string_view place) {
     for (const auto& name : removed) {
-        if (check_text(name) != text_fault::none)
+        if (settings::check_text(name) != settings::text_fault::none)
             refuse_change("merge", std::string(place).append(
                                        " holds a name with NUL or invalid UTF-8, which no member can have"));
         if (set.contains(name))
@@ -47,7 +47,7 @@ std::vector<std::string> steps_of(std::string_view pointer) {
     const bool in_data = pointer.starts_with("/data/");
     if (!in_data && !pointer.starts_with("/context/"))
         refuse_change("increment", "pointer must begin with /data/ or /context/");
-    if (check_text(pointer) != text_fault::none)
+    if (settings::check_text(pointer) != settings::text_fault::none)
         refuse_change("increment", "pointer holds a NUL character or is not valid UTF-8");
     std::vector<std::string> steps;
     for (std::size_t i = 0; i < pointer.size(); ++i) {

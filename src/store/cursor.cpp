@@ -1,7 +1,7 @@
 #include "store/cursor.hpp"
 
+#include "config/utf8.hpp"
 #include "pgstate/error.hpp"
-#include "store/utf8.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -117,8 +117,9 @@ page_position decode_cursor(query_kind kind, std::string_view scope, std::string
     if (end_of_agent == bytes.npos) refuse(operation, no_cursor);
     const auto agent = bytes.substr(0, end_of_agent);
     const auto session = bytes.substr(end_of_agent + 1);
-    if (agent.size() + session.size() > max_key_bytes || check_text(agent) != text_fault::none ||
-        check_text(session) != text_fault::none)
+    if (agent.size() + session.size() > max_key_bytes ||
+        settings::check_text(agent) != settings::text_fault::none ||
+        settings::check_text(session) != settings::text_fault::none)
         refuse(operation, no_cursor);
     return {timestamp(time), std::string(agent), std::string(session)};
 }

@@ -1,8 +1,8 @@
 #include "store/json_writer.hpp"
 
+#include "config/utf8.hpp"
 #include "store/codec.hpp"
 #include "store/json_number.hpp"
-#include "store/utf8.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
@@ -60,10 +60,11 @@ void append_array(std::string& out, const boost::json::array& elements, std::siz
 } // namespace
 
 void append_string(std::string& out, std::string_view text) {
-    switch (check_text(text)) {
-    case text_fault::none: break;
-    case text_fault::nul: throw unwritable{"holds a NUL character, which PostgreSQL cannot store; remove it"};
-    case text_fault::not_utf8: throw unwritable{"holds text that is not valid UTF-8; convert it"};
+    switch (settings::check_text(text)) {
+    case settings::text_fault::none: break;
+    case settings::text_fault::nul:
+        throw unwritable{"holds a NUL character, which PostgreSQL cannot store; remove it"};
+    case settings::text_fault::not_utf8: throw unwritable{"holds text that is not valid UTF-8; convert it"};
     }
     out += '"';
     std::size_t plain = 0; // where the run of bytes that need no escape begins

@@ -1,9 +1,9 @@
 #include "store/jsonpath.hpp"
 
+#include "config/utf8.hpp"
 #include "pgstate/error.hpp"
 #include "store/jsonpath_evaluator.hpp"
 #include "store/jsonpath_parser.hpp"
-#include "store/utf8.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -24,11 +24,11 @@ std::string at_character(std::size_t character) {
 }
 
 std::variant<path_tree, jsonpath_fault> read_path(std::string_view text) {
-    switch (check_text(text)) {
-    case text_fault::none: break;
-    case text_fault::nul:
+    switch (settings::check_text(text)) {
+    case settings::text_fault::none: break;
+    case settings::text_fault::nul:
         return jsonpath_fault{.message = "holds a NUL character, which PostgreSQL cannot take"};
-    case text_fault::not_utf8: return jsonpath_fault{.message = "is not valid UTF-8"};
+    case settings::text_fault::not_utf8: return jsonpath_fault{.message = "is not valid UTF-8"};
     }
     try {
         return jsonpath_parser(text).run();

@@ -83,9 +83,9 @@ public:
     pqxx::transaction_base& sql() override { return around_; }
 
 private:
-    static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+    static constexpr auto by_key = sql_text::by_key;
     /// A commit whose outcome is not known is not looked for in the rows.
-    static constexpr std::string_view no_name = "NULL::bigint";
+    static constexpr std::string_view no_name = "NULL";
     static constexpr std::string_view expiry = "(extract(epoch FROM t.expires_at) * 1000000)::bigint";
 
     static std::string where_alive() {
@@ -103,13 +103,7 @@ private:
         const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
                                microseconds_of("t.updated_at") + ", " + std::string(expiry);
         const auto expires = sql_text::expiry_in("$4::bigint");
-        const auto values = std::string("VALUES ($1, $2, $3::jsonb, now(), now(), ")
-                                .append(sql_text::new_version)
-                                .append(", ")
-                                .append(expires)
-                                .append(", ")
-                                .append(no_name)
-                                .append(")");
+        const auto values = sql_text::one_row("$3::jsonb", expires, no_name);
         pqxx::params key(state.agent_id, state.session_id);
         pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
         pqxx::result done;

@@ -1,9 +1,9 @@
 #include "store/search.hpp"
 
+#include "config/utf8.hpp"
 #include "pgstate/error.hpp"
 #include "store/codec.hpp"
 #include "store/jsonpath.hpp"
-#include "store/utf8.hpp"
 #include "store/validate.hpp"
 
 #include <algorithm>
@@ -32,10 +32,10 @@ void validate_length(std::string_view argument, const std::string& text) {
 
 void validate_jsonpath(const std::string& path) {
     validate_length("jsonpath", path);
-    switch (check_text(path)) {
-    case text_fault::none: break;
-    case text_fault::nul: refuse_query("jsonpath", "holds a NUL character; remove it");
-    case text_fault::not_utf8: refuse_query("jsonpath", "is not valid UTF-8; convert it");
+    switch (settings::check_text(path)) {
+    case settings::text_fault::none: break;
+    case settings::text_fault::nul: refuse_query("jsonpath", "holds a NUL character; remove it");
+    case settings::text_fault::not_utf8: refuse_query("jsonpath", "is not valid UTF-8; convert it");
     }
     // What the server cannot parse is left to it, as a later version may know more; but of a variable it is silent.
     const auto fault = jsonpath::first_fault(path);

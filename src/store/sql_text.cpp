@@ -34,6 +34,18 @@ std::string sql_text::expiry_in(std::string_view milliseconds) {
     return std::string("now() + nullif(").append(milliseconds).append(", 0) * interval '1 millisecond'");
 }
 
+std::string sql_text::one_row(std::string_view document, std::string_view expiry, std::string_view name) {
+    return std::string("VALUES ($1, $2, ")
+        .append(document)
+        .append(", now(), now(), ")
+        .append(new_version)
+        .append(", ")
+        .append(expiry)
+        .append(", ")
+        .append(name)
+        .append("::bigint)");
+}
+
 std::string sql_text::insert(std::string_view source, existing what, std::string_view returning) const {
     return insert_or_change(source, "EXCLUDED.state", "EXCLUDED.expires_at",
                             what == existing::kept ? "false" : "", returning);

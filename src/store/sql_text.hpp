@@ -10,8 +10,8 @@ namespace pgstate::store {
 std::string quote_literal(std::string_view text);
 
 /// The store's SQL, said once: the batched, the single-row and the transaction's forms differ only in where the input
-/// comes from and what they return. The table is always called `t`. All of it but sweep
-/// also runs on Citus, which locks no rows across shards.
+/// comes from and what they return. The table is always called `t`. All of it but sweep() also runs on Citus, which locks
+/// no rows across shards.
 class sql_text {
 public:
     /// \param quoted_table  as table_identifier::quoted() gives it
@@ -44,6 +44,11 @@ public:
     std::string sweep() const;
 
     const std::string& table() const noexcept { return table_; }
+
+    /// Where the key is $1 and $2.
+    static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+    /// A source of one row, whose key is $1 and $2.
+    static std::string one_row(std::string_view document, std::string_view expiry, std::string_view name);
 
     /// A new row's version: the server's clock in microseconds. A row's next version is at least one more than its last,
     /// so versions grow while a row lives, and one made again after it was erased starts above where it ended.

@@ -1,6 +1,7 @@
 #include "store/statements.hpp"
 
 #include "pgstate/error.hpp"
+#include "store/change_sql.hpp"
 #include "store/operations.hpp"
 #include "store/statement_name.hpp"
 
@@ -25,7 +26,7 @@ wire::statement planned_anew(std::string sql, std::vector<type_oid> types) {
     return {{}, std::move(sql), std::move(types), {}};
 }
 
-constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+constexpr auto by_key = sql_text::by_key;
 constexpr std::string_view by_input = "t.agent_id = u.a AND t.session_id = u.s";
 constexpr std::string_view saved_columns = "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at";
 constexpr std::string_view keys_input = "unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(a, s, n) JOIN ";
@@ -33,19 +34,6 @@ constexpr std::string_view keys_input = "unnest($1::text[], $2::text[]) WITH ORD
 constexpr std::string_view changed_columns =
     "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at";
 constexpr std::string_view never = "NULL::timestamptz";
-
-/// \param name  the parameter with the statement's name
-std::string values_source(std::string_view document, std::string_view expiry, std::string_view name) {
-    return std::string("VALUES ($1, $2, ")
-        .append(document)
-        .append(", now(), now(), ")
-        .append(sql_text::new_version)
-        .append(", ")
-        .append(expiry)
-        .append(", ")
-        .append(name)
-        .append("::bigint)");
-}
 
 // Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
 // saves costs the server a sixth more.
@@ -60,77 +48,8 @@ std::string array_source(bool with_ttl) {
         .append(" ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
 }
 
-// --- changes of a part: $1 and $2 are the key, $3 and $4 as below, the change itself begins at $5 -----------------
-
-/// A form of change: what the document becomes, what must hold for that, and the types from $5 on.
-struct change_sql {
-    change_form form;
-    std::string_view purpose;
-    std::string document;
-    std::string guard;
-    std::vector<type_oid> types;
-};
-
-/// The member `name` of the document, which the Go SDK may have written as null.
-std::string member_or(std::string_view name, std::string_view empty) {
-    return std::string("coalesce(nullif(t.state -> '")
-        .append(name)
-        .append("', 'null'::jsonb), '")
-        .append(empty)
-        .append("'::jsonb)");
-}
-
-std::vector<change_sql> all_changes() {
-    using enum type_oid;
-    const auto appended = "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || $5::jsonb)";
-    const auto merged = "jsonb_set(jsonb_set(t.state, '{data}', (" + member_or("data", "{}") +
-                        " - $6::text[]) || $5::jsonb), '{context}', (" + member_or("context", "{}") +
-                        " - $8::text[]) || $7::jsonb)";
-    // The cast refuses what is no number (22023). jsonb_set does nothing where there is nothing to set it in.
-    const std::string number = "coalesce((t.state #> $6::text[])::numeric, 0)";
-    const std::string place =
-        "(t.state #> $6::text[] IS NOT NULL OR jsonb_typeof(t.state #> $7::text[]) = 'object')";
-    return {
-        {change_form::append, "append", appended, {}, {jsonb}},
-        {change_form::merge, "merge", merged, {}, {jsonb, text_array, jsonb, text_array}},
-        {change_form::add_integer,
-         "add",
-         "jsonb_set(t.state, $6::text[], to_jsonb(" + number + " + $5::numeric))",
-         place + " AND " + number + " + $5::numeric BETWEEN -9223372036854775808 AND 18446744073709551615",
-         {text, text_array, text_array}},
-        {change_form::add_double,
-         "add_double",
-         "jsonb_set(t.state, $6::text[], to_jsonb(" + number + "::float8 + $5::float8))",
-         place,
-         {text, text_array, text_array}}};
-}
-
 /// In the place of the table's size: the number that is none.
 constexpr std::string_view no_size = "-1::bigint";
-
-/// The parameter after `before` others.
-std::string parameter_after(std::size_t before) {
-    return "$" + std::to_string(before + 1);
-}
-
-/// Over a row that is there. $3: the version it must have, or NULL; $4: its time to live from now on in milliseconds, or
-/// 0 to leave that.
-std::string change_sql_of(const sql_text& sql, const change_sql& change) {
-    std::string condition = std::string(by_key) + " AND ($3::bigint IS NULL OR t.version = $3)";
-    if (!change.guard.empty()) condition += " AND " + change.guard;
-    return sql.replace(change.document, "coalesce(" + sql_text::expiry_in("$4") + ", t.expires_at)", "",
-                       condition, parameter_after(4 + change.types.size()), changed_columns);
-}
-
-/// The same, or a row made. $3: how long that lives, $4: how long one lives that is there, or 0 to leave that; the last
-/// parameter but one is its document.
-std::string change_or_create_sql_of(const sql_text& sql, const change_sql& change) {
-    const auto document = parameter_after(4 + change.types.size()) + "::jsonb";
-    const auto name = parameter_after(5 + change.types.size());
-    return sql.insert_or_change(values_source(document, sql_text::expiry_in("$3"), name), change.document,
-                                "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
-                                change.guard, changed_columns);
-}
 
 std::string list_sql(const sql_text& sql, bool first) {
     // Times may be NULL in a table that others fill; on pages they count as the epoch, as they load.
@@ -258,13 +177,14 @@ table_statements::table_statements(const settings::table_identifier& table, sess
     // The last parameter of everything that writes is the statement's name.
     const auto insertion_with = [&](std::string_view purpose, existing what) {
         return with_expiry{
-            {prepared(purpose, sql.insert(values_source("$3", never, "$4"), what, saved_columns),
+            {prepared(purpose, sql.insert(sql_text::one_row("$3", never, "$4"), what, saved_columns),
                       {text, text, jsonb, int8}),
              prepared(purpose, sql.insert(array_source(false), what, saved_columns),
                       {text_array, text_array, text_array, int8})},
-            {prepared(purpose,
-                      sql.insert(values_source("$3", sql_text::expiry_in("$4"), "$5"), what, changed_columns),
-                      {text, text, jsonb, int8, int8}),
+            {prepared(
+                 purpose,
+                 sql.insert(sql_text::one_row("$3", sql_text::expiry_in("$4"), "$5"), what, changed_columns),
+                 {text, text, jsonb, int8, int8}),
              prepared(purpose, sql.insert(array_source(true), what, changed_columns),
                       {text_array, text_array, text_array, int8_array, int8})}};
     };
@@ -302,16 +222,8 @@ table_statements::table_statements(const settings::table_identifier& table, sess
     const auto change = [&](change_form form) -> by_size& {
         return changes_[static_cast<std::size_t>(form)];
     };
-    for (const auto& each : all_changes()) {
-        types of{text, text, int8, int8};
-        of.insert(of.end(), each.types.begin(), each.types.end());
-        of.push_back(int8);
-        change(each.form) = both(std::string(each.purpose), change_sql_of(sql, each), of);
-        of.back() = jsonb;
-        of.push_back(int8);
-        change(or_create(each.form)) =
-            both(std::string(each.purpose) + "_or_create", change_or_create_sql_of(sql, each), of);
-    }
+    for (const auto& each : change_statements(sql, changed_columns))
+        change(each.form) = both(each.purpose, each.text, each.types);
     change(change_form::touch) =
         both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
              {text, text, int8, int8});

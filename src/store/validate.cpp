@@ -1,8 +1,8 @@
 #include "store/validate.hpp"
 
+#include "config/utf8.hpp"
 #include "pgstate/agent_state.hpp"
 #include "pgstate/error.hpp"
-#include "store/utf8.hpp"
 
 #include <string>
 
@@ -15,11 +15,11 @@ namespace {
 
 void validate_part(std::string_view part, std::string_view name, std::string_view operation) {
     if (part.empty()) refuse(operation, name, "is empty; every state needs one");
-    switch (check_text(part)) {
-    case text_fault::none: return;
-    case text_fault::nul:
+    switch (settings::check_text(part)) {
+    case settings::text_fault::none: return;
+    case settings::text_fault::nul:
         refuse(operation, name, "holds a NUL character, which PostgreSQL cannot store; remove it");
-    case text_fault::not_utf8: refuse(operation, name, "is not valid UTF-8; convert it");
+    case settings::text_fault::not_utf8: refuse(operation, name, "is not valid UTF-8; convert it");
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include <libpq-fe.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -112,6 +113,8 @@ bool connection::put(const statement& what, const parameters& values, statement_
 bool connection::check_idle() {
     if (broken_ || !session_) return false;
     auto* raw = session_->raw();
+    pollfd entry{session_->socket(), POLLIN, 0};
+    if (::poll(&entry, 1, 0) == 0 && !has_decrypted_bytes(raw)) return true;
     // Nothing was asked, so nothing but notices and parameter changes may come. Twice: the end of the stream can stand
     // behind the server's farewell, which is read first.
     for (int times = 0; times < 2; ++times)

@@ -112,18 +112,30 @@ std::chrono::milliseconds timeout_of(PGconn* raw, std::chrono::milliseconds othe
 
 enum class attempt { connected, failed, timed_out };
 
-attempt drive(PGconn* raw, clock::time_point deadline, const std::function<bool()>& cancelled) {
+enum class waited { ready, again, timed_out };
+
+/// Waits a moment for the socket.
+/// \throws error closed - it has been cancelled
+waited wait_for(PGconn* raw, short events, clock::time_point deadline,
+                const std::function<bool()>& cancelled) {
     using namespace std::chrono_literals;
+    if (cancelled()) throw error(errc::closed, "connect", "given up: the pool is closing");
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
+    if (left <= 0ms) return waited::timed_out;
+    pollfd entry{PQsocket(raw), events, 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, 100ms).count()));
+    return ready > 0 || (ready < 0 && errno != EINTR) ? waited::ready : waited::again;
+}
+
+attempt drive(PGconn* raw, clock::time_point deadline, const std::function<bool()>& cancelled) {
     auto wants = PGRES_POLLING_WRITING;
     while (wants != PGRES_POLLING_OK) {
         if (wants == PGRES_POLLING_FAILED) return attempt::failed;
-        if (cancelled()) throw error(errc::closed, "connect", "given up: the pool is closing");
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
-        if (left <= 0ms) return attempt::timed_out;
-
-        pollfd entry{PQsocket(raw), static_cast<short>(wants == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, 100ms).count()));
-        if (ready > 0 || (ready < 0 && errno != EINTR)) wants = PQconnectPoll(raw);
+        switch (wait_for(raw, wants == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, cancelled)) {
+        case waited::ready: wants = PQconnectPoll(raw); break;
+        case waited::again: break;
+        case waited::timed_out: return attempt::timed_out;
+        }
     }
     return attempt::connected;
 }
@@ -131,16 +143,11 @@ attempt drive(PGconn* raw, clock::time_point deadline, const std::function<bool(
 /// Waits for the answer to what was sent. Null: there is none in time, or the connection is lost.
 std::shared_ptr<PGresult> answer_of(PGconn* raw, clock::time_point deadline,
                                     const std::function<bool()>& cancelled) {
-    using namespace std::chrono_literals;
     for (int unsent = PQflush(raw); unsent > 0 || PQisBusy(raw); unsent = PQflush(raw)) {
         if (unsent < 0) return nullptr;
-        if (cancelled()) throw error(errc::closed, "connect", "given up: the pool is closing");
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
-        if (left <= 0ms) return nullptr;
-        pollfd entry{PQsocket(raw), static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN), 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(std::min(left, 100ms).count()));
-        if (ready < 0 && errno != EINTR) return nullptr;
-        if (ready > 0 && PQconsumeInput(raw) != 1) return nullptr;
+        const auto events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN);
+        const auto how = wait_for(raw, events, deadline, cancelled);
+        if (how == waited::timed_out || (how == waited::ready && PQconsumeInput(raw) != 1)) return nullptr;
     }
     std::shared_ptr<PGresult> first(PQgetResult(raw), PQclear);
     while (auto* more = PQgetResult(raw))

@@ -1,4 +1,5 @@
 #include "support/checks.hpp"
+#include "support/sessions.hpp"
 #include "support/states.hpp"
 #include "support/stores.hpp"
 
@@ -113,21 +114,6 @@ std::vector<std::pair<std::string, std::string>> unparsable_cases() {
         {"$.data.score >", "15"}, {"$.data ? (@.x == 1", "19"}, {"$.data..x == 1", "8"},
         {"score > 1", "1"},       {"$[1 to] == 1", "7"},        {"$.a == 'x'", "8"},
     };
-}
-
-std::map<std::string, pgstate::saved> save_series(store_under_test& store, const std::string& agent,
-                                                  int count) {
-    std::map<std::string, pgstate::saved> saves;
-    for (int i = 0; i < count; ++i) {
-        const auto session = "session-" + std::to_string(i);
-        const agent_state state(agent, session);
-        store->save(state, [&saves, session](std::exception_ptr failure, pgstate::saved done) {
-            CHECK_FALSE(failure);
-            saves[session] = done;
-        });
-    }
-    store.run_until([&] { return static_cast<int>(saves.size()) == count; });
-    return saves;
 }
 
 asio::awaitable<std::vector<agent_state>> every_page(pgstate::state_store& store, const state_query& query,
@@ -257,7 +243,7 @@ TEST_CASE("find takes times from the beginning of an interval on, and before its
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    const auto saves = save_series(store, "a", 7);
+    const auto saves = save_sessions(store, "a", 7);
     store.run([&]() -> asio::awaitable<void> {
         for (const auto& [session, made] : saves) {
             const agent_state again("a", session);
@@ -345,9 +331,9 @@ TEST_CASE("find gives pages in every order, which skip nothing and repeat nothin
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    save_series(store, "a", 30);
-    save_series(store, "ä", 7);
-    save_series(store, "B", 7);
+    save_sessions(store, "a", 30);
+    save_sessions(store, "ä", 7);
+    save_sessions(store, "B", 7);
     store.run([&]() -> asio::awaitable<void> {
         for (int i = 0; i < 5; ++i) {
             const agent_state again("a", "session-" + std::to_string(i));
@@ -373,35 +359,22 @@ TEST_CASE("find pages over 1,025 states while others come and go", "[contract][f
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    save_series(store, "a", 1025);
+    save_sessions(store, "a", 1025);
     store.run([&]() -> asio::awaitable<void> {
         find_options options(100);
         options.documents = false;
         state_query query;
         query.agent_id = "a";
-        std::multiset<std::string> seen;
-        std::set<std::string> erased;
-        for (int turn = 0;; ++turn) {
+        comings_and_goings meanwhile;
+        for (;;) {
             const auto page = co_await store->find(query, options);
             for (const auto& state : page)
-                seen.insert(state.session_id);
+                meanwhile.saw(state.session_id);
             if (page.next.empty()) break;
             options.after = page.next;
-            // The last of the page, which the cursor names; one that may come later; and one that is new.
-            const auto last = page.states.back().session_id;
-            co_await store->erase("a", last);
-            const auto other = "session-" + std::to_string(turn * 90);
-            co_await store->erase("a", other);
-            erased.insert(last);
-            erased.insert(other);
-            const agent_state fresh("a", "fresh-" + std::to_string(turn));
-            co_await store->save(fresh);
+            co_await meanwhile.after_page(*store, "a", page.states.back().session_id);
         }
-        for (int i = 0; i < 1025; ++i) {
-            const auto session = "session-" + std::to_string(i);
-            CHECK(seen.count(session) <= 1);
-            if (!erased.contains(session)) CHECK(seen.count(session) == 1);
-        }
+        meanwhile.check(1025);
     });
 }
 
@@ -460,7 +433,7 @@ TEST_CASE("find's cursor is good for its query only", "[contract][find]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    save_series(store, "a", 3);
+    save_sessions(store, "a", 3);
     store.run([&]() -> asio::awaitable<void> {
         find_options options(2);
         state_query query;

@@ -1,4 +1,5 @@
 #include "support/checks.hpp"
+#include "support/sessions.hpp"
 #include "support/stores.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -20,19 +21,6 @@ using pgstate::list_options;
 using pgstate::session_info;
 
 namespace {
-
-/// Saves `count` sessions of `agent` without waiting in between, so that stores may give many the same time.
-void save_many(store_under_test& store, const std::string& agent, int count) {
-    int done = 0;
-    for (int i = 0; i < count; ++i) {
-        const agent_state state(agent, "session-" + std::to_string(i));
-        store->save(state, [&done](std::exception_ptr failure, pgstate::saved) {
-            CHECK_FALSE(failure);
-            ++done;
-        });
-    }
-    store.run_until([&] { return done == count; });
-}
 
 /// Every session of `agent`, fetched `limit` at a time.
 asio::awaitable<std::vector<session_info>> all_pages(pgstate::state_store& store, std::string agent,
@@ -91,8 +79,8 @@ TEST_CASE("paging skips nothing and repeats nothing", "[contract]") {
     CAPTURE(kind);
     store_under_test store(kind);
     constexpr int count = 1025;
-    save_many(store, "a", count);
-    save_many(store, "b", 10);
+    save_sessions(store, "a", count);
+    save_sessions(store, "b", 10);
     for (const std::size_t limit : {std::size_t{7}, std::size_t{100}, std::size_t{205}, std::size_t{1024},
                                     std::size_t{1025}, std::size_t{10'000}}) {
         INFO("limit " << limit);
@@ -136,7 +124,7 @@ TEST_CASE("a page goes on behind the last one though rows come and go", "[contra
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    save_many(store, "a", 20);
+    save_sessions(store, "a", 20);
     store.run([&]() -> asio::awaitable<void> {
         list_options options(10);
         const auto first = co_await store->list("a", options);
@@ -163,32 +151,19 @@ TEST_CASE("paging over 1,025 sessions holds though others come and go", "[contra
     CAPTURE(kind);
     store_under_test store(kind);
     constexpr int count = 1025;
-    save_many(store, "a", count);
+    save_sessions(store, "a", count);
     store.run([&]() -> asio::awaitable<void> {
         list_options options(100);
-        std::multiset<std::string> seen;
-        std::set<std::string> erased;
-        for (int turn = 0;; ++turn) {
+        comings_and_goings meanwhile;
+        for (;;) {
             const auto page = co_await store->list("a", options);
             for (const auto& session : page)
-                seen.insert(session.session_id);
+                meanwhile.saw(session.session_id);
             if (page.next.empty()) break;
             options.after = page.next;
-            // The last of the page, which the cursor names; one that may come later; and one that is new.
-            const auto last = page.sessions.back().session_id;
-            const auto other = "session-" + std::to_string(turn * 90);
-            co_await store->erase("a", last);
-            co_await store->erase("a", other);
-            erased.insert(last);
-            erased.insert(other);
-            const agent_state fresh("a", "fresh-" + std::to_string(turn));
-            co_await store->save(fresh);
+            co_await meanwhile.after_page(*store, "a", page.sessions.back().session_id);
         }
-        for (int i = 0; i < count; ++i) {
-            const auto session = "session-" + std::to_string(i);
-            CHECK(seen.count(session) <= 1);
-            if (!erased.contains(session)) CHECK(seen.count(session) == 1);
-        }
+        meanwhile.check(count);
     });
 }
 
@@ -213,8 +188,8 @@ TEST_CASE("a cursor that was altered or is another agent's is refused", "[contra
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
     store_under_test store(kind);
-    save_many(store, "a", 3);
-    save_many(store, "b", 3);
+    save_sessions(store, "a", 3);
+    save_sessions(store, "b", 3);
     store.run([&]() -> asio::awaitable<void> {
         list_options options(2);
         const pgstate::session_page first_page = co_await store->list("a", options);
@@ -249,8 +224,8 @@ TEST_CASE("count counts all or one agent's", "[contract]") {
     CAPTURE(kind);
     store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> { co_await check_count(*store, 0); });
-    save_many(store, "a", 3);
-    save_many(store, "b", 2);
+    save_sessions(store, "a", 3);
+    save_sessions(store, "b", 2);
     store.run([&]() -> asio::awaitable<void> {
         co_await check_count(*store, 5);
         co_await check_count(*store, 3, "a");

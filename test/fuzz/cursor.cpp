@@ -2,9 +2,9 @@
 
 #include "store/cursor.hpp"
 
+#include "config/utf8.hpp"
 #include "fuzz/fuzz.hpp"
 #include "pgstate/error.hpp"
-#include "store/utf8.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -29,8 +29,8 @@ std::optional<page_position> decode(query_kind kind, std::string_view scope, std
 
 bool can_be_keys(const page_position& position) {
     return position.agent_id.size() + position.session_id.size() <= pgstate::max_key_bytes &&
-           check_text(position.agent_id) == text_fault::none &&
-           check_text(position.session_id) == text_fault::none;
+           pgstate::settings::check_text(position.agent_id) == pgstate::settings::text_fault::none &&
+           pgstate::settings::check_text(position.session_id) == pgstate::settings::text_fault::none;
 }
 
 void any_text(std::string_view text) {

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,6 +70,19 @@ TEST_CASE("a view that is as the table is reads like it", "[nonsense]") {
         const auto state = co_await on.f.store.load("a", "s");
         REQUIRE(state);
         CHECK(state->data.at("x") == 1);
+    });
+}
+
+TEST_CASE("times beyond the clock's range read as its end", "[nonsense]") {
+    strange_columns with;
+    with.created_at = "'-infinity'::timestamptz";
+    with.updated_at = "'infinity'::timestamptz";
+    strange_store on(with);
+    run(on.f.context, [&]() -> asio::awaitable<void> {
+        const auto state = co_await on.f.store.load("a", "s");
+        REQUIRE(state);
+        CHECK(state->updated_at == pgstate::timestamp::max());
+        CHECK(state->created_at < pgstate::timestamp(std::chrono::microseconds(0)));
     });
 }
 

@@ -20,21 +20,11 @@ using pgstate::errc;
 
 namespace {
 
-agent_state numbered(int value) {
-    agent_state state("a", "s");
-    state.data["value"] = value;
-    return state;
-}
-
-/// Ends whoever waits for a lock in this database.
-constexpr auto end_the_waiting_ones = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                      "WHERE wait_event_type = 'Lock' AND datname = current_database()";
-
 /// A store with a state in it, and a lock on its row, for which writes wait.
 struct locked_row {
     locked_row() {
         run(f.context, [this]() -> asio::awaitable<void> {
-            const auto state = numbered(0);
+            const auto state = numbered_state(0);
             first = co_await f.store.save(state);
         });
         lock.emplace(f.database, "a", "s");
@@ -46,7 +36,7 @@ struct locked_row {
         run(f.context, [this]() -> asio::awaitable<void> {
             co_await until(f.context, observer, somebody_waits_for_a_lock);
         });
-        pqxx::nontransaction(observer).exec(end_the_waiting_ones);
+        pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
         CHECK_FALSE(done());
     }
 
@@ -62,28 +52,15 @@ struct locked_row {
     pqxx::connection observer{f.database};
 };
 
-template <class T>
-struct answer {
-    std::optional<pgstate::result<T>> value;
-
-    auto handler() {
-        return as_result([this](pgstate::result<T> r) {
-            CHECK_FALSE(value.has_value());
-            value.emplace(std::move(r));
-        });
-    }
-    bool over() const { return value.has_value(); }
-};
-
 } // namespace
 
 TEST_CASE("a save that was not applied when its connection was lost is sent again", "[settlement]") {
     locked_row row;
-    answer<pgstate::saved> saved;
+    outcome<pgstate::saved> saved;
     const bool conditional = GENERATE(false, true);
-    auto state = numbered(1);
+    auto state = numbered_state(1);
     state.version = row.first.version;
-    row.f.store.save(state, {.if_unchanged = conditional}, saved.handler());
+    row.f.store.save(state, {.if_unchanged = conditional}, as_result(saved.handler()));
     row.lose_connection([&] { return saved.over(); });
     row.lock->let_go();
     run_until(row.f.context, [&] { return saved.over(); });
@@ -96,22 +73,22 @@ TEST_CASE("a save that was not applied when its connection was lost is sent agai
 
 TEST_CASE("changes that were not applied are made once", "[settlement]") {
     locked_row row;
-    std::vector<answer<pgstate::saved>> done(3);
+    std::vector<outcome<pgstate::saved>> done(3);
     const std::vector<pgstate::agent_message> messages(1);
     pgstate::state_patch patch;
     patch.context["merged"] = true;
-    const auto lose_and_go_on = [&](answer<pgstate::saved>& of) {
+    const auto lose_and_go_on = [&](outcome<pgstate::saved>& of) {
         row.lose_connection([&] { return of.over(); });
         row.lock->let_go();
         run_until(row.f.context, [&] { return of.over(); });
         REQUIRE(of.value->has_value());
         row.lock.emplace(row.f.database, "a", "s");
     };
-    row.f.store.append("a", "s", messages, done[0].handler());
+    row.f.store.append("a", "s", messages, as_result(done[0].handler()));
     lose_and_go_on(done[0]);
-    row.f.store.merge("a", "s", patch, done[1].handler());
+    row.f.store.merge("a", "s", patch, as_result(done[1].handler()));
     lose_and_go_on(done[1]);
-    row.f.store.increment("a", "s", "/data/value", 5, done[2].handler());
+    row.f.store.increment("a", "s", "/data/value", 5, as_result(done[2].handler()));
     lose_and_go_on(done[2]);
     row.lock.reset();
     const auto loaded = row.loaded();
@@ -123,10 +100,10 @@ TEST_CASE("changes that were not applied are made once", "[settlement]") {
 
 TEST_CASE("an erase that was not applied is sent again", "[settlement]") {
     locked_row row;
-    answer<bool> erased;
+    outcome<bool> erased;
     pgstate::erase_options options;
     if (GENERATE(false, true)) options.if_version = row.first.version;
-    row.f.store.erase("a", "s", options, erased.handler());
+    row.f.store.erase("a", "s", options, as_result(erased.handler()));
     row.lose_connection([&] { return erased.over(); });
     row.lock->let_go();
     run_until(row.f.context, [&] { return erased.over(); });
@@ -137,12 +114,12 @@ TEST_CASE("an erase that was not applied is sent again", "[settlement]") {
 
 TEST_CASE("operations of one key keep their order over a lost connection", "[settlement]") {
     locked_row row;
-    answer<pgstate::saved> first;
-    answer<pgstate::saved> second;
-    answer<std::optional<agent_state>> between;
-    row.f.store.save(numbered(1), first.handler());
-    row.f.store.load("a", "s", between.handler());
-    row.f.store.save(numbered(2), second.handler());
+    outcome<pgstate::saved> first;
+    outcome<pgstate::saved> second;
+    outcome<std::optional<agent_state>> between;
+    row.f.store.save(numbered_state(1), as_result(first.handler()));
+    row.f.store.load("a", "s", as_result(between.handler()));
+    row.f.store.save(numbered_state(2), as_result(second.handler()));
     row.lose_connection([&] { return first.over() || between.over() || second.over(); });
     row.lock->let_go();
     run_until(row.f.context, [&] { return second.over(); });
@@ -156,13 +133,13 @@ TEST_CASE("operations of one key keep their order over a lost connection", "[set
 TEST_CASE("a write over which somebody else wrote has an unknown outcome", "[settlement]") {
     locked_row row;
     opened_store other({}, config_for(row.f.database));
-    answer<pgstate::saved> theirs;
-    answer<pgstate::saved> ours;
-    other.store.save(numbered(9), theirs.handler());
+    outcome<pgstate::saved> theirs;
+    outcome<pgstate::saved> ours;
+    other.store.save(numbered_state(9), as_result(theirs.handler()));
     run(other.context, [&]() -> asio::awaitable<void> {
         co_await until(other.context, row.observer, somebody_waits_for_a_lock);
     });
-    row.f.store.save(numbered(1), ours.handler());
+    row.f.store.save(numbered_state(1), as_result(ours.handler()));
     run(row.f.context, [&]() -> asio::awaitable<void> {
         co_await until(
             row.f.context, row.observer,
@@ -192,11 +169,11 @@ TEST_CASE("a write of a state that is not there has an unknown outcome", "[settl
     pqxx::work table_lock(blocker);
     table_lock.exec("LOCK TABLE agent_states IN SHARE MODE");
     pqxx::connection observer(f.database);
-    answer<pgstate::saved> saved;
-    f.store.save(numbered(1), saved.handler());
+    outcome<pgstate::saved> saved;
+    f.store.save(numbered_state(1), as_result(saved.handler()));
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec(end_the_waiting_ones);
+    pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
     run_until(f.context, [&] { return saved.over(); });
     REQUIRE(saved.value->has_error());
     CHECK(saved.value->error() == errc::outcome_unknown);
@@ -208,7 +185,7 @@ TEST_CASE("what was given up and comes late changes nothing that the same store 
           "[settlement]") {
     opened_store f;
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered(1);
+        const auto state = numbered_state(1);
         co_await f.store.save(state);
     });
     pqxx::connection connection(f.database);
@@ -239,13 +216,13 @@ TEST_CASE("the server gives up what takes longer than an operation may", "[settl
     base.operation_timeout = 500ms;
     opened_store f({}, base);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered(1);
+        const auto state = numbered_state(1);
         co_await f.store.save(state);
     });
     const row_lock lock(f.database, "a", "s");
     pqxx::connection observer(f.database);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered(2);
+        const auto state = numbered_state(2);
         const auto late = co_await f.store.save(state, as_result);
         REQUIRE(late.has_error());
         CHECK((late.error() == errc::timed_out || late.error().sqlstate() == "57014"));

@@ -23,31 +23,6 @@ namespace {
 
 constexpr auto single_connection = "&pool_max_conns=1";
 
-agent_state state_of(int value, const std::string& session = "s") {
-    agent_state state("a", session);
-    state.data["value"] = value;
-    return state;
-}
-
-/// Where an operation started with a callback leaves its outcome.
-template <class T>
-struct outcome {
-    int calls = 0;
-    std::optional<pgstate::result<T>> value;
-
-    auto handler() {
-        return [this](pgstate::result<T> r) {
-            ++calls;
-            value.emplace(std::move(r));
-        };
-    }
-};
-
-std::string terminate_the_waiting_one() {
-    return "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-           "WHERE wait_event_type = 'Lock' AND datname = current_database()";
-}
-
 } // namespace
 
 TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]") {
@@ -66,9 +41,9 @@ TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]"
     asio::cancellation_signal cancel;
     outcome<pgstate::saved> cancelled;
     outcome<pgstate::saved> other;
-    f.store.save(state_of(1, "cancelled"),
+    f.store.save(numbered_state(1, "cancelled"),
                  as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
-    f.store.save(state_of(2, "other"), as_result(other.handler()));
+    f.store.save(numbered_state(2, "other"), as_result(other.handler()));
     f.context.poll();
     cancel.emit(asio::cancellation_type::terminal);
     run_until(f.context, [&] { return cancelled.calls == 1; });
@@ -87,7 +62,7 @@ TEST_CASE("a queued operation that is cancelled is never sent", "[cancellation]"
 TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[cancellation]") {
     opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(0, "s0");
+        const auto state = numbered_state(0, "s0");
         co_await f.store.save(state);
     });
     row_lock lock(f.database, "a", "s0");
@@ -96,11 +71,11 @@ TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[ca
     asio::cancellation_signal cancel;
     outcome<pgstate::saved> cancelled;
     std::vector<std::unique_ptr<outcome<pgstate::saved>>> others;
-    f.store.save(state_of(1, "s0"),
+    f.store.save(numbered_state(1, "s0"),
                  as_result(asio::bind_cancellation_slot(cancel.slot(), cancelled.handler())));
     for (int i = 1; i < 64; ++i) {
         others.push_back(std::make_unique<outcome<pgstate::saved>>());
-        f.store.save(state_of(i, "s" + std::to_string(i)), as_result(others.back()->handler()));
+        f.store.save(numbered_state(i, "s" + std::to_string(i)), as_result(others.back()->handler()));
     }
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
@@ -119,13 +94,13 @@ TEST_CASE("a sent operation that is cancelled leaves its neighbours alone", "[ca
 TEST_CASE("an operation's time-out says whether it was sent", "[time-out]") {
     opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(0);
+        const auto state = numbered_state(0);
         co_await f.store.save(state);
     });
     row_lock lock(f.database, "a", "s");
     const auto begin = std::chrono::steady_clock::now();
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(1);
+        const auto state = numbered_state(1);
         const auto late = co_await f.store.save(state, {.timeout = 1000ms}, as_result);
         const auto failure = require_failure(late, errc::timed_out);
         CHECK(std::string_view(failure.what()).find("may have been applied") != std::string_view::npos);
@@ -147,7 +122,7 @@ TEST_CASE("a pool whose connections are all held says so", "[time-out]") {
                                    as_result(holder.handler()));
     run_until(f.context, [&] { return f.store.pool().stats().acquired_conns == 1; });
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(1);
+        const auto state = numbered_state(1);
         const auto late = co_await f.store.save(state, {.timeout = 100ms}, as_result);
         const auto failure = require_failure(late, errc::pool_exhausted);
         CHECK(std::string_view(failure.what()).find("pool_max_conns") != std::string_view::npos);
@@ -165,7 +140,7 @@ TEST_CASE("a pool whose connections are all held says so", "[time-out]") {
 TEST_CASE("a read whose connection is lost is made again", "[faults]") {
     opened_store f;
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(7);
+        const auto state = numbered_state(7);
         co_await f.store.save(state);
     });
     pqxx::connection blocker(f.database);
@@ -176,7 +151,7 @@ TEST_CASE("a read whose connection is lost is made again", "[faults]") {
     f.store.load("a", "s", as_result(loaded.handler()));
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec(terminate_the_waiting_one());
+    pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
     table_lock.abort();
     run_until(f.context, [&] { return loaded.calls == 1; });
     REQUIRE(loaded.value->has_value());
@@ -191,7 +166,7 @@ TEST_CASE("after the server was restarted the next operation succeeds", "[faults
     auto settings = config_for(own.connection_string());
     run(context, [&]() -> asio::awaitable<void> {
         auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
-        const auto state = state_of(1);
+        const auto state = numbered_state(1);
         co_await store.save(state);
         own.stop(pgstate::embedded_server::shutdown::immediate);
         const auto down = co_await store.load("a", "s", pgstate::load_options{1500ms}, as_result);
@@ -212,7 +187,7 @@ TEST_CASE("a row that is no agent state is named, and its neighbours load", "[fa
     std::vector<std::unique_ptr<outcome<std::optional<agent_state>>>> loads;
     run(f.context, [&]() -> asio::awaitable<void> {
         for (int i = 0; i < 20; ++i) {
-            const auto state = state_of(i, "s" + std::to_string(i));
+            const auto state = numbered_state(i, "s" + std::to_string(i));
             co_await f.store.save(state);
         }
     });
@@ -240,7 +215,7 @@ TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
     std::vector<std::unique_ptr<outcome<pgstate::saved>>> saves;
     for (int i = 0; i < 20; ++i) {
         saves.push_back(std::make_unique<outcome<pgstate::saved>>());
-        f.store.save(state_of(i, "s" + std::to_string(i)), as_result(saves.back()->handler()));
+        f.store.save(numbered_state(i, "s" + std::to_string(i)), as_result(saves.back()->handler()));
     }
     run_until(f.context,
               [&] { return std::ranges::all_of(saves, [](auto& each) { return each->calls == 1; }); });
@@ -255,7 +230,7 @@ TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
 TEST_CASE("statements that the server forgot are prepared again", "[faults]") {
     opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(1);
+        const auto state = numbered_state(1);
         co_await f.store.save(state);
         co_await f.store.pool().with_connection(
             [](pqxx::connection& c) { pqxx::nontransaction(c).exec("DEALLOCATE ALL"); });
@@ -269,8 +244,8 @@ TEST_CASE("a refused statement stays prepared for the next one", "[faults]") {
     pqxx::connection other(f.database);
     pqxx::nontransaction(other).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'bad')");
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto good = state_of(1);
-        const auto bad = state_of(1, "bad");
+        const auto good = numbered_state(1);
+        const auto bad = numbered_state(1, "bad");
         for (int i = 0; i < 3; ++i) {
             const auto saved = co_await f.store.save(good, as_result);
             CHECK(saved.has_value());
@@ -284,7 +259,7 @@ TEST_CASE("a changed table does not break the statements prepared for it", "[fau
     opened_store f(single_connection);
     pqxx::connection other(f.database);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(1);
+        const auto state = numbered_state(1);
         co_await f.store.save(state);
         co_await f.store.load("a", "s");
         pqxx::nontransaction(other).exec("ALTER TABLE agent_states ALTER updated_at TYPE timestamptz(3)");
@@ -300,15 +275,15 @@ TEST_CASE("a changed table does not break the statements prepared for it", "[fau
 TEST_CASE("a store that is destroyed completes what it still had", "[faults]") {
     opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = state_of(0);
+        const auto state = numbered_state(0);
         co_await f.store.save(state);
     });
     row_lock lock(f.database, "a", "s");
     pqxx::connection observer(f.database);
     outcome<pgstate::saved> sent;
     outcome<pgstate::saved> queued;
-    f.store.save(state_of(1), as_result(sent.handler()));
-    f.store.save(state_of(2), as_result(queued.handler()));
+    f.store.save(numbered_state(1), as_result(sent.handler()));
+    f.store.save(numbered_state(2), as_result(queued.handler()));
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
     f.store = pgstate::postgres_store();
@@ -327,7 +302,7 @@ TEST_CASE("an event loop that is destroyed with operations in it takes them alon
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         });
         for (int i = 0; i < 50; ++i)
-            store.save(state_of(i), [&](std::exception_ptr, pgstate::saved) { ++calls; });
+            store.save(numbered_state(i), [&](std::exception_ptr, pgstate::saved) { ++calls; });
         context.run_one();
         context.run_one();
     }

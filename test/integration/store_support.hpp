@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pgstate_test {
 
@@ -78,6 +79,33 @@ inline asio::awaitable<void> until(asio::io_context& context, pqxx::connection& 
         co_await timer.async_wait(asio::use_awaitable);
     }
 }
+
+/// A state of agent "a" that holds a number.
+inline pgstate::agent_state numbered_state(int value, const std::string& session = "s") {
+    pgstate::agent_state state("a", session);
+    state.data["value"] = value;
+    return state;
+}
+
+/// Where an operation started with a callback leaves its outcome.
+template <class T>
+struct outcome {
+    int calls = 0;
+    std::optional<pgstate::result<T>> value;
+
+    auto handler() {
+        return [this](pgstate::result<T> r) {
+            ++calls;
+            value.emplace(std::move(r));
+        };
+    }
+    bool over() const { return calls == 1; }
+};
+
+/// Ends the server's processes that wait for a lock in this database.
+inline constexpr auto end_those_who_wait_for_a_lock =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
+    "current_database()";
 
 /// True while somebody waits for a lock in this database.
 inline constexpr auto somebody_waits_for_a_lock =

@@ -289,8 +289,7 @@ TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[tel
                  }));
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                        "WHERE wait_event_type = 'Lock' AND datname = current_database()");
+    pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
     run_until(f.context, [&] { return over; });
     lock.abort();
     f.context.run();

@@ -71,11 +71,11 @@ TEST_CASE("what is larger than all that may be pending is admitted when nothing 
 }
 
 TEST_CASE("the largest limits are counted without one number running into the other", "[admission]") {
-    const auto in =
-        admission::create({.max_operations = admission::most_operations, .max_bytes = admission::most_bytes});
-    const auto all = in->enter(admission::most_bytes);
+    const auto in = admission::create({.max_operations = pgstate::settings::most_pending_operations,
+                                       .max_bytes = pgstate::settings::most_pending_bytes});
+    const auto all = in->enter(pgstate::settings::most_pending_bytes);
     CHECK(in->operations() == 1);
-    CHECK(in->bytes() == admission::most_bytes);
+    CHECK(in->bytes() == pgstate::settings::most_pending_bytes);
     CHECK_FALSE(in->enter(1));
 }
 

@@ -1,4 +1,4 @@
-#include "store/utf8.hpp"
+#include "config/utf8.hpp"
 #include "store/validate.hpp"
 #include "support/run.hpp"
 #include "support/states.hpp"
@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string>
 
+using pgstate::settings::check_text;
+using pgstate::settings::text_fault;
 using namespace pgstate_test;
 using pgstate::errc;
 using namespace pgstate::store;

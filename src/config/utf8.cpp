@@ -1,10 +1,10 @@
-#include "store/utf8.hpp"
+#include "config/utf8.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-namespace pgstate::store {
+namespace pgstate::settings {
 namespace {
 
 /// The length of the well-formed sequence at `p` (Unicode, table 3-7), 0 if there is none.
@@ -57,4 +57,4 @@ text_fault check_text(std::string_view text) noexcept {
     return text_fault::none;
 }
 
-} // namespace pgstate::store
+} // namespace pgstate::settings

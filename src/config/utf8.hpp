@@ -1,9 +1,9 @@
-#ifndef PGSTATE_STORE_UTF8_HPP
-#define PGSTATE_STORE_UTF8_HPP
+#ifndef PGSTATE_CONFIG_UTF8_HPP
+#define PGSTATE_CONFIG_UTF8_HPP
 
 #include <string_view>
 
-namespace pgstate::store {
+namespace pgstate::settings {
 
 /// What PostgreSQL's jsonb and text refuse in a string.
 enum class text_fault { none, nul, not_utf8 };
@@ -11,6 +11,6 @@ enum class text_fault { none, nul, not_utf8 };
 /// The first fault of `text`.
 text_fault check_text(std::string_view text) noexcept;
 
-} // namespace pgstate::store
+} // namespace pgstate::settings
 
 #endif
