@@ -60,6 +60,13 @@ if(PGSTATE_INSTALL AND (TARGET Boost::asio OR TARGET pqxx))
     set(PGSTATE_INSTALL OFF)
 endif()
 
+# Command lines: of the program pgstate and of the example server, which are built where it is installed.
+find_package(CLI11 2.1 CONFIG QUIET)
+if(TARGET CLI11::CLI11)
+    # A target of this directory alone would not be seen in others.
+    set_target_properties(CLI11::CLI11 PROPERTIES IMPORTED_GLOBAL TRUE)
+endif()
+
 # What the adapters adapt is taken from this machine, or from the project around pgstate: a program that logs or exports
 # has it already.
 # pgstate_find_adapted(ADAPTER TARGET PACKAGE [VERSION]): looks for PACKAGE, which makes TARGET, as PGSTATE_BUILD_ADAPTER says.
