@@ -109,6 +109,7 @@ public:
     /// What the server refused: the code is the SQLSTATE's.
     static error from_server(std::string_view sqlstate, std::string_view operation, std::string_view message);
 
+    /// "OPERATION: MESSAGE"; valid while this object lives and is not assigned to.
     const char* what() const noexcept override { return what_.c_str(); }
 
     /// The operation that failed: "save", "load", "open", "connect", ...
@@ -123,14 +124,17 @@ public:
     /// callback_failed: what the function threw; null for every other code.
     const std::exception_ptr& cause() const noexcept { return cause_; }
 
-    error& with_sqlstate(std::string_view sqlstate) &;
-    error& with_current_version(std::int64_t version) &;
-    error& with_cause(std::exception_ptr cause) &;
+    error& with_sqlstate(std::string_view sqlstate) &;   ///< sets `sqlstate()`, and gives this object
+    error& with_current_version(std::int64_t version) &; ///< sets `current_version()`, likewise
+    error& with_cause(std::exception_ptr cause) &;       ///< sets `cause()`, likewise
 
+    /// Whether the code is that one, of any category.
     friend bool operator==(const error& e, const boost::system::error_code& c) noexcept {
         return e.code() == c;
     }
+    /// Whether pgstate itself decided it so.
     friend bool operator==(const error& e, errc c) noexcept { return e.code() == make_error_code(c); }
+    /// Whether the server refused it so.
     friend bool operator==(const error& e, enum sqlstate c) noexcept {
         return e.code() == make_error_code(c);
     }
