@@ -35,7 +35,6 @@ public:
 };
 // [logger]
 
-// [metrics]
 class sums final : public pgstate::metrics {
 public:
     std::unique_ptr<series> open(const pgstate::instrument& what,
@@ -63,7 +62,6 @@ private:
     std::mutex mutex_;
     std::map<std::string, std::atomic<double>> sums_;
 };
-// [metrics]
 
 asio::awaitable<void> run(pgstate::config config) {
     auto metrics = std::make_shared<sums>();
