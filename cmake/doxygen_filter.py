@@ -59,6 +59,8 @@ def header(text):
     return "\n".join(lines)
 
 
+FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+HEADLINE = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -84,18 +86,14 @@ def markdown(text, name, pages):
         to = page_id(file) if file else page
         return f"[{shown}](#{to}{'-' + anchor if anchor else ''})"
 
-    lines, fenced = [], False
-    for line in text.split("\n"):
-        if line.startswith("```"):
-            fenced = not fenced
-        heading = None if fenced else re.match(r"^(#+) (.*)$", line)
-        if heading:
-            own = page if heading[1] == "#" else f"{page}-{slug(heading[2])}"
-            line = f"{line} {{#{own}}}"
-        elif not fenced:
-            line = LINK.sub(link, line)
-        lines.append(line)
-    return "\n".join(lines)
+    def heading(match):
+        own = page if match[1] == "#" else f"{page}-{slug(match[2])}"
+        return f"{match[0]} {{#{own}}}"
+
+    parts = FENCED.split(text)
+    for i in range(0, len(parts), 2):  # the others are fenced blocks
+        parts[i] = LINK.sub(link, HEADLINE.sub(heading, parts[i]))
+    return "".join(parts)
 
 
 def main(name):

@@ -39,8 +39,8 @@ asio::awaitable<int> credit(pgstate::connection_pool& pool) {
 asio::awaitable<std::int64_t> charge_and_save(pgstate::postgres_store& store, pgstate::agent_state state) {
     // [transaction]
     auto charge = [state](pgstate::transaction& tx) {
-        tx.sql().exec(
-            "UPDATE accounts SET credit = credit - 1 WHERE name = 'john'"); // a pqxx::transaction_base
+        // A pqxx::transaction_base, for whatever is to be committed together with the state.
+        tx.sql().exec("UPDATE accounts SET credit = credit - 1 WHERE name = 'john'");
         return tx.save(state).version;
     };
     auto version = co_await store.transaction(charge);

@@ -79,12 +79,14 @@ struct pending_config {
     std::size_t max_bytes = std::size_t{256} << 20;
 };
 
+/// What `open` does about the table.
 enum class migrate_mode {
     apply,  ///< create or upgrade the table when it is not current
     verify, ///< change nothing; fail with schema_mismatch when it is not current
     off,    ///< do not look
 };
 
+/// Which indexes a new table gets besides its primary key.
 enum class index_mode {
     standard, ///< the Go SDK's two secondary indexes
     lean,     ///< none, and a fill factor: updates stay heap-only, which makes saves much cheaper
@@ -111,6 +113,7 @@ struct sweep_config {
     std::size_t batch = 500;
 };
 
+/// What connections keep of statements.
 enum class statement_mode {
     prepared, ///< single-row statements are prepared once for each connection
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements

@@ -56,6 +56,7 @@ constexpr sqlstate make_sqlstate(std::string_view code) noexcept {
     return static_cast<sqlstate>(packed);
 }
 
+/// PostgreSQL's own names for the codes that programs commonly test for (PostgreSQL manual, appendix A).
 enum class sqlstate : int {
     unique_violation = static_cast<int>(make_sqlstate("23505")),
     foreign_key_violation = static_cast<int>(make_sqlstate("23503")),
@@ -79,9 +80,11 @@ enum class sqlstate : int {
 /// The five characters of `code`.
 PGSTATE_API std::string to_string(sqlstate code);
 
+/// For Boost.System: of `pgstate_category()`.
 inline boost::system::error_code make_error_code(errc e) noexcept {
     return {static_cast<int>(e), pgstate_category()};
 }
+/// For Boost.System: of `sqlstate_category()`.
 inline boost::system::error_code make_error_code(sqlstate e) noexcept {
     return {static_cast<int>(e), sqlstate_category()};
 }

@@ -11,6 +11,7 @@
 
 namespace pgstate {
 
+/// How much a record matters; in this order, so that they compare.
 enum class log_level {
     trace, ///< every statement
     debug, ///< every operation, and failures that programs expect: conflicts, refused arguments, cancellations

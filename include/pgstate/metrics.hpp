@@ -12,6 +12,7 @@
 
 namespace pgstate {
 
+/// What the values of an instrument mean.
 enum class instrument_kind {
     counter,   ///< a sum that only grows
     gauge,     ///< a value of the moment, which may fall; several of the same labels add up

@@ -24,6 +24,7 @@ struct span_context {
     friend bool operator==(const span_context&, const span_context&) = default;
 };
 
+/// What a span is about.
 enum class span_kind {
     internal, ///< an operation of the store
     client,   ///< a statement, which the server executes

@@ -12,17 +12,15 @@ sys.dont_write_bytecode = True
 from pages import finish, pages  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cmake"))
-from doxygen_filter import LINK, slug  # noqa: E402
+from doxygen_filter import FENCED, HEADLINE, LINK, slug  # noqa: E402
 
 
 def outside_of_code(text):
-    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return re.sub(r"`[^`\n]*`", lambda code: code[0] if "](" not in code[0] else "", text)
+    return re.sub(r"`[^`\n]*`", lambda code: code[0] if "](" not in code[0] else "", FENCED.sub("", text))
 
 
 def anchors(path):
-    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    return {slug(title) for _, title in HEADLINE.findall(FENCED.sub("", path.read_text(encoding="utf-8")))}
 
 
 def check(root):
