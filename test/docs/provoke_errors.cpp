@@ -209,7 +209,7 @@ void waiting(provoked& errors, pgstate::postgres_store& store, const std::string
         lock.exec(
             "SELECT FROM agent_states WHERE agent_id = 'agent-1' AND session_id = 'session-1' FOR UPDATE");
         const pgstate::agent_state state("agent-1", "session-1");
-        errors.add("timed-out", store.save(state, {.timeout = 300ms}, wait).get());
+        errors.add("timed-out", store.save(state, {.timeout = 1s}, wait).get());
     }
     // The only connection is in use.
     std::promise<void> has_it;
