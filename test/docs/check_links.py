@@ -25,7 +25,8 @@ def anchors(path):
 
 def check(root):
     root = Path(root).resolve()
-    files = [path for path in root.rglob("*.md") if path.relative_to(root).parts[0] not in ("build", ".git")]
+    tops = [top for top in root.iterdir() if top.is_dir() and top.name not in ("build", ".git")]
+    files = [*root.glob("*.md"), *(path for top in tops for path in top.rglob("*.md"))]
     faults, linked = [], set()
     for path in sorted(files):
         for _, _, target in LINK.findall(outside_of_code(path.read_text(encoding="utf-8"))):

@@ -171,10 +171,9 @@ void rights(provoked& errors) {
         errors.add("row-level-security", store->save(state, wait).get());
     }
     execute(owner, "ALTER DATABASE \"" + database + "\" SET default_transaction_read_only = on");
-    auto impatient = config_for(owner);
-    impatient.schema.migrate = pgstate::migrate_mode::off;
-    impatient.operation_timeout = 500ms;
-    running_store store(impatient);
+    auto unmigrated = config_for(owner);
+    unmigrated.schema.migrate = pgstate::migrate_mode::off;
+    running_store store(unmigrated);
     errors.add("read-only", store->save(state, wait).get());
 }
 
