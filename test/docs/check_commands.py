@@ -31,7 +31,7 @@ ELSEWHERE = {
     "docker compose -f docker/compose.yaml up -d": None,  # needs a container engine
 }
 
-# Before the SQL: the role that it grants rights to. Afterwards what the commands find.
+# The role that the SQL grants rights to.
 SETUP = "CREATE ROLE app LOGIN;"
 
 

@@ -90,7 +90,8 @@ class commands(tree):
 
 class the_filter(unittest.TestCase):
     def test_headings_become_lists_and_lines_stay(self):
-        text = "/// Loads.\n///\n/// Errors:     conflict - another\n///             was first\n///             closed - it is\nint f();"
+        text = "\n".join(["/// Loads.", "///", "/// Errors:     conflict - another", "///             was first",
+                          "///             closed - it is", "int f();"])
         self.assertEqual(doxygen_filter.header(text).split("\n"), [
             "/// Loads.", "///", "/// - **Errors:** `conflict` - another", "///   was first", "///   <br>`closed` - it is",
             "int f();"])
