@@ -200,7 +200,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     };
     pool::call_with_connection(
         core, std::move(prepare),
-        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}},
+        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
         boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
 }
 
@@ -360,8 +360,10 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
                                     transaction_options options,
                                     completion<void(std::exception_ptr)> handler) {
     if (!impl_) return store::complete_without_store(std::move(handler), "transaction");
+    std::shared_ptr<void> place;
     try {
         store::validate_transaction(options);
+        place = std::make_shared<batch::admission::place>(impl_->engines.enter("transaction"));
     } catch (const error&) {
         return store::complete_at_once(impl_->core->executor(), std::move(handler), std::current_exception());
     }
@@ -370,10 +372,10 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
                                                   const pool::call_context& context) {
         store::run_transaction(connection, *config, function, options, context, told);
     };
-    pool::call_with_connection(
-        impl_->core, std::move(work),
-        {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true, false, options.parent},
-        std::move(handler));
+    pool::call_with_connection(impl_->core, std::move(work),
+                               {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true,
+                                false, options.parent, std::move(place)},
+                               std::move(handler));
 }
 
 detail::store_reference postgres_store::do_refer() const {
