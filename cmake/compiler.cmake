@@ -43,6 +43,11 @@ endif()
 if(PGSTATE_SANITIZE)
     add_compile_options(-fsanitize=${PGSTATE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${PGSTATE_SANITIZE})
+    if(PGSTATE_SANITIZE MATCHES "undefined" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        # Undefined behaviour ends the process by SIGILL, of which the address sanitizer prints the stack: the calls that
+        # would also say what it was are a quarter of the time to compile.
+        add_compile_options(-fsanitize-undefined-trap-on-error)
+    endif()
     if(PGSTATE_SANITIZE MATCHES "thread")
         # The thread sanitizer does not understand the fences of Asio's reference counts and would report what they
         # order. This makes Asio count with acquire and release operations, which it does understand.
