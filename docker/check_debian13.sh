@@ -63,6 +63,7 @@ make_base() {
     rm -rf "$work/base"
     debootstrap --variant=minbase trixie "$work/base" "$mirror" > "$work/debootstrap.log" 2>&1 ||
         { tail -5 "$work/debootstrap.log" >&2; fail "debootstrap failed"; }
+    echo force-unsafe-io > "$work/base/etc/dpkg/dpkg.cfg.d/unsafe-io" # as Debian's images have it
     touch "$work/base.complete"
 }
 

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,9 +31,9 @@ def check(condition, what):
 
 def wait_until(condition, what):
     deadline = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < deadline:
+    while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    check(condition(), what)
+    check(holds, what)
 
 
 def read_instructions(path):
@@ -46,7 +47,8 @@ def in_chroot(root, *command, environment=(), **options):
 def output_of(root, *command):
     process = in_chroot(root, *command, stdout=subprocess.PIPE, text=True)
     text = process.communicate()[0]
-    check(process.returncode == 0, " ".join(command))
+    if process.returncode != 0:
+        check(False, " ".join(command))
     return text
 
 
@@ -59,7 +61,7 @@ def as_user(user, *command):
 
 def request(method, path, body=None):
     """(status, body) of the server's answer; status None if there is none."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=PATIENCE)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
@@ -97,41 +99,59 @@ def postgres(build):
         server.wait(PATIENCE)
 
 
+@contextlib.contextmanager
+def running_server(image, instructions, url):
+    """The server's process; what it logs is printed if a check fails."""
+    command = json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"])
+    with tempfile.TemporaryFile("w+") as log:
+        server = in_chroot(image, *as_user(instructions["USER"], *command), environment=[f"DATABASE_URL={url}"],
+                           stderr=log)
+        try:
+            yield server
+        except BaseException:
+            log.seek(0)
+            print(log.read(), flush=True)
+            raise
+        finally:
+            server.kill()
+            server.wait()
+
+
+def probe(image, instructions):
+    """The exit code of the image's health check."""
+    command = json.loads(instructions["HEALTHCHECK"].partition(" CMD ")[2])
+    return in_chroot(image, *as_user(instructions["USER"], *command), stderr=subprocess.DEVNULL).wait(PATIENCE)
+
+
+def check_start(server):
+    wait_until(lambda: request("GET", "/healthz")[0] == 200, "/healthz says 200")
+    wait_until(lambda: request("GET", "/readyz")[0] == 200, "/readyz says 200")
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
+    check(re.search(r"^Uid:\s+10001\s", status, re.M), "the server is not root")
+    check(re.search(r"^CapEff:\s+0+$", status, re.M), "the server has no capabilities")
+
+
+def check_requests():
+    path = "/agents/agent-1/sessions/session-1"
+    status, _ = request("PUT", path, json.dumps({"context": {"user": "john"}}))
+    check(status in (200, 201, 204), f"PUT says {status}")
+    status, body = request("GET", path)
+    check(status == 200 and json.loads(body)["context"] == {"user": "john"}, "GET gives what was put")
+    status, body = request("GET", "/metrics")
+    check(status == 200 and b"db_client_operation_duration_seconds" in body, "/metrics has the library's")
+
+
 def check_server(image, instructions, url, stop_database):
-    server = in_chroot(
-        image, *as_user(instructions["USER"], *json.loads(instructions["ENTRYPOINT"]), *json.loads(instructions["CMD"])),
-        environment=[f"DATABASE_URL={url}"])
-    try:
-        wait_until(lambda: request("GET", "/healthz")[0] == 200, "/healthz says 200")
-        wait_until(lambda: request("GET", "/readyz")[0] == 200, "/readyz says 200")
-        status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
-        check(re.search(r"^Uid:\s+10001\s", status, re.M), "the server is not root")
-        check(re.search(r"^CapEff:\s+0+$", status, re.M), "the server has no capabilities")
-
-        health = json.loads(instructions["HEALTHCHECK"].partition(" CMD ")[2])
-        probe = in_chroot(image, *as_user(instructions["USER"], *health))
-        check(probe.wait(PATIENCE) == 0, "HEALTHCHECK succeeds")
-
-        path = "/agents/agent-1/sessions/session-1"
-        status, _ = request("PUT", path, json.dumps({"context": {"user": "john"}}))
-        check(status in (200, 201, 204), f"PUT says {status}")
-        status, body = request("GET", path)
-        check(status == 200 and json.loads(body)["context"] == {"user": "john"}, "GET gives what was put")
-        status, body = request("GET", "/metrics")
-        check(status == 200 and b"db_client_operation_duration_seconds" in body, "/metrics has the library's")
-
+    with running_server(image, instructions, url) as server:
+        check_start(server)
+        check(probe(image, instructions) == 0, "HEALTHCHECK succeeds")
+        check_requests()
         stop_database()
         wait_until(lambda: request("GET", "/readyz")[0] == 503, "/readyz says 503 without the database")
         check(request("GET", "/healthz")[0] == 200, "/healthz still says 200")
-
         server.send_signal(getattr(signal, instructions["STOPSIGNAL"]))
         check(server.wait(PATIENCE) == 0, f"{instructions['STOPSIGNAL']} ends it with 0")
-        probe = in_chroot(image, *as_user(instructions["USER"], *health), stderr=subprocess.DEVNULL)
-        check(probe.wait(PATIENCE) != 0, "HEALTHCHECK fails without the server")
-    finally:
-        if server.poll() is None:
-            server.kill()
-            server.wait()
+        check(probe(image, instructions) != 0, "HEALTHCHECK fails without the server")
 
 
 def main(build, image, instructions_file):

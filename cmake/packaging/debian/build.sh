@@ -13,7 +13,7 @@ eval "$(dpkg-buildflags --export=sh)"
 cmake -S . -B build/deb -G Ninja --fresh \
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-DNDEBUG -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=5 \
     -DCMAKE_INSTALL_PREFIX=/usr -DBUILD_SHARED_LIBS=ON \
-    -DPGSTATE_BUILD_TESTS=OFF -DPGSTATE_BUILD_BENCH=OFF -DPGSTATE_BUILD_EXAMPLES=OFF
+    -DPGSTATE_BUILD_TESTS=OFF -DPGSTATE_BUILD_BENCH=OFF -DPGSTATE_BUILD_EXAMPLES=OFF -DPGSTATE_WARNINGS_AS_ERRORS=OFF
 cmake --build build/deb
 cpack --config build/deb/CPackConfig.cmake -B "$output"
 rm -rf "$output/_CPack_Packages"
