@@ -10,6 +10,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # each package has its own
 set(CPACK_COMPONENTS_ALL)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -56,21 +57,24 @@ function(pgstate_package component package section)
     set(CPACK_COMPONENTS_ALL ${CPACK_COMPONENTS_ALL} ${component} PARENT_SCOPE)
 endfunction()
 
-set(pgstate_about "pgstate is a C++20 library for programs on Boost.Asio that keep the state of AI agents in PostgreSQL: versions, \
-batching, a connection pool, expiry and telemetry, by coroutines or any other completion token.")
+set(pgstate_about "pgstate is a C++20 library for programs on Boost.Asio that keep the state of AI
+agents in PostgreSQL: versions, batching, a connection pool, expiry and
+telemetry, by coroutines or any other completion token.
+.
+This package has")
 
 set(pgstate_library_components)
 set(pgstate_development_packages libpqxx-dev libboost-dev libboost-json-dev)
 if(BUILD_SHARED_LIBS)
     pgstate_package(core libpgstate${pgstate_abi} libs
         SUMMARY "state of AI agents in PostgreSQL, for Boost.Asio - library"
-        DESCRIPTION "${pgstate_about}")
+        DESCRIPTION "${pgstate_about} the shared library.")
     set(pgstate_library_components core)
     if(TARGET pgstate_embedded)
         pgstate_package(embedded libpgstate-embedded${pgstate_abi} libs
             NEEDS core DEPENDS postgresql
             SUMMARY "state of AI agents in PostgreSQL - private server"
-            DESCRIPTION "${pgstate_about}\n.\nThis package has the library that runs a private PostgreSQL, for tests and demonstrations.")
+            DESCRIPTION "${pgstate_about} the library that runs a private PostgreSQL, for tests\nand demonstrations.")
         list(APPEND pgstate_library_components embedded)
     endif()
     foreach(adapter IN ITEMS spdlog prometheus opentelemetry)
@@ -78,7 +82,7 @@ if(BUILD_SHARED_LIBS)
             pgstate_package(${adapter} libpgstate-${adapter}${pgstate_abi} libs
                 NEEDS core
                 SUMMARY "state of AI agents in PostgreSQL - adapter for ${adapter}"
-                DESCRIPTION "${pgstate_about}\n.\nThis package has the adapter for ${adapter}.")
+                DESCRIPTION "${pgstate_about} the adapter for ${adapter}.")
             list(APPEND pgstate_library_components ${adapter})
         endif()
     endforeach()
@@ -88,12 +92,12 @@ endif()
 pgstate_package(development libpgstate-dev libdevel
     NEEDS ${pgstate_library_components} DEPENDS ${pgstate_development_packages}
     SUMMARY "state of AI agents in PostgreSQL, for Boost.Asio - development files"
-    DESCRIPTION "${pgstate_about}\n.\nThis package has what one compiles with: headers, and files for CMake and pkg-config.")
+    DESCRIPTION "${pgstate_about} what one compiles with: headers, and files for CMake\nand pkg-config.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libspdlog-dev, prometheus-cpp-dev, opentelemetry-cpp-dev, postgresql")
 if(TARGET pgstate_cli)
     pgstate_package(program pgstate database
         SUMMARY "state of AI agents in PostgreSQL - command line"
-        DESCRIPTION "${pgstate_about}\n.\nThis package has the program pgstate, which lists, shows, changes, exports and imports states.")
+        DESCRIPTION "${pgstate_about} the program pgstate, which lists, shows, changes, exports\nand imports states.")
     if(BUILD_SHARED_LIBS)
         set(CPACK_COMPONENT_PROGRAM_DEPENDS core)
     endif()
