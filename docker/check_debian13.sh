@@ -132,7 +132,7 @@ copy() { # [--from=STAGE] SOURCE DESTINATION
 run() { # COMMAND
     say "RUN $1"
     local start=$SECONDS
-    nice -n 15 chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+    chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
         CMAKE_BUILD_PARALLEL_LEVEL="$(nproc)" sh -c "cd $directory && { $1
         }" < /dev/null || fail "failed after $((SECONDS - start)) s: $1"
     say "took $((SECONDS - start)) s"
