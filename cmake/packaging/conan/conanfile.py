@@ -38,7 +38,7 @@ class PgstateConan(ConanFile):
     def export_sources(self):
         root = os.path.join(self.recipe_folder, ROOT)
         for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "include/*", "src/*"):
-            copy(self, pattern, root, self.export_sources_folder, excludes="cmake/packaging/*")
+            copy(self, pattern, root, self.export_sources_folder)
 
     def configure(self):
         if self.options.shared:
