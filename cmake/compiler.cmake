@@ -10,8 +10,8 @@ target_compile_options(pgstate_compiler INTERFACE
     -Wold-style-cast -Woverloaded-virtual -Wshadow -Wsign-conversion -Wunused -Wvla
     $<$<CXX_COMPILER_ID:GNU>:-Wduplicated-branches -Wduplicated-cond -Wlogical-op -Wredundant-decls>
     $<$<BOOL:${PGSTATE_WARNINGS_AS_ERRORS}>:-Werror>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    # g++ 12 sees overruns in the standard library's own string operations (GCC bugs 105329 and 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 15)
+    # g++ 12 and 14 see overruns in the standard library's own string operations (GCC bugs 105329 and 105651).
     target_compile_options(pgstate_compiler INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
