@@ -77,8 +77,10 @@ int main() {
         const telemetry running;
         const pgstate::embedded_server server;
         pgstate::config config{.connection_string = server.connection_string()};
+        // [opentelemetry]
         config.tracer = std::make_shared<pgstate::opentelemetry_tracer>();
         config.metrics = std::make_shared<pgstate::opentelemetry_metrics>();
+        // [opentelemetry]
 
         asio::io_context io;
         std::exception_ptr failure;

@@ -56,14 +56,15 @@ asio::awaitable<void> run_agent(pgstate::config config, std::uint16_t port) {
 
 int main() {
     try {
-        // Port 0 is a free one. Where Prometheus has to find it, a fixed one: "0.0.0.0:9464".
-        auto metrics = std::make_shared<pgstate::prometheus_metrics>();
-        ::prometheus::Exposer exposer("127.0.0.1:0");
-        exposer.RegisterCollectable(metrics);
-
         const pgstate::embedded_server server;
         pgstate::config config{.connection_string = server.connection_string()};
+        // Port 0 is a free one. Where Prometheus has to find it, a fixed one: "0.0.0.0:9464".
+        // [prometheus]
+        auto metrics = std::make_shared<pgstate::prometheus_metrics>();
+        prometheus::Exposer exposer("127.0.0.1:0");
+        exposer.RegisterCollectable(metrics);
         config.metrics = metrics;
+        // [prometheus]
 
         asio::io_context io;
         std::exception_ptr failure;

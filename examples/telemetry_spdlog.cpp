@@ -40,7 +40,9 @@ int main() {
 
         const pgstate::embedded_server server;
         pgstate::config config{.connection_string = server.connection_string()};
+        // [spdlog]
         config.logger = std::make_shared<pgstate::spdlog_logger>(log);
+        // [spdlog]
 
         asio::io_context io;
         std::exception_ptr failure;

@@ -27,6 +27,7 @@ struct agent_message {
     boost::json::object extra;    ///< members that pgstate does not know, kept over a round trip
 
     agent_message() = default;
+    /// A message without metadata. The store does not fill in a time.
     agent_message(std::string role_, std::string content_, pgstate::timestamp when = {})
         : role(std::move(role_)), content(std::move(content_)), timestamp(when) {}
 
@@ -39,16 +40,16 @@ struct agent_message {
 /// Text anywhere in the state is UTF-8 without NUL (jsonb holds neither NUL nor lone surrogates).
 /// Numbers: 64-bit integers and finite doubles survive a round trip bit for bit, except that jsonb turns -0.0 into 0.0.
 struct agent_state {
-    std::string agent_id;
-    std::string session_id;
+    std::string agent_id;   ///< whose state it is
+    std::string session_id; ///< of which of its conversations or tasks
 
     /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save and
     /// never repeats for a key, also when the state is erased and made again; the steps are not ones.
     std::int64_t version = 0;
 
-    boost::json::object data;
-    std::vector<agent_message> history;
-    boost::json::object context;
+    boost::json::object data;           ///< the program's own
+    std::vector<agent_message> history; ///< the conversation, oldest first
+    boost::json::object context;        ///< the program's own, as `data`
 
     timestamp created_at{}; ///< set by the server on the first save
     timestamp updated_at{}; ///< set by the server on every save
@@ -59,6 +60,7 @@ struct agent_state {
     boost::json::object extra; ///< top-level members that pgstate does not know, kept over a round trip
 
     agent_state() = default;
+    /// An empty state that was never saved.
     agent_state(std::string agent, std::string session)
         : agent_id(std::move(agent)), session_id(std::move(session)) {}
 

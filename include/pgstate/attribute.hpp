@@ -16,8 +16,8 @@ using attribute_value = std::variant<bool, std::int64_t, double, std::string_vie
 /// No attribute ever holds a password, a statement's parameters or any part of a state. Agent and session ids occur in
 /// log records only, and only where `config.telemetry.log_ids` allows it.
 struct attribute {
-    std::string_view key;
-    attribute_value value;
+    std::string_view key;  ///< lent, as text in `value` is
+    attribute_value value; ///< never null
 };
 
 } // namespace pgstate

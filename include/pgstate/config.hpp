@@ -79,20 +79,23 @@ struct pending_config {
     std::size_t max_bytes = std::size_t{256} << 20;
 };
 
+/// What `open` does about the table.
 enum class migrate_mode {
     apply,  ///< create or upgrade the table when it is not current
     verify, ///< change nothing; fail with schema_mismatch when it is not current
     off,    ///< do not look
 };
 
+/// Which indexes a new table gets besides its primary key.
 enum class index_mode {
     standard, ///< the Go SDK's two secondary indexes
     lean,     ///< none, and a fill factor: updates stay heap-only, which makes saves much cheaper
 };
 
+/// What `open` makes of the table.
 struct schema_config {
-    migrate_mode migrate = migrate_mode::apply;
-    index_mode indexes = index_mode::standard;
+    migrate_mode migrate = migrate_mode::apply; ///< whether it is made, checked, or trusted
+    index_mode indexes = index_mode::standard;  ///< the indexes of a new table
     /// Also a GIN index over the document, for searches by containment.
     bool jsonb_index = false;
 };
@@ -110,6 +113,7 @@ struct sweep_config {
     std::size_t batch = 500;
 };
 
+/// What connections keep of statements.
 enum class statement_mode {
     prepared, ///< single-row statements are prepared once for each connection
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
@@ -149,7 +153,7 @@ struct config {
     /// How long a state lives that is saved without a ttl, 1 ms to max_ttl. 0: for ever.
     std::chrono::milliseconds default_ttl{0};
 
-    statement_mode statements = statement_mode::prepared;
+    statement_mode statements = statement_mode::prepared; ///< behind some poolers: unnamed
 
     /// Set for each transaction that the store sends, and for no longer (SET LOCAL), so that a connection that others
     /// use as well, behind a pooler say, never has them: for row-level security. Migrations and `transaction` begin
@@ -157,17 +161,17 @@ struct config {
     /// "client_encoding". What the server refuses of them is each operation's error.
     std::vector<session_setting> session_settings{};
 
-    pool_config pool{};
-    batch_config batch{};
-    pending_config pending{};
-    schema_config schema{};
-    sweep_config sweep{};
+    pool_config pool{};       ///< how many connections, and for how long
+    batch_config batch{};     ///< what shares a statement
+    pending_config pending{}; ///< how much may be asked for at once
+    schema_config schema{};   ///< what is made of the table
+    sweep_config sweep{};     ///< whether states that have expired are deleted
 
     /// Null: none, which costs nothing. Shared by all stores and pools that are given the same.
     std::shared_ptr<pgstate::logger> logger{};
-    std::shared_ptr<pgstate::metrics> metrics{};
-    std::shared_ptr<pgstate::tracer> tracer{};
-    telemetry_config telemetry{};
+    std::shared_ptr<pgstate::metrics> metrics{}; ///< as `logger`
+    std::shared_ptr<pgstate::tracer> tracer{};   ///< as `logger`
+    telemetry_config telemetry{};                ///< what `logger` is told
 
     /// The defaults with `connection_string` taken from the environment variable DATABASE_URL.
     /// \throws error invalid_argument - DATABASE_URL is not set or empty

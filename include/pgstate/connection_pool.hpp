@@ -47,6 +47,7 @@ struct pool_stats {
     std::uint64_t broken_destroy_count = 0;              ///< closed because they were broken or suspect
 };
 
+/// How a connection is asked for.
 struct acquire_options {
     /// How long to wait for a connection. Zero: `config.operation_timeout`.
     std::chrono::milliseconds timeout{0};
@@ -93,7 +94,7 @@ public:
             },
             token, this, std::move(function), options);
     }
-
+    /// The same with default options.
     template <std::invocable<pqxx::connection&> Function, class Token = boost::asio::use_awaitable_t<>>
     requires(!std::is_same_v<std::decay_t<Token>, acquire_options>) auto with_connection(
         Function function, Token&& token = Token()) {
@@ -119,6 +120,7 @@ public:
 
     /// For the store's own layers: the pool behind this handle.
     explicit connection_pool(std::shared_ptr<pool::core> core) noexcept;
+    /// For the store's own layers.
     const std::shared_ptr<pool::core>& native_handle() const noexcept { return core_; }
 
 private:

@@ -65,10 +65,10 @@ public:
     /// The same over TCP, with the password. It has no parameters yet: add one as "?pool_max_conns=8".
     std::string tcp_connection_string(const std::string& database = "postgres") const;
 
-    const std::filesystem::path& data_directory() const noexcept;
-    const std::filesystem::path& socket_directory() const noexcept;
-    const std::filesystem::path& bin_directory() const noexcept;
-    unsigned short port() const noexcept;
+    const std::filesystem::path& data_directory() const noexcept;   ///< the cluster's
+    const std::filesystem::path& socket_directory() const noexcept; ///< what libpq takes as its `host`
+    const std::filesystem::path& bin_directory() const noexcept;    ///< where initdb and postgres are
+    unsigned short port() const noexcept;                           ///< of both TCP and the socket's name
     /// The process id of the postmaster; 0 while stopped.
     int pid() const noexcept;
 
@@ -77,6 +77,7 @@ public:
     ///         (42P04: it exists)
     void create_database(const std::string& name);
 
+    /// How a server is stopped.
     enum class shutdown {
         fast,     ///< ends the sessions, writes everything to disk
         immediate ///< as after a crash: the next start recovers from the write-ahead log

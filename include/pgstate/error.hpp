@@ -56,6 +56,7 @@ constexpr sqlstate make_sqlstate(std::string_view code) noexcept {
     return static_cast<sqlstate>(packed);
 }
 
+/// PostgreSQL's own names for the codes that programs commonly test for (PostgreSQL manual, appendix A).
 enum class sqlstate : int {
     unique_violation = static_cast<int>(make_sqlstate("23505")),
     foreign_key_violation = static_cast<int>(make_sqlstate("23503")),
@@ -79,9 +80,11 @@ enum class sqlstate : int {
 /// The five characters of `code`.
 PGSTATE_API std::string to_string(sqlstate code);
 
+/// For Boost.System: of `pgstate_category()`.
 inline boost::system::error_code make_error_code(errc e) noexcept {
     return {static_cast<int>(e), pgstate_category()};
 }
+/// For Boost.System: of `sqlstate_category()`.
 inline boost::system::error_code make_error_code(sqlstate e) noexcept {
     return {static_cast<int>(e), sqlstate_category()};
 }
@@ -109,6 +112,7 @@ public:
     /// What the server refused: the code is the SQLSTATE's.
     static error from_server(std::string_view sqlstate, std::string_view operation, std::string_view message);
 
+    /// "OPERATION: MESSAGE"; valid while this object lives and is not assigned to.
     const char* what() const noexcept override { return what_.c_str(); }
 
     /// The operation that failed: "save", "load", "open", "connect", ...
@@ -123,14 +127,17 @@ public:
     /// callback_failed: what the function threw; null for every other code.
     const std::exception_ptr& cause() const noexcept { return cause_; }
 
-    error& with_sqlstate(std::string_view sqlstate) &;
-    error& with_current_version(std::int64_t version) &;
-    error& with_cause(std::exception_ptr cause) &;
+    error& with_sqlstate(std::string_view sqlstate) &;   ///< sets `sqlstate()`, and gives this object
+    error& with_current_version(std::int64_t version) &; ///< sets `current_version()`, likewise
+    error& with_cause(std::exception_ptr cause) &;       ///< sets `cause()`, likewise
 
+    /// Whether the code is that one, of any category.
     friend bool operator==(const error& e, const boost::system::error_code& c) noexcept {
         return e.code() == c;
     }
+    /// Whether pgstate itself decided it so.
     friend bool operator==(const error& e, errc c) noexcept { return e.code() == make_error_code(c); }
+    /// Whether the server refused it so.
     friend bool operator==(const error& e, enum sqlstate c) noexcept {
         return e.code() == make_error_code(c);
     }

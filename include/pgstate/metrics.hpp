@@ -12,6 +12,7 @@
 
 namespace pgstate {
 
+/// What the values of an instrument mean.
 enum class instrument_kind {
     counter,   ///< a sum that only grows
     gauge,     ///< a value of the moment, which may fall; several of the same labels add up
@@ -20,10 +21,10 @@ enum class instrument_kind {
 
 /// What is measured. The instruments of the library are constants: their addresses are their identities.
 struct instrument {
-    std::string_view name; ///< OpenTelemetry's, as "db.client.operation.duration", or "pgstate.…"
-    std::string_view unit; ///< of UCUM: "s", "By", "{connection}"
-    std::string_view description;
-    instrument_kind kind = instrument_kind::counter;
+    std::string_view name;        ///< OpenTelemetry's, as "db.client.operation.duration", or "pgstate.…"
+    std::string_view unit;        ///< of UCUM: "s", "By", "{connection}"
+    std::string_view description; ///< a sentence, for people
+    instrument_kind kind = instrument_kind::counter; ///< what its values mean
     std::span<const double> bounds; ///< a histogram's buckets: upper bounds, ascending; empty for the others
 };
 
@@ -66,6 +67,7 @@ public:
 /// Several metrics as one.
 class PGSTATE_API composite_metrics final : public metrics {
 public:
+    /// Those that are null are left out.
     explicit composite_metrics(std::vector<std::shared_ptr<metrics>> all);
     std::unique_ptr<series> open(const instrument& what, std::span<const attribute> labels) override;
     std::unique_ptr<observation> observe(const instrument& what, std::span<const attribute> labels,

@@ -24,9 +24,11 @@ namespace pgstate {
 /// The longest that a state can be told to live: 100 years.
 inline constexpr std::chrono::milliseconds max_ttl = std::chrono::hours(24 * 36'525);
 
-/// In all of them, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a negative one
-/// is refused with invalid_argument. `parent` is the span that the operation's own belongs to; by default the one that
-/// the calling thread is in, where the tracer can tell.
+/// Of save.
+///
+/// In these and all other options, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a
+/// negative one is refused with invalid_argument. `parent` is the span that the operation's own belongs to; by default the
+/// one that the calling thread is in, where the tracer can tell.
 struct save_options {
     /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
     /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
@@ -34,25 +36,28 @@ struct save_options {
     /// How long the state lives from now, 1 ms to max_ttl; nothing: `config.default_ttl`, or for ever where there is
     /// none. A save always decides anew: one without a ttl ends the expiry of what it replaces.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
+/// Of load and load_all.
 struct load_options {
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
+/// Of erase and erase_all.
 struct erase_options {
     /// Erase only this version; fails with errc::conflict where there is another and changes nothing.
     std::optional<std::int64_t> if_version{};
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
+/// Of touch.
 struct touch_options {
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
 /// Of append, merge and increment, which change a part of a state.
@@ -65,46 +70,51 @@ struct change_options {
     /// How long the state lives from now, 1 ms to max_ttl; nothing: its expiry stays as it is, and one that is created
     /// gets `config.default_ttl`.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
+/// Of count.
 struct count_options {
     /// The planner's estimate instead of counting: at once whatever the table's size, and as good as the server's last
     /// ANALYZE of the table. States that have expired count until they are swept, and none is estimated as 1 or more.
     /// A memory_store counts.
     bool estimate = false;
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
+/// Of list: which page, and how long.
 struct list_options {
     /// Sessions on a page, 1 to max_limit.
     std::size_t limit = 100;
     /// `session_page::next` of the page before; empty for the first.
     std::string after;
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 
-    static constexpr std::size_t max_limit = 10'000;
+    static constexpr std::size_t max_limit = 10'000; ///< the largest page
 
     list_options() = default;
+    /// For an expression with co_await.
     explicit list_options(std::size_t limit_, std::string after_ = {},
                           std::chrono::milliseconds timeout_ = {})
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
 };
 
+/// Of list_agents: which page, and how long.
 struct list_agents_options {
     /// Agents on a page, 1 to max_limit.
     std::size_t limit = 100;
     /// `agent_page::next` of the page before; empty for the first.
     std::string after;
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 
-    static constexpr std::size_t max_limit = 10'000;
+    static constexpr std::size_t max_limit = 10'000; ///< the largest page
 
     list_agents_options() = default;
+    /// For an expression with co_await.
     explicit list_agents_options(std::size_t limit_, std::string after_ = {},
                                  std::chrono::milliseconds timeout_ = {})
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
@@ -112,14 +122,19 @@ struct list_agents_options {
 
 /// From `from` on and before `until`; nothing: without that end.
 struct time_interval {
-    std::optional<timestamp> from{};
-    std::optional<timestamp> until{};
+    std::optional<timestamp> from{};  ///< the first moment in it
+    std::optional<timestamp> until{}; ///< the first moment after it; not before `from`
 
     friend bool operator==(const time_interval&, const time_interval&) = default;
 };
 
 /// The order of what `find` gives; ties by agent_id and session_id in the same direction (by bytes).
-enum class find_order { updated_descending, updated_ascending, created_descending, created_ascending };
+enum class find_order {
+    updated_descending, ///< the most recently saved first
+    updated_ascending,  ///< the least recently saved first
+    created_descending, ///< the youngest first
+    created_ascending,  ///< the oldest first
+};
 
 /// What `find` looks for: the states for which everything holds that is set.
 struct state_query {
@@ -132,13 +147,14 @@ struct state_query {
     /// `exists($.history[*] ? (@.role == "tool"))`. States for which it is false, unknown or no predicate are not
     /// found. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
     std::string jsonpath;
-    time_interval updated{};
-    time_interval created{};
-    find_order order = find_order::updated_descending;
+    time_interval updated{};                           ///< of the last save
+    time_interval created{};                           ///< of the first save
+    find_order order = find_order::updated_descending; ///< what the pages are ordered by
 
     state_query() = default;
 };
 
+/// Of find: which page, how long, and with what.
 struct find_options {
     /// States on a page, 1 to max_limit.
     std::size_t limit = 100;
@@ -146,27 +162,35 @@ struct find_options {
     std::string after;
     /// False: without what is in the documents; data, history, context and extra are left empty.
     bool documents = true;
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 
-    static constexpr std::size_t max_limit = 1'000;
+    static constexpr std::size_t max_limit = 1'000; ///< the largest page
 
     find_options() = default;
+    /// For an expression with co_await.
     explicit find_options(std::size_t limit_, std::string after_ = {},
                           std::chrono::milliseconds timeout_ = {})
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
 };
 
-enum class isolation_level { read_committed, repeatable_read, serializable };
-
-struct transaction_options {
-    isolation_level isolation = isolation_level::read_committed;
-    /// How often the function is called again after a serialization failure or a deadlock (40001, 40P01).
-    int max_retries = 10;
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+/// What a transaction sees of others. (PostgreSQL manual, "Transaction Isolation")
+enum class isolation_level {
+    read_committed,  ///< each statement sees what was committed before it
+    repeatable_read, ///< all statements see what was committed before the first
+    serializable,    ///< as if transactions ran one after the other; those for which that fails are repeated
 };
 
+/// Of transaction.
+struct transaction_options {
+    isolation_level isolation = isolation_level::read_committed; ///< of all its statements
+    /// How often the function is called again after a serialization failure or a deadlock (40001, 40P01).
+    int max_retries = 10;
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
+};
+
+/// Of update.
 struct update_options {
     /// How often the state is loaded again and the function called again after a conflict.
     int max_retries = 10;
@@ -178,25 +202,28 @@ struct update_options {
     /// For all of it, pauses included: each load and save gets what is left, and never more than
     /// `config.operation_timeout`. 0: no limit but that.
     std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    span_context parent{}; ///< not valid: the calling thread's span
 };
 
+/// Of save_all.
 struct save_all_options {
     /// All states are saved in one transaction, or none is.
     bool atomic = false;
     /// As in save_options, for each of them.
     bool if_unchanged = false;
+    /// As in save_options, for each of them.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0};
-    span_context parent{};
+    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
+    span_context parent{};                ///< not valid: the calling thread's span
 };
 
 /// What a state is known by: one of the keys that `load_all` and `erase_all` take.
 struct state_key {
-    std::string agent_id;
-    std::string session_id;
+    std::string agent_id;   ///< as in agent_state
+    std::string session_id; ///< as in agent_state
 
     state_key() = default;
+    /// Both as in agent_state; nothing is checked before an operation is given the key.
     state_key(std::string agent, std::string session)
         : agent_id(std::move(agent)), session_id(std::move(session)) {}
 
@@ -205,9 +232,9 @@ struct state_key {
 
 /// A finished save.
 struct saved {
-    std::int64_t version = 0;
-    timestamp created_at{};
-    timestamp updated_at{};
+    std::int64_t version = 0;              ///< that the state has now
+    timestamp created_at{};                ///< when the state was first saved, by the server's clock
+    timestamp updated_at{};                ///< when it was last saved or changed, likewise
     std::optional<timestamp> expires_at{}; ///< nothing: never
 
     friend bool operator==(const saved&, const saved&) = default;
@@ -229,17 +256,17 @@ inline constexpr std::size_t max_change_bytes = std::size_t{16} << 20;
 
 /// A session as `list` shows it: everything but the state itself.
 struct session_info {
-    std::string session_id;
-    std::int64_t version = 0;
-    timestamp created_at{};
-    timestamp updated_at{};
+    std::string session_id;   ///< as in agent_state
+    std::int64_t version = 0; ///< as in agent_state, to erase or change just this one
+    timestamp created_at{};   ///< the first save
+    timestamp updated_at{};   ///< the last save, by which pages are ordered
 
     friend bool operator==(const session_info&, const session_info&) = default;
 };
 
 /// A page of sessions, most recently updated first, ties in descending order of `session_id` (by bytes).
 struct session_page {
-    std::vector<session_info> sessions;
+    std::vector<session_info> sessions; ///< at most list_options::limit
     /// Give it to `list_options::after` for the page that follows; empty at the end. Opaque, and good only for the same
     /// agent; valid for as long as the table lives.
     std::string next;
@@ -252,7 +279,7 @@ struct session_page {
 
 /// An agent as `list_agents` shows it.
 struct agent_info {
-    std::string agent_id;
+    std::string agent_id;      ///< as in agent_state
     std::int64_t sessions = 0; ///< that have not expired, at least one
     timestamp updated_at{};    ///< the latest of its sessions
 
@@ -261,7 +288,7 @@ struct agent_info {
 
 /// A page of agents in ascending order of `agent_id`: in the database's collation, and by bytes in a memory_store.
 struct agent_page {
-    std::vector<agent_info> agents;
+    std::vector<agent_info> agents; ///< at most list_agents_options::limit
     /// Give it to `list_agents_options::after` for the page that follows; empty at the end. Opaque; valid for as long
     /// as the table lives.
     std::string next;
@@ -274,7 +301,7 @@ struct agent_page {
 
 /// A page of what `find` found.
 struct state_page {
-    std::vector<agent_state> states;
+    std::vector<agent_state> states; ///< at most find_options::limit
     /// Give it to `find_options::after`, with the same query, for the page that follows; empty at the end. Opaque;
     /// valid for as long as the table lives.
     std::string next;
@@ -291,7 +318,7 @@ struct health_report {
         0};                 ///< one statement there and back, the wait for a connection included
     int server_version = 0; ///< as PostgreSQL numbers it: 150018 is 15.18; 0 for a memory_store
     bool read_only = false; ///< the server is in recovery or refuses writes by default
-    pool_stats pool{};
+    pool_stats pool{};      ///< of the moment; zeros for a memory_store
 };
 
 } // namespace pgstate

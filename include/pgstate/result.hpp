@@ -24,7 +24,7 @@ using result = boost::system::result<T, error>;
 /// The token behind `as_result`.
 template <class Inner>
 struct as_result_t {
-    Inner inner;
+    Inner inner; ///< the token that gets the result
 
     /// `as_result(token)`: any other token, with its completion signature turned into `void(result<T>)`.
     template <class Token>

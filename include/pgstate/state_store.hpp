@@ -59,6 +59,7 @@ using completion = boost::asio::any_completion_handler<Signature>;
 ///   overloaded         as much is pending as config.pending allows; nothing was sent
 ///   closed             the store has been closed
 ///   operation_aborted  it was cancelled: queued: removed; sent: abandoned, the shared statement goes on
+///
 /// and with whatever the server refused, as its SQLSTATE. Writes can also fail with
 ///   outcome_unknown    the connection broke after sending, and it cannot be found out whether the write was applied: the
 ///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
@@ -81,6 +82,7 @@ public:
             },
             token, this, detail::encoded_state(state), options);
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                   boost::asio::use_awaitable_t<>>
     auto save(const agent_state& state, Token&& token = Token()) {
@@ -102,6 +104,7 @@ public:
             },
             token, this, std::string(agent_id), std::string(session_id), options);
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
                   boost::asio::use_awaitable_t<>>
     auto load(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
@@ -122,6 +125,7 @@ public:
             },
             token, this, std::string(agent_id), std::string(session_id), options);
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
                   boost::asio::use_awaitable_t<>>
     auto erase(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
@@ -145,6 +149,7 @@ public:
             },
             token, this, std::string(agent_id), std::string(session_id), ttl, options);
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                   boost::asio::use_awaitable_t<>>
     auto touch(std::string_view agent_id, std::string_view session_id,
@@ -165,6 +170,7 @@ public:
                 change_options options, Token&& token = Token()) {
         return start_change(agent_id, session_id, std::move(messages), options, std::forward<Token>(token));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                   boost::asio::use_awaitable_t<>>
     auto append(std::string_view agent_id, std::string_view session_id, std::vector<agent_message> messages,
@@ -183,6 +189,7 @@ public:
                change_options options, Token&& token = Token()) {
         return start_change(agent_id, session_id, std::move(patch), options, std::forward<Token>(token));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                   boost::asio::use_awaitable_t<>>
     auto merge(std::string_view agent_id, std::string_view session_id, state_patch patch,
@@ -208,6 +215,7 @@ public:
                             detail::increment{std::string(pointer), static_cast<held>(by)}, options,
                             std::forward<Token>(token));
     }
+    /// The same with default options.
     template <class Number, boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                                 boost::asio::use_awaitable_t<>>
     requires std::is_arithmetic_v<Number>
@@ -229,6 +237,7 @@ public:
             },
             token, this, std::string(agent_id), std::move(options));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, session_page)> Token =
                   boost::asio::use_awaitable_t<>>
     auto list(std::string_view agent_id, Token&& token = Token()) {
@@ -249,6 +258,7 @@ public:
             },
             token, this, std::move(options));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, agent_page)> Token =
                   boost::asio::use_awaitable_t<>>
     auto list_agents(Token&& token = Token()) {
@@ -275,6 +285,7 @@ public:
             },
             token, this, std::move(query), std::move(options));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, state_page)> Token =
                   boost::asio::use_awaitable_t<>>
     auto find(state_query query, Token&& token = Token()) {
@@ -289,6 +300,7 @@ public:
     auto count(Token&& token = Token()) {
         return start_count(std::nullopt, {}, std::forward<Token>(token));
     }
+    /// The same, by estimate where `options` ask for it.
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
                   boost::asio::use_awaitable_t<>>
     auto count(count_options options, Token&& token = Token()) {
@@ -303,6 +315,7 @@ public:
     auto count(std::string_view agent_id, count_options options, Token&& token = Token()) {
         return start_count(std::string(agent_id), options, std::forward<Token>(token));
     }
+    /// The same with default options.
     template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
                   boost::asio::use_awaitable_t<>>
     auto count(std::string_view agent_id, Token&& token = Token()) {
@@ -340,6 +353,7 @@ public:
             },
             token, this, std::move(function), options);
     }
+    /// The same with default options.
     template <std::invocable<class transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
     requires(!std::is_same_v<std::decay_t<Token>, transaction_options>) auto transaction(
         Function function, Token&& token = Token()) {
@@ -372,6 +386,7 @@ public:
             },
             token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
     }
+    /// The same with default options.
     template <detail::state_function Change,
               boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
                   boost::asio::use_awaitable_t<>>
@@ -397,6 +412,7 @@ public:
             },
             token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
     }
+    /// The same with default options.
     template <detail::range_of<state_key> Keys,
               boost::asio::completion_token_for<void(std::exception_ptr, detail::loaded_states)> Token =
                   boost::asio::use_awaitable_t<>>
@@ -420,6 +436,7 @@ public:
             },
             token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
     }
+    /// The same with default options.
     template <detail::range_of<state_key> Keys,
               boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
                   boost::asio::use_awaitable_t<>>
@@ -450,6 +467,7 @@ public:
             },
             token, this, detail::copies<detail::encoded_state>(std::forward<States>(states)), options);
     }
+    /// The same with default options.
     template <detail::range_of<const agent_state&> States,
               boost::asio::completion_token_for<void(std::exception_ptr, detail::saved_states)> Token =
                   boost::asio::use_awaitable_t<>>

@@ -15,15 +15,16 @@ namespace pgstate {
 
 /// A span's place in the world, as W3C Trace Context has it: what travels between processes in a `traceparent` header.
 struct span_context {
-    std::array<std::byte, 16> trace_id{};
-    std::array<std::byte, 8> span_id{};
-    bool sampled = false;
+    std::array<std::byte, 16> trace_id{}; ///< of all spans that belong together
+    std::array<std::byte, 8> span_id{};   ///< of this one
+    bool sampled = false;                 ///< whether it is recorded, as far as is known
 
     /// All zeros is no span.
     bool valid() const noexcept { return trace_id != decltype(trace_id){} && span_id != decltype(span_id){}; }
     friend bool operator==(const span_context&, const span_context&) = default;
 };
 
+/// What a span is about.
 enum class span_kind {
     internal, ///< an operation of the store
     client,   ///< a statement, which the server executes
@@ -31,20 +32,23 @@ enum class span_kind {
 
 /// What a span starts with. Only lent for the call.
 struct span_start {
-    std::string_view name{};
-    span_kind kind = span_kind::internal;
+    std::string_view name{};                    ///< "pgstate.save", "INSERT agent_states"
+    span_kind kind = span_kind::internal;       ///< what it is about
     span_context parent{};                      ///< not valid: the start of a trace of its own
     std::span<const span_context> links{};      ///< other spans that it has to do with
     std::chrono::steady_clock::time_point at{}; ///< when it began: now, or a little while ago
-    std::span<const attribute> attributes{};
+    std::span<const attribute> attributes{};    ///< those known at the start
 };
 
 /// A span under way. One thread at a time calls it. Destroyed without `end`, it is given up.
 class PGSTATE_API span {
 public:
     virtual ~span();
+    /// What others name it by: as a parent, or in a link.
     virtual span_context context() const = 0;
+    /// Adds attributes.
     virtual void set(std::span<const attribute> attributes) = 0;
+    /// Something that happened in it, `at` or a little while before the call.
     virtual void event(std::string_view name, std::chrono::steady_clock::time_point at,
                        std::span<const attribute> attributes) = 0;
     /// Ends it; the last call. \param error  empty: it went well; otherwise its attribute `error.type`, which is set by this
@@ -75,6 +79,7 @@ public:
     public:
         virtual ~scope();
     };
+    /// See `scope`. Null: there is nothing to end.
     virtual std::unique_ptr<scope> activate(span& what);
 };
 

@@ -76,9 +76,10 @@ public:
 
     /// The bounds that histograms of the library have, by their unit.
     struct histogram_bounds {
-        std::string_view unit; ///< of UCUM
-        std::span<const double> bounds;
+        std::string_view unit;          ///< of UCUM
+        std::span<const double> bounds; ///< upper bounds, ascending
     };
+    /// All of them; constants.
     static std::span<const histogram_bounds> bounds() noexcept;
 
 private:

@@ -1,0 +1,144 @@
+// What the README and the guide show and no other example has, so that all of it is compiled, and run where a private
+// server is enough. examples/check_snippets.py compares the marked parts with the pages, to the letter.
+#include "support/run_example.hpp"
+#include <pgstate/embedded_server.hpp>
+#include <pgstate/pgstate.hpp>
+
+#include <boost/asio.hpp>
+
+#include <pqxx/pqxx>
+
+#include <chrono>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+asio::awaitable<void> change_parts(pgstate::state_store& store) {
+    const std::vector<pgstate::agent_message> messages{{"user", "Hello!"}};
+    // [change]
+    pgstate::change_options creating;
+    creating.create = true;
+    co_await store.append("agent-1", "session-1", messages, creating);
+    co_await store.increment("agent-1", "session-1", "/context/tokens", 512); // a JSON pointer (RFC 6901)
+    // [change]
+
+    // [merge]
+    pgstate::state_patch patch;
+    patch.data["customer"] = 7;
+    patch.remove_context.emplace_back("draft");
+    co_await store.merge("agent-1", "session-1", patch);
+    // [merge]
+
+    // [expiry]
+    pgstate::agent_state draft{"agent-1", "draft"};
+    co_await store.save(draft, {.ttl = 24h});               // gone a day after this
+    co_await store.touch("agent-1", "draft", 7 * 24h);      // a week from now
+    co_await store.touch("agent-1", "draft", std::nullopt); // never
+    // [expiry]
+}
+
+asio::awaitable<void> search(pgstate::state_store& store) {
+    const auto yesterday =
+        std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()) - 24h;
+    // [find]
+    pgstate::state_query query;
+    query.contains["data"] = {{"customer", 7}}; // jsonb's @>: in any depth; 7 finds 7.0 as well
+    query.jsonpath =
+        R"(exists($.history[*] ? (@.role == "user")))"; // jsonb's @@: an SQL/JSON path that is a predicate
+    query.updated.from = yesterday;                     // from it on; `until` is not included
+    auto page = co_await store.find(query);             // page.next goes into find_options::after
+    // [find]
+    expect(page.size() == 1, "the state is found");
+}
+
+asio::awaitable<void> look_at_errors(pgstate::state_store& store) {
+    const pgstate::agent_state state{"agent-1", "session-1"};
+    // [errors]
+    try {
+        co_await store.save(state, {.if_unchanged = true});
+    } catch (const pgstate::error& e) {
+        if (e == pgstate::errc::conflict)
+            std::cout << "now at version " << e.current_version().value() << '\n';
+        if (e == pgstate::sqlstate::insufficient_privilege) std::cout << "ask for the right to write\n";
+        if (e == pgstate::make_sqlstate("22001")) std::cout << "any other SQLSTATE\n";
+        if (e == boost::asio::error::operation_aborted) std::cout << "cancelled\n";
+    }
+    // [errors]
+}
+
+asio::awaitable<void> watch(pgstate::postgres_store& store) {
+    // [health]
+    auto health = co_await store.health_check();
+    std::cout << "PostgreSQL " << health.server_version << ", " << health.round_trip.count() << " us"
+              << (health.read_only ? ", read-only" : "") << '\n';
+    // [health]
+
+    // [pool_stats]
+    auto pool = store.pool().stats();
+    std::cout << pool.acquired_conns << " of " << pool.max_conns << " connections in use, " << pool.waiters
+              << " waiting; " << pool.empty_acquire_count << " waited so far\n";
+    // [pool_stats]
+
+    // [store_stats]
+    auto stats = store.stats();
+    std::cout << stats.mean_batch() << " operations in a statement, " << stats.queued << " queued\n";
+    // [store_stats]
+}
+
+void production(pgstate::config& config) {
+    // [unnamed]
+    config.statements = pgstate::statement_mode::unnamed;
+    // [unnamed]
+
+    // [session_settings]
+    config.session_settings = {{"app.tenant_id", "acme"}}; // agents are called "acme/..."
+    // [session_settings]
+
+    // [sweep]
+    config.sweep = {.period = std::chrono::minutes(1)};
+    // [sweep]
+
+    // [verify]
+    config.schema.migrate = pgstate::migrate_mode::verify;
+    // [verify]
+}
+
+void print_schema(const pgstate::config& config) {
+    // [schema_sql]
+    std::cout << pgstate::postgres_store::schema_sql(config);
+    // [schema_sql]
+}
+
+[[maybe_unused]] pgstate::config private_server() { // not run: every test here does it
+
+    pgstate::config config;
+    // [embedded]
+    pgstate::embedded_server server; // needs PostgreSQL's programs; a temporary directory
+    config.connection_string = server.connection_string();
+    // [embedded]
+    return config;
+}
+
+asio::awaitable<void> run(pgstate::config config) {
+    print_schema(config);
+    production(config);
+    config.schema.migrate = pgstate::migrate_mode::apply;
+    auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
+    co_await store.erase("agent-1", "session-1");
+    co_await change_parts(store);
+    co_await search(store);
+    co_await look_at_errors(store);
+    co_await watch(store);
+    co_await store.close();
+}
+
+} // namespace
+
+int main() {
+    return run_example("snippets", run);
+}
