@@ -134,7 +134,8 @@ asio::awaitable<bool> connection::wait_for_request() {
     idle_ = false;
     if (!failure) co_return true;
     error_code ignored;
-    co_return timed_out_&& socket_.available(ignored) != 0; // it came just now
+    const bool came_just_now = timed_out_ && socket_.available(ignored) != 0;
+    co_return came_just_now;
 }
 
 asio::awaitable<bool> connection::serve_request() {
@@ -166,7 +167,7 @@ asio::awaitable<bool> connection::serve_request() {
                                 .status = answer.status,
                                 .duration = steady_clock::now() - began,
                                 .bytes_received = message.body.size(),
-                                .bytes_sent = answer.body.size()};
+                                .bytes_sent = message.method == "HEAD" ? 0 : answer.body.size()};
     context_.telemetry.record(done);
     co_return written&& keep_open;
 }
@@ -195,7 +196,8 @@ asio::awaitable<bool> connection::write(const incoming& to, const response& what
     message.set("X-Request-Id", to.message.id);
     message.keep_alive(keep_open);
     message.body() = what.body;
-    message.prepare_payload();
+    const bool never_has_content = what.status == 204 || what.status == 304;
+    if (!never_has_content) message.prepare_payload(); // Content-Length
 
     http::response_serializer<http::string_body> serializer(message);
     error_code failure;

@@ -9,9 +9,6 @@
 namespace session_server {
 namespace {
 
-// Retrying at once would meet the same shortage.
-const std::pair<std::string, std::string> retry_soon{"Retry-After", "1"};
-
 std::string_view title_of(unsigned status) {
     switch (status) {
     case 400: return "Bad Request";
@@ -39,7 +36,6 @@ problem server_problem(unsigned status, std::string_view name, std::string detai
     problem made{.status = status, .type = "urn:pgstate:problem:"};
     made.type += name;
     made.detail = std::move(detail);
-    if (status == 503) made.headers.push_back(retry_soon);
     return made;
 }
 
@@ -104,6 +100,7 @@ response to_response(const problem& what, std::string_view request_id) {
     if (what.current_version) members["current_version"] = *what.current_version;
     response made{.status = what.status, .headers = what.headers};
     made.headers.emplace_back("Content-Type", "application/problem+json");
+    if (what.status == 503) made.headers.emplace_back("Retry-After", "1"); // at once it would be the same
     made.body = boost::json::serialize(members);
     return made;
 }

@@ -113,6 +113,7 @@ asio::awaitable<void> program::shut_down(server& listening) {
     grace.async_wait([this](const boost::system::error_code& cancelled) {
         if (!cancelled) io_.stop();
     });
+    co_await asio::co_spawn(listening.get_executor(), listening.stop_accepting(), asio::use_awaitable);
     draining_ = true;
     co_await asio::co_spawn(listening.get_executor(), listening.drain(), asio::use_awaitable);
     co_await store_.close();

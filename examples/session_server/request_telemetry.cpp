@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 namespace session_server {
@@ -51,13 +52,14 @@ void request_telemetry::record(const finished_request& request) {
 
     const auto level = level_of(request.status);
     if (!log_->should_log(level)) return;
-    log_->log(level, boost::json::serialize(boost::json::object{{"request_id", request.id},
-                                                                {"method", label_of(request.method)},
-                                                                {"route", request.route},
-                                                                {"status", request.status},
-                                                                {"duration_ms", seconds.count() * 1e3},
-                                                                {"bytes_received", request.bytes_received},
-                                                                {"bytes_sent", request.bytes_sent}}));
+    log_->log(level, boost::json::serialize(
+                         boost::json::object{{"request_id", request.id},
+                                             {"method", label_of(request.method)},
+                                             {"route", request.route},
+                                             {"status", request.status},
+                                             {"duration_ms", std::round(seconds.count() * 1e6) / 1e3},
+                                             {"bytes_received", request.bytes_received},
+                                             {"bytes_sent", request.bytes_sent}}));
 }
 
 } // namespace session_server

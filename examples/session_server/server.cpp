@@ -28,7 +28,7 @@ server::server(asio::any_io_executor executor, const tcp::endpoint& where, conne
 }
 
 asio::awaitable<void> server::run() {
-    while (!context_.draining) {
+    while (acceptor_.is_open()) {
         error_code failure;
         tcp::socket socket(asio::make_strand(strand_.get_inner_executor()));
         co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, failure));
@@ -67,22 +67,20 @@ void server::ended(const std::shared_ptr<connection>& which, std::exception_ptr 
     }
 }
 
-// Clients whose connections the system has accepted already may have sent a request.
-void server::accept_backlog() {
+asio::awaitable<void> server::stop_accepting() {
     acceptor_.cancel();
     acceptor_.non_blocking(true);
-    for (;;) {
-        error_code none_left;
+    // Clients whose connections the system has accepted already may have sent a request.
+    for (error_code none_left; !none_left;) {
         tcp::socket socket(asio::make_strand(strand_.get_inner_executor()));
         acceptor_.accept(socket, none_left);
-        if (none_left) break;
-        start(std::move(socket));
+        if (!none_left) start(std::move(socket));
     }
     acceptor_.close();
+    co_return;
 }
 
 asio::awaitable<void> server::drain() {
-    accept_backlog();
     for (const auto& open : connections_)
         asio::dispatch(open->get_executor(), [open] { open->drain(); });
     while (!connections_.empty()) {

@@ -17,7 +17,7 @@
 namespace session_server {
 
 /// Accepts connections, and lets go of them in good order.
-/// Thread safety: none of its own: `run` and `drain` are awaited on the server's executor, a strand.
+/// Thread safety: none of its own: the coroutines run on the server's executor, a strand.
 class server {
 public:
     using executor_type = boost::asio::strand<boost::asio::any_io_executor>;
@@ -30,16 +30,19 @@ public:
     executor_type get_executor() const { return strand_; }
     unsigned short port() const { return acceptor_.local_endpoint().port(); }
 
-    /// Accepts until `drain` is called.
+    /// Accepts connections, until `stop_accepting`.
     boost::asio::awaitable<void> run();
 
-    /// Accepts no more; until every connection has been closed.
+    /// From then on clients are refused, so that one that is told to close its connection cannot come back.
+    boost::asio::awaitable<void> stop_accepting();
+
+    /// Until every connection has been closed.
+    /// \pre accepts no more, and context.draining is set
     boost::asio::awaitable<void> drain();
 
 private:
     void start(boost::asio::ip::tcp::socket socket);
     void ended(const std::shared_ptr<connection>& which, std::exception_ptr failure);
-    void accept_backlog();
 
     const executor_type strand_;
     boost::asio::ip::tcp::acceptor acceptor_;
