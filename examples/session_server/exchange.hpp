@@ -1,7 +1,6 @@
 #ifndef SESSION_SERVER_EXCHANGE_HPP
 #define SESSION_SERVER_EXCHANGE_HPP
 
-#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
@@ -11,6 +10,9 @@
 namespace session_server {
 
 // What handlers see of HTTP. Only connection.cpp knows Beast, whose headers take long to compile.
+
+/// Stands for the route, which logs and metrics have, where there is none: targets are chosen by clients.
+inline constexpr std::string_view unmatched_route = "unmatched";
 
 /// A request as it came. A header that was not sent is empty; one that was sent several times is joined by commas.
 struct request {

@@ -30,17 +30,17 @@ std::string_view title_of(unsigned status) {
     }
 }
 
-// Of a failure of the server's own, clients learn the kind and not the text, which can name hosts and tables. The text is
-// in the log: pgstate writes it there.
-problem server_problem(unsigned status, std::string_view name, std::string detail) {
+problem problem_named(unsigned status, std::string_view name, std::string detail) {
     problem made{.status = status, .type = "urn:pgstate:problem:"};
     made.type += name;
     made.detail = std::move(detail);
     return made;
 }
 
-problem client_problem(unsigned status, std::string_view name, const pgstate::error& failure) {
-    problem made = server_problem(status, name, failure.what());
+// In the store's own words. Of a failure that the client cannot mend it learns the type alone: the text can name hosts and
+// tables, and pgstate has written it to the log.
+problem told_problem(unsigned status, std::string_view name, const pgstate::error& failure) {
+    problem made = problem_named(status, name, failure.what());
     if (const auto version = failure.current_version()) {
         made.current_version = *version;
         if (*version != 0) made.headers.emplace_back("ETag", etag_of(*version));
@@ -50,12 +50,12 @@ problem client_problem(unsigned status, std::string_view name, const pgstate::er
 
 problem refused_by_database(const pgstate::error& failure) {
     const std::string_view state = failure.sqlstate();
-    if (state == "57014") return server_problem(504, "timed-out", "the database gave the statement up");
+    if (state == "57014") return problem_named(504, "timed-out", "the database gave the statement up");
     // Connections, resources, operators and transactions: all of them pass.
     for (const std::string_view passing : {"08", "25", "40", "53", "57"})
         if (state.starts_with(passing))
-            return server_problem(503, "unavailable", "the database does not do this at the moment");
-    return server_problem(500, "internal", "the database refused the operation");
+            return problem_named(503, "unavailable", "the database does not do this at the moment");
+    return problem_named(500, "internal", "the database refused the operation");
 }
 
 } // namespace
@@ -63,32 +63,31 @@ problem refused_by_database(const pgstate::error& failure) {
 problem problem_of(const pgstate::error& failure, circumstances given) {
     using pgstate::errc;
     if (failure.code() == boost::asio::error::operation_aborted)
-        return server_problem(503, "unavailable", "the operation was given up");
+        return problem_named(503, "unavailable", "the operation was given up");
     if (failure.code().category() != pgstate::pgstate_category()) return refused_by_database(failure);
     switch (static_cast<errc>(failure.code().value())) {
     case errc::invalid_argument:
-        return client_problem(given.has_content ? 422 : 400, "invalid-argument", failure);
-    case errc::not_found: return client_problem(given.conditional ? 412 : 404, "not-found", failure);
-    case errc::conflict: return client_problem(given.conditional ? 412 : 409, "conflict", failure);
-    case errc::timed_out: return client_problem(504, "timed-out", failure); // says whether a write was sent
+        return told_problem(given.has_content ? 422 : 400, "invalid-argument", failure);
+    case errc::not_found: return told_problem(given.conditional ? 412 : 404, "not-found", failure);
+    case errc::conflict: return told_problem(given.conditional ? 412 : 409, "conflict", failure);
+    case errc::timed_out: return told_problem(504, "timed-out", failure); // says whether a write was sent
     case errc::pool_exhausted:
-        return server_problem(503, "pool-exhausted", "no connection to the database became free in time");
-    case errc::overloaded:
-        return server_problem(503, "overloaded", "too much is under way; nothing was done");
+        return problem_named(503, "pool-exhausted", "no connection to the database became free in time");
+    case errc::overloaded: return problem_named(503, "overloaded", "too much is under way; nothing was done");
     case errc::unavailable:
-        return server_problem(503, "unavailable", "the database cannot be reached; nothing was done");
-    case errc::closed: return server_problem(503, "closed", "the server is shutting down");
+        return problem_named(503, "unavailable", "the database cannot be reached; nothing was done");
+    case errc::closed: return problem_named(503, "closed", "the server is shutting down");
     case errc::outcome_unknown:
-        return server_problem(
+        return problem_named(
             500, "outcome-unknown",
             "the connection to the database broke, and it cannot be told whether the write was "
             "applied; get the session to see");
     case errc::corrupt_state:
-        return server_problem(500, "corrupt-state", "what is stored is not the state of a session");
+        return problem_named(500, "corrupt-state", "what is stored is not the state of a session");
     case errc::schema_mismatch:
     case errc::callback_failed: break;
     }
-    return server_problem(500, "internal", "the server failed");
+    return problem_named(500, "internal", "the server failed");
 }
 
 response to_response(const problem& what, std::string_view request_id) {

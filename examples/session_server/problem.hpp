@@ -27,7 +27,7 @@ struct problem {
 class http_error : public std::exception {
 public:
     explicit http_error(problem what) : problem_(std::move(what)) {}
-    http_error(unsigned status, std::string detail) { // no aggregate: it would be a temporary in coroutines
+    http_error(unsigned status, std::string detail) {
         problem_.status = status;
         problem_.detail = std::move(detail);
     }

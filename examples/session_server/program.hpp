@@ -47,8 +47,8 @@ private:
     router routes_;
     service service_;
 
-    // In the order in which they are destroyed last to first: the store outlives nothing of the io_context, which has the
-    // coroutines that use everything above.
+    // The io_context has the coroutines of what did not finish in time. They use what stands above it, which is destroyed
+    // after it; and the store, which works on it, must be gone before.
     std::unique_ptr<pgstate::embedded_server> database_;
     boost::asio::io_context io_;
     pgstate::postgres_store store_; ///< until it is opened, every operation fails with errc::closed

@@ -22,12 +22,12 @@ using boost::system::error_code;
 
 server::server(asio::any_io_executor executor, const tcp::endpoint& where, connection_context context,
                std::shared_ptr<spdlog::logger> log)
-    : strand_(executor), acceptor_(strand_, where), all_ended_(strand_), context_(context),
-      log_(std::move(log)) {
-    all_ended_.expires_at(asio::steady_timer::time_point::max());
+    : strand_(executor), acceptor_(strand_, where), ended_(strand_), context_(context), log_(std::move(log)) {
+    ended_.expires_at(asio::steady_timer::time_point::max());
 }
 
 asio::awaitable<void> server::run() {
+    accepting_ = true;
     while (acceptor_.is_open()) {
         error_code failure;
         tcp::socket socket(asio::make_strand(strand_.get_inner_executor()));
@@ -41,6 +41,8 @@ asio::awaitable<void> server::run() {
             co_await pause.async_wait(asio::use_awaitable);
         }
     }
+    accepting_ = false;
+    ended_.cancel();
 }
 
 void server::start(tcp::socket socket) {
@@ -52,13 +54,13 @@ void server::start(tcp::socket socket) {
     context_.telemetry.connections().Increment();
     asio::co_spawn(
         made->get_executor(), made->run(),
-        asio::bind_executor(strand_, [this, made](std::exception_ptr failure) { ended(made, failure); }));
+        asio::bind_executor(strand_, [this, made](std::exception_ptr failure) { end(made, failure); }));
 }
 
-void server::ended(const std::shared_ptr<connection>& which, std::exception_ptr failure) {
+void server::end(const std::shared_ptr<connection>& which, std::exception_ptr failure) {
     connections_.erase(which);
     context_.telemetry.connections().Decrement();
-    if (connections_.empty()) all_ended_.cancel();
+    ended_.cancel();
     if (!failure) return;
     try {
         std::rethrow_exception(failure);
@@ -83,9 +85,9 @@ asio::awaitable<void> server::stop_accepting() {
 asio::awaitable<void> server::drain() {
     for (const auto& open : connections_)
         asio::dispatch(open->get_executor(), [open] { open->drain(); });
-    while (!connections_.empty()) {
+    while (accepting_ || !connections_.empty()) {
         error_code cancelled;
-        co_await all_ended_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+        co_await ended_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
 }
 

@@ -11,6 +11,7 @@
 
 #include <spdlog/logger.h>
 
+#include <exception>
 #include <memory>
 #include <unordered_set>
 
@@ -36,17 +37,18 @@ public:
     /// From then on clients are refused, so that one that is told to close its connection cannot come back.
     boost::asio::awaitable<void> stop_accepting();
 
-    /// Until every connection has been closed.
+    /// Until every connection has been closed and `run` has ended.
     /// \pre accepts no more, and context.draining is set
     boost::asio::awaitable<void> drain();
 
 private:
     void start(boost::asio::ip::tcp::socket socket);
-    void ended(const std::shared_ptr<connection>& which, std::exception_ptr failure);
+    void end(const std::shared_ptr<connection>& which, std::exception_ptr failure);
 
     const executor_type strand_;
     boost::asio::ip::tcp::acceptor acceptor_;
-    boost::asio::steady_timer all_ended_; ///< never expires; cancelled when the last connection ends
+    boost::asio::steady_timer ended_; ///< never expires; cancelled each time when something has ended
+    bool accepting_ = false;          ///< `run` is under way
     std::unordered_set<std::shared_ptr<connection>> connections_;
     const connection_context context_;
     const std::shared_ptr<spdlog::logger> log_;

@@ -13,8 +13,9 @@ namespace {
 namespace asio = boost::asio;
 
 circumstances circumstances_of(const request& message) {
-    return {.conditional = !message.if_match.empty() || !message.if_none_match.empty(),
-            .has_content = !message.body.empty()};
+    // If-None-Match of a GET is no condition that fails: it asks for less.
+    const bool must_be_new = message.method == "PUT" && !message.if_none_match.empty();
+    return {.conditional = must_be_new || !message.if_match.empty(), .has_content = !message.body.empty()};
 }
 
 response failed(std::exception_ptr failure, const request& message) {
@@ -50,14 +51,13 @@ void refuse_unknown_parameters(const route& matched, const parameters& given) {
 /// One of the requests under way, while it lives.
 class service::slot {
 public:
-    slot(service& of, admission admitted) : of_(of) {
+    slot(service& of, admission admitted) : of_(of), counted_(admitted == admission::limited) {
         of_.under_way_.Increment();
         // Counted before it is compared: of several at once, no more than allowed get through.
-        exceeds_ = of_.running_.fetch_add(1, std::memory_order_relaxed) >= of_.max_requests_ &&
-                   admitted == admission::limited;
+        if (counted_) exceeds_ = of_.limited_.fetch_add(1, std::memory_order_relaxed) >= of_.max_requests_;
     }
     ~slot() {
-        of_.running_.fetch_sub(1, std::memory_order_relaxed);
+        if (counted_) of_.limited_.fetch_sub(1, std::memory_order_relaxed);
         of_.under_way_.Decrement();
     }
     slot(const slot&) = delete;
@@ -66,6 +66,7 @@ public:
 
 private:
     service& of_;
+    const bool counted_;
     bool exceeds_ = false;
 };
 
@@ -73,7 +74,7 @@ service::service(const router& routes, std::size_t max_requests, prometheus::Gau
     : routes_(routes), max_requests_(max_requests), under_way_(under_way) {}
 
 asio::awaitable<response> service::answer(const request& message) {
-    std::string_view route = response().route;
+    std::string_view route = unmatched_route;
     response answered;
     try {
         const auto found = routes_.find(message.method, message.target);

@@ -30,7 +30,7 @@ private:
 
     const router& routes_;
     const std::size_t max_requests_;
-    std::atomic<std::size_t> running_ = 0;
+    std::atomic<std::size_t> limited_ = 0; ///< how many are under way of those that are limited
     prometheus::Gauge& under_way_;
 };
 

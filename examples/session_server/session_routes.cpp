@@ -55,10 +55,8 @@ response saved_response(const pgstate::saved& done, const session_path& at) {
     return made;
 }
 
-[[noreturn]] void no_such_session(unsigned status) {
-    problem missing{.status = status, .type = "urn:pgstate:problem:not-found"};
-    missing.detail = "there is no such session";
-    throw http_error(missing);
+[[noreturn]] void no_such_session() {
+    throw pgstate::error(pgstate::errc::not_found, "load", "there is no such session");
 }
 
 [[noreturn]] void another_version(std::int64_t current) {
@@ -74,7 +72,7 @@ public:
         require_json_accepted(message);
         const session_path at(given);
         auto state = co_await store_.load(at.agent, at.session);
-        if (!state) no_such_session(message.if_match.empty() ? 404 : 412);
+        if (!state) no_such_session();
         if (!matches(message, state->version)) another_version(state->version);
 
         const auto etag = etag_of(state->version);
@@ -119,7 +117,7 @@ public:
         const auto wanted = write_condition_of(message);
         pgstate::erase_options options;
         options.if_version = wanted.version;
-        if (!co_await store_.erase(at.agent, at.session, options)) no_such_session(wanted.any() ? 412 : 404);
+        if (!co_await store_.erase(at.agent, at.session, options)) no_such_session();
         co_return response{.status = 204};
     }
 
@@ -182,7 +180,7 @@ private:
             pgstate::load_options reading;
             reading.timeout = time_until(deadline);
             const auto current = co_await store_.load(at.agent, at.session, reading);
-            if (!current) no_such_session(wanted ? 412 : 404);
+            if (!current) no_such_session();
             if (wanted && current->version != *wanted) another_version(current->version);
 
             pgstate::change_options options;
