@@ -160,16 +160,17 @@ asio::awaitable<bool> connection::serve_request() {
 
     const bool keep_open =
         !received.failure && received.parser.keep_alive() && !context_.draining && place_ == place::free;
-    const bool written = co_await write(received, answer, keep_open);
-    const finished_request done{.id = message.id,
-                                .method = message.method,
-                                .route = answer.route,
-                                .status = answer.status,
-                                .duration = steady_clock::now() - began,
-                                .bytes_received = message.body.size(),
-                                .bytes_sent = message.method == "HEAD" ? 0 : answer.body.size()};
+    finished_request done{.id = message.id,
+                          .method = message.method,
+                          .route = answer.route,
+                          .status = answer.status,
+                          .bytes_received = message.body.size(),
+                          .bytes_sent = message.method == "HEAD" ? 0 : answer.body.size()};
+    const bool written = co_await write(received, std::move(answer), keep_open);
+    done.duration = steady_clock::now() - began;
     context_.telemetry.record(done);
-    co_return written&& keep_open;
+    const bool goes_on = written && keep_open;
+    co_return goes_on;
 }
 
 asio::awaitable<void> connection::read(incoming& from) {
@@ -178,7 +179,8 @@ asio::awaitable<void> connection::read(incoming& from) {
     if (from.failure && !from.parser.is_header_done()) co_return;
     from.take_header();
     if (from.failure) co_return;
-    if (boost::beast::iequals(from.parser.get()[http::field::expect], "100-continue")) {
+    const auto& header = from.parser.get();
+    if (header.version() >= 11 && boost::beast::iequals(header[http::field::expect], "100-continue")) {
         constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         co_await asio::async_write(socket_, asio::buffer(go_on), failing_into(from.failure));
         if (from.failure) co_return;
@@ -187,7 +189,7 @@ asio::awaitable<void> connection::read(incoming& from) {
     from.message.body = std::move(from.parser.get().body());
 }
 
-asio::awaitable<bool> connection::write(const incoming& to, const response& what, bool keep_open) {
+asio::awaitable<bool> connection::write(const incoming& to, response what, bool keep_open) {
     const unsigned version = to.parser.is_header_done() ? to.parser.get().version() : 11;
     http::response<http::string_body> message(static_cast<http::status>(what.status), version);
     for (const auto& [name, value] : what.headers)
@@ -195,7 +197,7 @@ asio::awaitable<bool> connection::write(const incoming& to, const response& what
     message.set(http::field::date, http_date());
     message.set("X-Request-Id", to.message.id);
     message.keep_alive(keep_open);
-    message.body() = what.body;
+    message.body() = std::move(what.body);
     const bool never_has_content = what.status == 204 || what.status == 304;
     if (!never_has_content) message.prepare_payload(); // Content-Length
 

@@ -48,12 +48,11 @@ public:
 
 private:
     struct incoming; ///< a request, and what of it Beast knows
-    struct outgoing;
 
     boost::asio::awaitable<bool> wait_for_request();
     boost::asio::awaitable<bool> serve_request();
     boost::asio::awaitable<void> read(incoming& from);
-    boost::asio::awaitable<bool> write(const incoming& to, const response& what, bool keep_open);
+    boost::asio::awaitable<bool> write(const incoming& to, response what, bool keep_open);
     boost::asio::awaitable<void> close();
 
     // What the socket waits for is cancelled when the time is up.

@@ -583,6 +583,12 @@ class Operation(unittest.TestCase):
         """Waits until as many requests are under way, besides the one that asks."""
         wait_for(lambda: f"http_server_active_requests {count + 1}\n" in client("GET", "/metrics").body.decode(), "request")
 
+    def test_table(self):
+        ask = self.client(self.serve("--table", "of_its_own"))
+        self.assertEqual(ask("PUT", path("a", "b"), {}).status, 201)
+        with self.assertRaisesRegex(RuntimeError, "ended with 1: [^$]*schema"):
+            self.serve("--table", "missing", "--migrate", "verify")
+
     def test_sizes(self):
         server = self.serve("--max-body", "1kb", "--max-header", "2kb")
         ask = self.client(server)

@@ -1,5 +1,4 @@
 // What of the server are pure functions, and what no client can bring about.
-#include "preconditions.hpp"
 #include "problem.hpp"
 #include "target.hpp"
 #include "timestamps.hpp"
