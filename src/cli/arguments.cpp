@@ -22,10 +22,15 @@ constexpr std::string_view exit_codes =
 constexpr std::string_view examples = R"(
 Examples:
   export DATABASE_URL=postgres://user@host/db    (the password in ~/.pgpass or PGPASSWORD)
-  pgstate migrate && pgstate doctor
-  pgstate ls agent-1 --json | jq -r .session_id
-  pgstate get agent-1 session-1 --json | jq -c '.data.step = 2' | pgstate put agent-1 session-1
-  pgstate export -o states.ndjson && pgstate --database-url "$OTHER" import states.ndjson
+  pgstate migrate
+  pgstate doctor
+  echo '{"data": {"step": 1}}' | pgstate put agent-1 session-1
+  pgstate get agent-1 session-1 --json | sed 's/"step":1/"step":2/' | pgstate put agent-1 session-1
+  pgstate ls
+  pgstate ls agent-1 --json
+  pgstate export -o states.ndjson
+  pgstate import states.ndjson --on-conflict skip
+  pgstate rm agent-1 session-1
 )";
 
 /// The options of one command.
@@ -33,11 +38,11 @@ class command_options {
 public:
     command_options(CLI::App& all, arguments& into) : all_(all), into_(into) {}
 
-    CLI::App& add(const char* name, const char* about, const command& what, const std::string& more = {}) {
+    /// \param what  null: there is nothing to run
+    void add(const char* name, const char* about, const command* what, const std::string& more = {}) {
         app_ = all_.add_subcommand(name, about);
-        app_->callback([this_arguments = &into_, &what] { this_arguments->chosen = &what; });
+        app_->callback([this, what] { into_.chosen = what; });
         if (!more.empty()) app_->footer("\n" + more);
-        return *app_;
     }
 
     command_options& agent(bool required = true) {
@@ -126,14 +131,12 @@ void add_global_options(CLI::App& app, arguments& into) {
     app.set_version_flag("--version", std::string("pgstate ") + PGSTATE_VERSION);
 }
 
-void add_commands(CLI::App& app, arguments& into) {
+void add_commands(command_options& on, arguments& into) {
     static constexpr command ls_command{ls}, get_command{get}, put_command{put}, rm_command{rm},
         tail_command{tail, true}, migrate_command{migrate}, schema_command{schema}, doctor_command{doctor},
         export_command{export_states}, import_command{import_states};
-    command_options on(app, into);
-
     on.add(
-        "ls", "lists agents, or the sessions of one", ls_command,
+        "ls", "lists agents, or the sessions of one", &ls_command,
         "Agents in the order of their ids with their number of sessions; sessions most recently updated first.\n"
         "A table on a terminal, tab-separated without a heading elsewhere (agent, sessions, updated; session,\n"
         "version, created, updated); --json: one object a line.\n");
@@ -141,12 +144,12 @@ void add_commands(CLI::App& app, arguments& into) {
     on->add_option("--limit", into.limit, "no more than so many")->check(CLI::Range(1, 1'000'000'000));
 
     on.add(
-        "get", "prints a state", get_command,
+        "get", "prints a state", &get_command,
         "Indented on a terminal; one compact line elsewhere and with --json, which put and import take.\n");
     on.agent().session();
 
     on.add(
-        "put", "saves a state", put_command,
+        "put", "saves a state", &put_command,
         "The document is as get prints it, or has some of data, context and history alone. The arguments say\n"
         "which state it becomes; keys, version, created_at and updated_at in it do not count. It is stored to the\n"
         "letter, if it can be read as a state. Prints the new version; --json: an object.\n");
@@ -154,36 +157,36 @@ void add_commands(CLI::App& app, arguments& into) {
     on->add_option("FILE", into.file, "the document; none or -: standard input");
     on.if_version().ttl();
 
-    on.add("rm", "erases a state, or all of an agent", rm_command, "--json: {\"erased\": number}.\n");
+    on.add("rm", "erases a state, or all of an agent", &rm_command, "--json: {\"erased\": number}.\n");
     on.agent().session(false);
     on.if_version();
     on->add_flag("--all", into.all, "every session of the agent");
     on->add_flag("--yes", into.yes, "do not ask");
 
     on.add(
-        "tail", "follows changes until it is interrupted", tail_command,
+        "tail", "follows changes until it is interrupted", &tail_command,
         "Prints each version that a look at the table finds, once: time, agent, session, version; --json: one\n"
         "object a line. Of several changes between two looks the last one is seen. Erased states are not seen, and\n"
         "neither is what a transaction of more than 10 s wrote. SIGINT ends it with exit code 0.\n");
     on.agent(false);
     on.duration("--interval", into.interval, "the pause between two looks (500ms)");
 
-    on.add("migrate", "makes the table, or brings it up to date", migrate_command,
+    on.add("migrate", "makes the table, or brings it up to date", &migrate_command,
            "Prints the statements that it runs.\n");
     on->add_flag("--dry-run", into.dry_run, "print them only");
     on.schema();
 
-    on.add("schema", "prints the statements for a table made by hand", schema_command);
+    on.add("schema", "prints the statements for a table made by hand", &schema_command);
     on.schema();
 
     on.add(
-        "doctor", "checks server, privileges, table and settings", doctor_command,
+        "doctor", "checks server, privileges, table and settings", &doctor_command,
         "Each finding is ok, advice or problem, with what to do about it; exit code 1 if there is a problem.\n"
         "--json: an array of {check, status, found, what_to_do}.\n");
     on.schema();
 
     on.add(
-        "export", "writes states as JSON, one a line", export_command,
+        "export", "writes states as JSON, one a line", &export_command,
         "In the order of their keys, as get --json prints them; states that change meanwhile are written as they\n"
         "were found. Each line is whole: what is interrupted goes on with --resume after the last one.\n");
     on.agent(false);
@@ -191,7 +194,7 @@ void add_commands(CLI::App& app, arguments& into) {
     on->add_flag("--resume", into.resume, "go on after the last complete line of the file");
 
     on.add(
-        "import", "reads what export wrote", import_command,
+        "import", "reads what export wrote", &import_command,
         "Keys, versions, times and expiry are kept: exported again, a table that was empty gives the same bytes.\n"
         "A state that is there unchanged is passed over, so an interrupted import goes on when it is run again.\n"
         "One that differs ends the import (fail), stays (skip) or is replaced (replace; its version grows).\n"
@@ -207,7 +210,8 @@ void add_commands(CLI::App& app, arguments& into) {
           "when a state is there and differs (fail)")
         ->check(CLI::IsMember({"fail", "skip", "replace"}));
 
-    on.add("completion", "prints a completion script for a shell", {}, "source <(pgstate completion bash)\n");
+    on.add("completion", "prints a completion script for a shell", nullptr,
+           "source <(pgstate completion bash)\n");
     on->add_option("SHELL", into.shell, "bash, zsh or fish")
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
@@ -250,7 +254,8 @@ std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
     app.fallthrough();
     app.footer(std::string(examples) + "\n" + std::string(exit_codes));
     add_global_options(app, given);
-    add_commands(app, given);
+    command_options commands(app, given);
+    add_commands(commands, given);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

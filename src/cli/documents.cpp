@@ -164,6 +164,15 @@ boost::json::object parse_document(std::string_view text, std::string& refusal) 
     return std::move(value.get_object());
 }
 
+std::string wrong_key(const boost::json::object& document) {
+    const auto key = key_of(document);
+    if (!key || key->agent_id.empty() || key->session_id.empty())
+        return "has no \"agent_id\" and \"session_id\"";
+    if (key->agent_id.size() + key->session_id.size() > max_key_bytes)
+        return "has keys of more than " + std::to_string(max_key_bytes) + " bytes together";
+    return {};
+}
+
 std::optional<state_key> key_of(const boost::json::object& document) {
     const auto* agent = document.if_contains("agent_id");
     const auto* session = document.if_contains("session_id");

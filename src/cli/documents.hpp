@@ -55,6 +55,9 @@ std::string stored_document(std::string_view json);
 /// \param refusal  what is wrong with it, in words that quote nothing of it; empty: nothing
 boost::json::object parse_document(std::string_view text, std::string& refusal);
 
+/// Why the keys in such a document are none; empty: they are.
+std::string wrong_key(const boost::json::object& document);
+
 /// The key in such a document.
 std::optional<state_key> key_of(const boost::json::object& document);
 

@@ -20,9 +20,6 @@ std::string message_of(const error& e) {
     if (state == "42P01") message += "; 'pgstate migrate' makes the table";
     if (state == "42703") message += "; 'pgstate migrate' brings the table up to date";
     if (state == "42501") message += "; 'pgstate doctor' says which privileges are missing";
-    if (e == errc::conflict && e.current_version())
-        message += *e.current_version() == 0 ? "; there is no such state now"
-                                             : "; its version now: " + std::to_string(*e.current_version());
     return message;
 }
 

@@ -85,7 +85,7 @@ boost::asio::awaitable<std::optional<input::line>> input::read_line() {
 
 boost::asio::awaitable<std::string> input::read_all() {
     for (bool more = true; more;) {
-        const bool got = co_await fill(); // g++ 12 makes code that fails of a co_await in a loop's condition
+        const bool got = co_await fill(); // as the loop's condition g++ 12 miscompiles it
         more = got;
     }
     co_return std::move(buffer_);

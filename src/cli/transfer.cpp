@@ -68,7 +68,7 @@ private:
     void check(const input::line& line, std::size_t number) const {
         std::string refusal;
         const auto document = parse_document(line.text, refusal);
-        if (refusal.empty() && !key_of(document)) refusal = "has no \"agent_id\" and \"session_id\"";
+        if (refusal.empty()) refusal = wrong_key(document);
         if (refusal.empty()) return;
         if (!line.whole) refusal += "; an export that was interrupted goes on with 'pgstate export --resume'";
         throw failure(exit_code::failed, place(number) + " " + refusal);
@@ -124,11 +124,10 @@ private:
 
 asio::awaitable<int> export_states(const context& with) {
     const auto& given = with.given;
+    auto store = co_await with.open(); // before the file: what cannot begin destroys nothing
     export_file to(given.file, given.resume);
     document_query query{postgres_store::quoted_table(given.settings), given.agent, {}};
     if (!to.last_line().empty()) query.after = resume_key(to, given.agent);
-
-    auto store = co_await with.open();
     const auto whole = co_await estimate(with, store);
     progress shown(with.screen.errors && !(with.screen.output && given.file.empty()));
     std::int64_t states = 0;
