@@ -40,13 +40,12 @@ class Doctor(CliTest):
         self.assert_finding(self.look(code=1)["invalid-indexes"], "problem", "broken")
 
     def role(self, name, grants):
-        """The connection string of a new role, with its privileges on the table."""
-        name = f"{name}_{support.SERVER.databases}"
+        """The connection string of a new role, which has these privileges on the table."""
         self.sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'; GRANT {grants} ON agent_states TO {name}")
-        return name, re.sub(r"//[^@/]*@", f"//{name}:secret@", self.url)
+        return re.sub(r"//[^@/]*@", f"//{name}:secret@", self.url)
 
     def test_missing_privileges(self):
-        name, url = self.role("reader", "SELECT, UPDATE")
+        url = self.role("reader", "SELECT, UPDATE")
         found = self.look(url=url, code=1)
         self.assert_finding(found["privileges"], "problem", "INSERT, DELETE")
         self.assert_finding(found["migrations"], "advice", "does not own")
@@ -54,7 +53,7 @@ class Doctor(CliTest):
         self.assertEqual(self.look(url=url)["privileges"]["status"], "ok")
 
     def test_a_role_that_may_not_read(self):
-        _, url = self.role("writer", "INSERT")
+        url = self.role("writer", "INSERT")
         self.assert_finding(self.look(url=url, code=1)["privileges"], "problem", "SELECT, UPDATE, DELETE")
 
     def test_a_drifted_column(self):
@@ -88,6 +87,8 @@ class Doctor(CliTest):
         self.assert_finding(wait_until(lambda: (f := self.look()["bloat"])["status"] != "ok" and f), "advice", "11,000 dead")
 
     def test_settings_of_the_server(self):
+        self.url = support.SERVER.fresh_database()
+        self.run_cli("migrate")
         database = self.sql("SELECT current_database()")
         self.sql(f"ALTER DATABASE {database} SET synchronous_commit = off")
         self.assert_finding(self.look()["durability"], "advice", "synchronous_commit")
