@@ -167,7 +167,8 @@ void add_commands(command_options& on, arguments& into) {
         "tail", "follows changes until it is interrupted", &tail_command,
         "Prints each version that a look at the table finds, once: time, agent, session, version; --json: one\n"
         "object a line. Of several changes between two looks the last one is seen. Erased states are not seen, and\n"
-        "neither is what a transaction of more than 10 s wrote. SIGINT ends it with exit code 0.\n");
+        "neither are those that an import brings with their old times or a transaction of more than 10 s wrote.\n"
+        "SIGINT ends it with exit code 0.\n");
     on.agent(false);
     on.duration("--interval", into.interval, "the pause between two looks (500ms)");
 

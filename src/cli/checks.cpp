@@ -136,10 +136,12 @@ result check_hot_updates(const facts& read) {
 result check_expired(const facts& read) {
     if (!read.exists) return std::nullopt;
     constexpr std::int64_t few = 1'000;
-    const bool more = read.expired_rows >= most_expired;
+    if (!read.expired_rows)
+        return fine("expired states were not counted: not readable, or not within --timeout");
+    const bool more = *read.expired_rows >= most_expired;
     const auto found =
-        (more ? "at least " : "") + grouped(read.expired_rows) + " expired states are still in the table";
-    if (read.expired_rows < few) return fine(found);
+        (more ? "at least " : "") + grouped(*read.expired_rows) + " expired states are still in the table";
+    if (*read.expired_rows < few) return fine(found);
     return advise(found, "set config.sweep.period in one program, or DELETE FROM " + read.table +
                              " WHERE expires_at < now()");
 }

@@ -38,8 +38,8 @@ struct facts {
     std::string last_vacuum; ///< by hand or automatic; empty: never
     std::int64_t updates = 0;
     std::int64_t hot_updates = 0;
-    std::int64_t expired_rows = 0; ///< counted up to most_expired
-    bool lean = false;             ///< the settings ask for lean indexes
+    std::optional<std::int64_t> expired_rows{}; ///< counted up to most_expired; nothing: could not be counted
+    bool lean = false;                          ///< the settings ask for lean indexes
 
     // the server
     int max_connections = 0;

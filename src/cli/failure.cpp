@@ -2,14 +2,22 @@
 
 #include "text.hpp"
 
+#include <string_view>
+
 namespace pgstate::cli {
+namespace {
+
+constexpr std::string_view statement_timeout = "57014";
+
+} // namespace
 
 int exit_code_of(const error& e) {
     if (e == errc::invalid_argument) return exit_code::usage;
     if (e == errc::not_found) return exit_code::not_found;
     if (e == errc::conflict) return exit_code::conflict;
     if (e == errc::outcome_unknown) return exit_code::outcome_unknown;
-    if (e == errc::unavailable || e == errc::timed_out || e == errc::pool_exhausted || e == errc::overloaded)
+    if (e.sqlstate() == statement_timeout || e == errc::unavailable || e == errc::timed_out ||
+        e == errc::pool_exhausted || e == errc::overloaded)
         return exit_code::unavailable;
     return exit_code::failed;
 }
@@ -17,6 +25,7 @@ int exit_code_of(const error& e) {
 std::string message_of(const error& e) {
     std::string message = e.what();
     const auto& state = e.sqlstate();
+    if (state == statement_timeout) message += "; a longer --timeout allows it";
     if (state == "42P01") message += "; 'pgstate migrate' makes the table";
     if (state == "42703") message += "; 'pgstate migrate' brings the table up to date";
     if (state == "42501") message += "; 'pgstate doctor' says which privileges are missing";
