@@ -156,11 +156,26 @@ store_stats postgres_store::stats() const noexcept {
             done.queued,     done.pending,    done.pending_bytes};
 }
 
+namespace {
+
+settings::resolved_config resolve_without_server(config settings) {
+    if (settings.connection_string.empty())
+        settings.connection_string = "postgresql://"; // what is asked for does not depend on it
+    return settings::resolve(settings);
+}
+
+} // namespace
+
 std::string postgres_store::schema_sql(const config& settings) {
-    auto copy = settings;
-    if (copy.connection_string.empty())
-        copy.connection_string = "postgresql://"; // the DDL does not depend on it
-    return store::schema_sql(settings::resolve(copy));
+    return store::schema_sql(resolve_without_server(settings));
+}
+
+schema_report postgres_store::inspect_schema(pqxx::connection& connection, const config& settings) {
+    return store::inspect(connection, resolve_without_server(settings));
+}
+
+std::string postgres_store::quoted_table(const config& settings) {
+    return resolve_without_server(settings).table.quoted();
 }
 
 void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
