@@ -2,8 +2,8 @@
 """Checks what pgstate's files include: check_layers.py ROOT
 
 Layers look down only: store -> batch -> pool -> wire -> config. Headers in include/pgstate and what lies directly in
-src/, in src/detail or in src/telemetry are open to every layer, and therefore look into none. The other rules are
-listed in `violation`. Prints file:line: rule for every violation, and fails if there is one.
+src/, in src/detail or in src/telemetry are open to every layer, and therefore look into none. The programs in src/cli
+stand outside: they know what every user knows. The other rules are listed in `violation`. Prints file:line: rule for every violation, and fails if there is one.
 """
 
 import re
@@ -22,13 +22,13 @@ ADAPTERS = re.compile(r"^(include/pgstate|src)/adapters/")
 
 
 def part_of(path):
-    """The part of the project that a file belongs to: public, a layer, embedded, adapters or open."""
+    """The part of the project that a file belongs to: public, a layer, embedded, cli, adapters or open."""
     parts = PurePosixPath(path).parts
     if ADAPTERS.match(path):
         return "adapters"
     if parts[0] == "include":
         return "public"
-    return parts[1] if len(parts) > 2 and parts[1] in [*LAYERS, "embedded"] else OPEN
+    return parts[1] if len(parts) > 2 and parts[1] in [*LAYERS, "embedded", "cli"] else OPEN
 
 
 def resolve(root, source, name):
@@ -61,6 +61,10 @@ def violation(source, name, target):
         if source == "include/pgstate/pgstate.hpp" and target == "include/pgstate/embedded_server.hpp":
             return "pgstate.hpp leaves embedded_server.hpp to those who want it"
         return None
+    if part == "cli" and used != "public":
+        return "src/cli includes only public headers and its own"
+    if used == "cli":
+        return "nothing in the library includes src/cli"
     if used == "adapters":
         return "nothing but an adapter includes an adapter"
     if source.startswith("include/") and target.startswith("src/"):

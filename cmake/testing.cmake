@@ -1,6 +1,6 @@
 # Every test runs with these, whoever starts it. The first report of a sanitizer ends the process.
 set(pgstate_test_environment
-    "ASAN_OPTIONS=detect_stack_use_after_return=1:halt_on_error=1:strict_string_checks=1"
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:halt_on_error=1:strict_string_checks=1:handle_sigill=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
 

@@ -16,5 +16,6 @@
 #include "pgstate/state_store.hpp"
 #include "pgstate/tracer.hpp"
 #include "pgstate/transaction.hpp"
+#include "pgstate/version.hpp"
 
 #endif

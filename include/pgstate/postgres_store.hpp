@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace pgstate {
 
@@ -36,6 +37,16 @@ struct store_stats {
     double mean_batch() const noexcept {
         return statements == 0 ? 0 : static_cast<double>(operations_sent) / static_cast<double>(statements);
     }
+};
+
+/// The configured table compared with what the settings ask for.
+struct schema_report {
+    bool exists = false;                 ///< there is such a table, or something else of its name
+    std::vector<std::string> refusals;   ///< what a migration would not touch: what is, and what should be
+    std::vector<std::string> missing;    ///< what it would bring, in words
+    std::vector<std::string> statements; ///< what it would run, in one transaction
+
+    bool current() const noexcept { return refusals.empty() && statements.empty(); }
 };
 
 /// The state store on PostgreSQL.
@@ -80,6 +91,18 @@ public:
     /// those who apply it themselves. They may be run more than once.
     /// \throws error invalid_argument - `settings.table_name` is refused
     static std::string schema_sql(const config& settings);
+
+    /// Compares the table with what `settings` asks for and changes nothing, whatever `schema.migrate` says. Blocks: for
+    /// functions of `with_connection`.
+    /// \pre no transaction is open on `connection`
+    /// \throws error SQLSTATE 3F000 - the table's schema does not exist
+    ///               SQLSTATE 42501 - the role may not use it
+    ///               invalid_argument, unavailable - as of `open`
+    static schema_report inspect_schema(pqxx::connection& connection, const config& settings);
+
+    /// The table's name as SQL of your own must write it: quoted, with its schema where `settings.table_name` has one.
+    /// \throws error invalid_argument - `settings.table_name` is refused
+    static std::string quoted_table(const config& settings);
 
 private:
     static void start_open(boost::asio::any_io_executor executor, const config& settings,

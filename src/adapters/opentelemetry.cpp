@@ -2,6 +2,7 @@
 
 #include "adapters/observed_values.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/version.hpp"
 #include "telemetry/instruments.hpp"
 
 #include <opentelemetry/common/attribute_value.h>
@@ -45,7 +46,7 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::string_view scope_name = "pgstate";
-constexpr std::string_view scope_version = PGSTATE_VERSION;
+constexpr std::string_view scope_version = PGSTATE_VERSION_STRING;
 
 nostd::string_view view(std::string_view text) {
     return {text.data(), text.size()};

@@ -67,6 +67,11 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
 
     status state = status::outside;
     std::uint64_t order = 0; ///< when it was submitted
+
+    // The planner's own.
+    static constexpr std::uint16_t not_counted = 0xffff;
+    std::uint16_t agent_place = not_counted; ///< where it is counted among its agent's ready ones
+    bool in_crowd = false;                   ///< of those that are ready, more of its agent's came before it
 };
 
 } // namespace pgstate::batch

@@ -37,7 +37,7 @@ struct lane {
 
     std::size_t load() const noexcept;   ///< operations under way
     bool may_take_long() const noexcept; ///< what is under way may take long: nothing should wait behind it
-    bool usable() const noexcept { return !retiring && !lease->broken(); }
+    bool usable() const noexcept { return !retiring && !lease->broken() && !lease->demoted(); }
 };
 
 /// The connections that an engine has and those that it has asked for: when to ask for more, which is next, and when to

@@ -24,11 +24,32 @@ ready_queue& planner::ready_list(const item& what) noexcept {
     return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0].waiting;
 }
 
+void planner::count_agent(item& what, const ready_queue& among) noexcept {
+    what.in_crowd = false;
+    const std::size_t a_statement = travels_alone(what) ? 1 : limits_.max_operations;
+    if (among.size() < a_statement) return;
+    const auto place = std::hash<std::string_view>{}(what.agent_id) % ready_of_agents_.size();
+    what.in_crowd = ready_of_agents_[place]++ >= a_statement;
+    what.agent_place = static_cast<std::uint16_t>(place);
+}
+
 void planner::make_ready(item& what) {
     what.state = item::status::ready;
-    ready_list(what).add(what);
+    auto& among = ready_list(what);
+    count_agent(what, among);
+    among.add(what);
     ++ready_;
     if (may_take_long(what.what)) ++long_ready_;
+}
+
+/// Takes it off its list.
+void planner::no_longer_ready(item& what) noexcept {
+    ready_list(what).erase(what);
+    --ready_;
+    if (may_take_long(what.what)) --long_ready_;
+    if (what.agent_place == item::not_counted) return;
+    --ready_of_agents_[what.agent_place];
+    what.agent_place = item::not_counted;
 }
 
 planner::key_map::iterator planner::find_or_add(const item& what) {
@@ -70,9 +91,7 @@ bool planner::withdraw(item& what) {
     case item::status::outside:
     case item::status::sent: return false;
     case item::status::ready:
-        ready_list(what).erase(what);
-        --ready_;
-        if (may_take_long(what.what)) --long_ready_;
+        no_longer_ready(what);
         leave(what);
         return true;
     case item::status::blocked: {
@@ -179,13 +198,9 @@ std::vector<item*> planner::next(std::size_t connections, std::size_t most_long)
         auto& first = waiting.front(now.first);
         if (!batch.empty() && bytes + first.bytes > limits_.max_bytes) break;
         bytes += first.bytes;
-        waiting.pop_front(now.first);
-        --ready_;
+        no_longer_ready(first);
         ++sent_;
-        if (may_take_long(first.what)) {
-            --long_ready_;
-            ++long_sent_;
-        }
+        if (may_take_long(first.what)) ++long_sent_;
         first.state = item::status::sent;
         batch.push_back(&first);
     }

@@ -36,8 +36,9 @@ inline std::size_t hash_key(std::string_view agent_id, std::string_view session_
 /// - A batch holds one kind, at most max_operations and max_bytes, sorted by key (so that writers of two processes lock
 ///   rows in one order). An operation too heavy to share travels alone, and holds no others back.
 /// - The kind of the oldest ready operation goes next. But each fourth turn is of the kind that has had none for longest,
-///   and in it those that never waited for their key come first. So neither a flood of one kind nor one of one key keeps
-///   the others waiting for more than a few statements.
+///   and in it those come first that never waited for their key and are not of a crowd: those of an agent of which a
+///   statement's worth was ready before them. So no flood of one kind, one agent or one key keeps the others waiting for
+///   more than a few statements.
 /// - Operations that may take long are under way in limited numbers: others need not wait for their connections.
 class planner {
 public:
@@ -114,6 +115,8 @@ private:
 
     bool travels_alone(const item& what) const noexcept;
     ready_queue& ready_list(const item& what) noexcept;
+    void count_agent(item& what, const ready_queue& among) noexcept;
+    void no_longer_ready(item& what) noexcept;
     turn next_turn(bool long_ones_too) noexcept;
     void make_ready(item& what);
     void leave(item& what);
@@ -124,6 +127,9 @@ private:
     std::array<std::array<company, 2>, kinds> ready_lists_;
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
+    /// How many are ready of the agents whose hash leads to a place. Counted is only what comes when more are ready than a
+    /// statement takes: before that, there is nobody to be kept waiting.
+    std::array<std::uint32_t, 1024> ready_of_agents_{};
     std::size_t ready_ = 0;
     std::size_t blocked_ = 0;
     std::size_t sent_ = 0;

@@ -7,36 +7,41 @@
 #include <boost/intrusive/set.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 namespace pgstate::batch {
 
 /// Items by their age (`item::order`), the oldest first. Nearly all come in that order and cost what a list costs; one
 /// that comes out of turn, because it waited for its key or is sent again, costs the logarithm of how many such there
-/// are, however many others wait. Refers to its items, which each are in one queue at most.
+/// are, however many others wait. Those of a crowd (`item::in_crowd`) are kept apart, so that they can be passed over.
+/// Refers to its items, which each are in one queue at most.
 class ready_queue {
 public:
-    bool empty() const noexcept { return in_turn_.empty() && out_of_turn_.empty(); }
-    std::size_t size() const noexcept { return in_turn_.size() + out_of_turn_.size(); }
+    bool empty() const noexcept { return in_turn_.empty() && out_of_turn_.empty() && crowd_.empty(); }
+    std::size_t size() const noexcept { return in_turn_.size() + out_of_turn_.size() + crowd_.size(); }
 
     /// Whom front() and pop_front() take.
     enum class first {
         oldest,
-        in_turn, ///< the oldest of those that came in turn, if there is one
+        in_turn, ///< the oldest of those that came in turn and not in a crowd, if there is one
     };
     /// \pre not empty; the same for pop_front()
     item& front(first which = first::oldest) noexcept {
-        return first_is_in_turn(which) ? in_turn_.front() : *out_of_turn_.begin();
+        switch (next_part(which)) {
+        case part::out_of_turn: return *out_of_turn_.begin();
+        case part::crowd: return crowd_.front();
+        case part::in_turn: break;
+        }
+        return in_turn_.front();
     }
-    void pop_front(first which = first::oldest) noexcept {
-        if (first_is_in_turn(which))
-            in_turn_.pop_front();
-        else
-            out_of_turn_.erase(out_of_turn_.begin());
-    }
+    void pop_front(first which = first::oldest) noexcept { erase(front(which)); }
 
+    /// \pre it is in no queue; `in_crowd` does not change while it is in this one
     void add(item& what) noexcept {
-        if (in_turn_.empty() || in_turn_.back().order < what.order)
-            in_turn_.push_back(what);
+        auto& others = list_of(what);
+        if (others.empty() || others.back().order < what.order)
+            others.push_back(what);
         else
             out_of_turn_.insert(what);
     }
@@ -45,22 +50,32 @@ public:
         if (static_cast<const set_hook&>(what).is_linked())
             out_of_turn_.erase(out_of_turn_.iterator_to(what));
         else
-            in_turn_.erase(in_turn_.iterator_to(what));
+            list_of(what).erase(list::s_iterator_to(what));
     }
 
 private:
+    using list = boost::intrusive::list<item>;
     using set_hook = boost::intrusive::set_base_hook<>;
     struct older {
         bool operator()(const item& a, const item& b) const noexcept { return a.order < b.order; }
     };
+    enum class part { in_turn, out_of_turn, crowd };
 
-    bool first_is_in_turn(first which) const noexcept {
-        if (out_of_turn_.empty()) return true;
-        if (in_turn_.empty()) return false;
-        return which == first::in_turn || in_turn_.front().order < out_of_turn_.begin()->order;
+    list& list_of(const item& what) noexcept { return what.in_crowd ? crowd_ : in_turn_; }
+
+    part next_part(first which) const noexcept {
+        if (which == first::in_turn && !in_turn_.empty()) return part::in_turn;
+        auto oldest = part::in_turn;
+        auto order = in_turn_.empty() ? std::numeric_limits<std::uint64_t>::max() : in_turn_.front().order;
+        if (!out_of_turn_.empty() && out_of_turn_.begin()->order < order) {
+            oldest = part::out_of_turn;
+            order = out_of_turn_.begin()->order;
+        }
+        return !crowd_.empty() && crowd_.front().order < order ? part::crowd : oldest;
     }
 
-    boost::intrusive::list<item> in_turn_;
+    list in_turn_;
+    list crowd_;
     boost::intrusive::multiset<item, boost::intrusive::compare<older>> out_of_turn_;
 };
 

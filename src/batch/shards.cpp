@@ -16,6 +16,12 @@ shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<co
     }
 }
 
+admission::place shards::enter(std::string_view operation) const {
+    auto place = admission_->enter(0);
+    if (!place) throw error(errc::overloaded, operation, admission_->refusal(0));
+    return place;
+}
+
 void shards::submit(operation_ptr what) {
     const auto& to = of(*what);
     if (closed_.load(std::memory_order_acquire)) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace pgstate::batch {
@@ -23,6 +24,10 @@ public:
     /// Once one is refused because of close(), all later ones of that caller are, whichever engine they belong to.
     /// Where as much is pending as may be, it completes with errc::overloaded.
     void submit(operation_ptr what);
+
+    /// A place among what is pending, for what no engine gets.
+    /// \throws error overloaded - as much is pending as may be
+    admission::place enter(std::string_view operation) const;
 
     /// The engine of an operation, by its `key_hash`.
     const std::shared_ptr<engine>& of(const operation& what) const noexcept {

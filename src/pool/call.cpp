@@ -12,6 +12,18 @@
 namespace pgstate::pool {
 namespace {
 
+/// Another connection may lead to a server that does write.
+bool refused_to_write(const std::exception_ptr& failure) {
+    if (!failure) return false;
+    try {
+        std::rethrow_exception(failure);
+    } catch (const error& e) {
+        return e == sqlstate::read_only_sql_transaction;
+    } catch (...) {
+        return false;
+    }
+}
+
 class call final : public waiter, public std::enable_shared_from_this<call> {
 public:
     using function_type = std::function<void(pqxx::connection&, const call_context&)>;
@@ -61,6 +73,7 @@ public:
         };
         pool_->lend(std::move(got), std::move(work),
                     [self = shared_from_this()](lease back, std::exception_ptr failure) {
+                        if (refused_to_write(failure)) back->abandon("the server takes no writes");
                         {
                             const auto returned = std::move(back);
                         } // before the caller goes on, so that it can have it
@@ -108,6 +121,7 @@ private:
             completion.swap(completion_);
             if (completion) watch = std::move(watch_);
             if (completion) deadline_.cancel();
+            options_.held.reset();
         }
         if (!completion) return;
         *abandoned_ = true;
@@ -120,7 +134,7 @@ private:
 
     const std::shared_ptr<core> pool_;
     function_type function_;
-    const call_options options_;
+    call_options options_; // of which `held` belongs to those below
     const std::shared_ptr<std::atomic<bool>> abandoned_ = std::make_shared<std::atomic<bool>>(false);
 
     std::mutex mutex_;                                                               // the members below

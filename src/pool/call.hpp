@@ -30,6 +30,7 @@ struct call_options {
     bool bounds_function = false;         ///< the time-out covers the function too, not only the wait
     bool fail_fast = false;               ///< as waiter::fail_fast
     span_context parent{};                ///< of the operation's span
+    std::shared_ptr<void> held{};         ///< let go when the call is over, before its handler runs
 };
 
 /// Acquires a connection and runs `function` with it on a worker thread.

@@ -291,7 +291,7 @@ void core::refuse(deferred& later, const error& why, bool all) {
 }
 
 bool core::reusable(const entry& what, clock::time_point now) {
-    if (what.connection->broken()) {
+    if (what.connection->broken() || what.connection->demoted()) {
         ++totals_.broken_destroy_count;
         return false;
     }

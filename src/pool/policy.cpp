@@ -27,8 +27,8 @@ std::optional<retirement> retire(clock::time_point now, clock::time_point expire
 
 std::chrono::milliseconds backoff(std::size_t failures, double random) noexcept {
     using std::chrono::milliseconds;
-    const auto doublings = std::min<std::size_t>(failures > 0 ? failures - 1 : 0, 6);
-    const auto longest = std::min(milliseconds(50) * (1 << doublings), milliseconds(2000));
+    const auto doublings = std::min<std::size_t>(failures > 0 ? failures - 1 : 0, 4);
+    const auto longest = milliseconds(50) * (1 << doublings);
     return milliseconds(static_cast<long>(static_cast<double>(longest.count()) * (0.5 + 0.5 * random)));
 }
 

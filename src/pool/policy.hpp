@@ -37,7 +37,8 @@ std::optional<retirement> retire(clock::time_point now, clock::time_point expire
                                  clock::time_point idle_since, std::size_t spare,
                                  const pool_config& limits) noexcept;
 
-/// The pause after the `failures`-th failed connect in a row (from 1): doubles from 50 ms to 2 s, half of it random.
+/// The pause after the `failures`-th failed connect in a row (from 1): doubles from 50 ms to 800 ms, half of it random.
+/// So a server that is back is noticed within a second.
 /// \param random  0 to 1
 std::chrono::milliseconds backoff(std::size_t failures, double random) noexcept;
 

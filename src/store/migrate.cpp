@@ -15,6 +15,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pgstate::store {
 namespace {
@@ -33,9 +34,8 @@ std::string qualified(const table_shape& shape, const settings::resolved_config&
     return quote_identifier(shape.schema) + "." + quote_identifier(config.table.name);
 }
 
-// Throws unless the table is current or can be made so.
-void refuse_other_shapes(const catalog_entry& found, const shape_difference& difference,
-                         const settings::resolved_config& config) {
+// Throws unless there is a schema that the table is or could be in.
+void refuse_schema(const catalog_entry& found) {
     const auto& shape = found.shape;
     if (shape.schema.empty())
         throw error::from_server(
@@ -50,6 +50,13 @@ void refuse_other_shapes(const catalog_entry& found, const shape_difference& dif
         throw error::from_server("42501", operation,
                                  "the role may not use schema " + schema + "; GRANT USAGE ON SCHEMA " +
                                      schema + " TO " + quote_identifier(found.role));
+}
+
+// Throws unless the table is current or can be made so.
+void refuse_other_shapes(const catalog_entry& found, const shape_difference& difference,
+                         const settings::resolved_config& config) {
+    refuse_schema(found);
+    const auto& shape = found.shape;
     if (!difference.refusals.empty())
         throw error(errc::schema_mismatch, operation,
                     "table " + qualified(shape, config) +
@@ -155,6 +162,24 @@ void migrate(pqxx::connection& connection, const settings::resolved_config& conf
             if (attempt == most_attempts || !lost_a_race(failure.sqlstate())) throw;
         }
     }
+}
+
+schema_report inspect(pqxx::connection& connection, const settings::resolved_config& config) {
+    schema_report report;
+    keeping_values_secret(config.session_settings, [&] {
+        try {
+            const auto found = look(connection, config);
+            refuse_schema(found);
+            auto difference = compare(found.shape, config);
+            report.exists = found.shape.exists;
+            report.statements = statements(difference.plan, config, qualified(found.shape, config));
+            report.refusals = std::move(difference.refusals);
+            report.missing = std::move(difference.missing);
+        } catch (...) {
+            pool::rethrow_as_error("inspect");
+        }
+    });
+    return report;
 }
 
 } // namespace pgstate::store

@@ -2,6 +2,7 @@
 #define PGSTATE_STORE_MIGRATE_HPP
 
 #include "config/resolved.hpp"
+#include "pgstate/postgres_store.hpp"
 
 namespace pqxx {
 class connection;
@@ -23,6 +24,9 @@ namespace pgstate::store {
 ///          unavailable, any other SQLSTATE - as they come
 /// \pre no transaction is open on `connection`
 void migrate(pqxx::connection& connection, const settings::resolved_config& config);
+
+/// Looks only, and says what `migrate` would do or refuse. Blocks.
+schema_report inspect(pqxx::connection& connection, const settings::resolved_config& config);
 
 } // namespace pgstate::store
 

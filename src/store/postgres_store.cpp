@@ -156,11 +156,26 @@ store_stats postgres_store::stats() const noexcept {
             done.queued,     done.pending,    done.pending_bytes};
 }
 
+namespace {
+
+settings::resolved_config resolve_without_server(config settings) {
+    if (settings.connection_string.empty())
+        settings.connection_string = "postgresql://"; // what is asked for does not depend on it
+    return settings::resolve(settings);
+}
+
+} // namespace
+
 std::string postgres_store::schema_sql(const config& settings) {
-    auto copy = settings;
-    if (copy.connection_string.empty())
-        copy.connection_string = "postgresql://"; // the DDL does not depend on it
-    return store::schema_sql(settings::resolve(copy));
+    return store::schema_sql(resolve_without_server(settings));
+}
+
+schema_report postgres_store::inspect_schema(pqxx::connection& connection, const config& settings) {
+    return store::inspect(connection, resolve_without_server(settings));
+}
+
+std::string postgres_store::quoted_table(const config& settings) {
+    return resolve_without_server(settings).table.quoted();
 }
 
 void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
@@ -200,7 +215,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     };
     pool::call_with_connection(
         core, std::move(prepare),
-        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}},
+        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
         boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
 }
 
@@ -360,8 +375,10 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
                                     transaction_options options,
                                     completion<void(std::exception_ptr)> handler) {
     if (!impl_) return store::complete_without_store(std::move(handler), "transaction");
+    std::shared_ptr<void> place;
     try {
         store::validate_transaction(options);
+        place = std::make_shared<batch::admission::place>(impl_->engines.enter("transaction"));
     } catch (const error&) {
         return store::complete_at_once(impl_->core->executor(), std::move(handler), std::current_exception());
     }
@@ -370,10 +387,10 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
                                                   const pool::call_context& context) {
         store::run_transaction(connection, *config, function, options, context, told);
     };
-    pool::call_with_connection(
-        impl_->core, std::move(work),
-        {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true, false, options.parent},
-        std::move(handler));
+    pool::call_with_connection(impl_->core, std::move(work),
+                               {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true,
+                                false, options.parent, std::move(place)},
+                               std::move(handler));
 }
 
 detail::store_reference postgres_store::do_refer() const {

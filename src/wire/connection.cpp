@@ -114,7 +114,7 @@ bool connection::check_idle() {
     if (broken_ || !session_) return false;
     auto* raw = session_->raw();
     pollfd entry{session_->socket(), POLLIN, 0};
-    if (::poll(&entry, 1, 0) == 0 && !has_decrypted_bytes(raw)) return true;
+    if (::poll(&entry, 1, 0) == 0 && !has_decrypted_bytes(raw)) return !session_->demoted();
     // Nothing was asked, so nothing but notices and parameter changes may come. Twice: the end of the stream can stand
     // behind the server's farewell, which is read first.
     for (int times = 0; times < 2; ++times)
@@ -123,7 +123,7 @@ bool connection::check_idle() {
     if (!session_->alive()) broken_ = true;
     while (auto* notification = PQnotifies(raw))
         PQfreemem(notification);
-    return !broken_;
+    return !broken_ && !session_->demoted();
 }
 
 void connection::abandon(const std::string& why) {

@@ -42,8 +42,8 @@ public:
     std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
     bool broken() const noexcept { return broken_; }
 
-    /// While nothing is in flight: takes in what the server sent meanwhile. False: the connection is lost. One system
-    /// call; never blocks.
+    /// While nothing is in flight: takes in what the server sent meanwhile. False: the connection is lost, or demoted.
+    /// One system call; never blocks.
     bool check_idle();
 
     /// Gives the connection up: everything in flight is broken (its handlers run through the executor).
@@ -55,7 +55,8 @@ public:
 
     /// The server's process at the other end; unknown while the session is lent.
     wire::backend backend() const noexcept { return session_ ? session_->backend() : wire::backend(); }
-    bool read_only() const noexcept { return session_ && session_->read_only(); }
+    /// As session::demoted.
+    bool demoted() const noexcept { return session_ && session_->demoted(); }
 
 private:
     struct pending {

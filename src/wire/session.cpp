@@ -272,6 +272,10 @@ std::shared_ptr<session> session::connect(const connect_options& options,
 
 session::session(pg_conn* raw, wire::backend of) : raw_(raw), backend_(of) {
     raw_connection guard(raw);
+    if (const auto wanted = effective(raw, "target_session_attrs"); wanted == "primary")
+        wanted_ = writer::primary;
+    else if (wanted == "read-write")
+        wanted_ = writer::read_write;
     owner_ = std::unique_ptr<pqxx::connection>(
         new pqxx::connection(pqxx::connection::seize_raw_connection(guard.release())));
 }
@@ -309,12 +313,14 @@ bool session::alive() const noexcept {
     return PQstatus(raw_) == CONNECTION_OK;
 }
 
-bool session::read_only() const noexcept {
+bool session::demoted() const noexcept {
+    if (wanted_ == writer::any) return false;
     const auto is_on = [this](const char* name) {
         const char* value = PQparameterStatus(raw_, name);
         return value && std::string_view(value) == "on";
     };
-    return is_on("in_hot_standby");
+    return is_on("in_hot_standby") ||
+           (wanted_ == writer::read_write && is_on("default_transaction_read_only"));
 }
 
 } // namespace pgstate::wire

@@ -82,8 +82,9 @@ public:
 
     /// False when the connection is known to be broken.
     bool alive() const noexcept;
-    /// The server is a standby, or has become one.
-    bool read_only() const noexcept;
+    /// The string asks for a server that takes writes (target_session_attrs), and this one has said that it takes none
+    /// any more.
+    bool demoted() const noexcept;
 
     /// Which statements this session has prepared, and which of them its server can no longer use: those go unnamed.
     std::unordered_set<const statement*> prepared;
@@ -95,6 +96,7 @@ private:
     std::unique_ptr<pqxx::connection> owner_;
     pg_conn* raw_;
     wire::backend backend_;
+    enum class writer : std::uint8_t { any, primary, read_write } wanted_ = writer::any;
 };
 
 } // namespace pgstate::wire

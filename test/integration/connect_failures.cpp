@@ -1,9 +1,20 @@
 #include "integration/store_support.hpp"
 
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <string>
+#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
@@ -112,4 +123,52 @@ TEST_CASE("sixteen processes open an empty database at once", "[connect]") {
     CHECK(succeeded == 16);
     pqxx::connection observer(settings.connection_string);
     CHECK(pqxx::nontransaction(observer).exec("SELECT count(*) FROM agent_states")[0][0].as<int>() == 16);
+}
+
+TEST_CASE("a server that falls silent while TLS is set up holds up neither opening nor the end",
+          "[connect][tls]") {
+    constexpr auto limit = 500ms;
+    constexpr auto grace = 2s;
+    asio::io_context context;
+    asio::ip::tcp::acceptor listening(context, {asio::ip::make_address("127.0.0.1"), 0});
+    std::vector<asio::ip::tcp::socket> kept;
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+            for (;;) {
+                auto socket = co_await listening.async_accept(asio::use_awaitable);
+                std::array<char, 8> request{}; // SSLRequest
+                co_await asio::async_read(socket, asio::buffer(request), asio::use_awaitable);
+                co_await asio::async_write(socket, asio::buffer("S", 1), asio::use_awaitable);
+                kept.push_back(std::move(socket));
+            }
+        },
+        asio::detached);
+    auto settings =
+        config_for("postgresql://u:hunter2@127.0.0.1:" + std::to_string(listening.local_endpoint().port()) +
+                   "/d?sslmode=require");
+    settings.operation_timeout = limit;
+    const auto begin = std::chrono::steady_clock::now();
+    SECTION("opened and waited for") {
+        run(context, [&]() -> asio::awaitable<void> {
+            const auto opened =
+                co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
+            REQUIRE(opened.has_error());
+            CHECK_FALSE(contains(opened.error().what(), "hunter2"));
+        });
+        CHECK(std::chrono::steady_clock::now() - begin >= limit);
+    }
+    SECTION("the pool alone, closed meanwhile") {
+        auto pool = pgstate::connection_pool(context.get_executor(), settings);
+        bool over = false;
+        pool.with_connection([](pqxx::connection&) {}, as_result([&](pgstate::result<void> outcome) {
+                                 CHECK(outcome.has_error());
+                                 over = true;
+                             }));
+        run_until(context, [&] { return !kept.empty(); });
+        run(context, [&]() -> asio::awaitable<void> { co_await pool.close(); });
+        run_until(context, [&] { return over; });
+    }
+    CHECK_FALSE(kept.empty());
+    CHECK(std::chrono::steady_clock::now() - begin < limit + grace);
 }

@@ -128,6 +128,22 @@ TEST_CASE("exactly as many bytes may be pending as the limit says", "[overload]"
     CHECK(f.store.stats().pending_bytes == 0);
 }
 
+TEST_CASE("transactions that wait for a connection are pending as well", "[overload]") {
+    opened_store f("&pool_max_conns=1", with_pending({.max_operations = 3}));
+    table_lock locked(f.database);
+    flood_outcome all;
+    const auto work = [](pgstate::transaction& tx) { tx.save(agent_state("a", "t")); };
+    for (int i = 0; i < 5; ++i)
+        f.store.transaction(work, pgstate::as_result(all.handler()));
+    run_until(f.context, [&] { return all.over == 2; });
+    CHECK(all.overloaded == 2);
+    CHECK(f.store.stats().pending == 3);
+    locked.let_go();
+    run_until(f.context, [&] { return all.over == 5; });
+    CHECK(all.done == 3);
+    CHECK(f.store.stats().pending == 0);
+}
+
 TEST_CASE("a cancelled operation leaves its place to another", "[overload][cancellation]") {
     opened_store f("&pool_max_conns=1", with_pending({.max_operations = 1}));
     table_lock locked(f.database);
@@ -187,7 +203,8 @@ TEST_CASE("a flood against a server that stands still costs no memory", "[overlo
     CHECK(accepted.done == limit);
 }
 
-TEST_CASE("a flood of saves, or of appends to one key, leaves turns to loads", "[overload][fairness]") {
+TEST_CASE("a flood of one agent's saves, or of appends to one key, leaves turns to others",
+          "[overload][fairness]") {
     opened_store f("&pool_max_conns=1", with_pending({}));
     const bool one_key = GENERATE(false, true);
     CAPTURE(one_key);
@@ -209,6 +226,14 @@ TEST_CASE("a flood of saves, or of appends to one key, leaves turns to loads", "
     for (int i = 0; i < 5; ++i) {
         const auto before = f.store.stats().statements;
         run(f.context, [&]() -> asio::awaitable<void> { co_await f.store.load("another", "s"); });
+        CHECK(f.store.stats().statements - before < 30);
+    }
+    for (int i = 0; i < 5 && !one_key; ++i) {
+        const auto before = f.store.stats().statements;
+        run(f.context, [&]() -> asio::awaitable<void> {
+            const agent_state state("another", std::to_string(i));
+            co_await f.store.save(state);
+        });
         CHECK(f.store.stats().statements - before < 30);
     }
     CHECK(all.over < flood / 2);

@@ -19,6 +19,9 @@ CASES = [
     ("src/store/deep/a.cpp", '"../sql.hpp"', None),
     ("src/telemetry/a.cpp", '"pgstate/error.hpp"', None),
     ("src/embedded/a.cpp", '"pgstate/embedded_server.hpp"', None),
+    ("src/cli/a.cpp", '"pgstate/error.hpp"', None),
+    ("src/cli/a.cpp", '"text.hpp"', None),
+    ("src/cli/a.cpp", "<pqxx/connection>", None),
     ("src/wire/a.cpp", "<libpq-fe.h>", None),
     ("src/wire/a.cpp", '"store/gone.hpp"', None),  # no such file: the compiler's business
     ("include/pgstate/transaction.hpp", "<pqxx/transaction>", None),
@@ -41,13 +44,19 @@ CASES = [
     ("include/pgstate/pgstate.hpp", '"pgstate/embedded_server.hpp"', "embedded_server.hpp"),
     ("src/store/a.cpp", '"embedded/server.hpp"', "src/embedded"),
     ("src/embedded/a.cpp", '"pool/lease.hpp"', "includes no layer"),
+    ("src/cli/a.cpp", '"store/sql.hpp"', "src/cli includes only public headers"),
+    ("src/cli/a.cpp", '"../error_detail.hpp"', "src/cli includes only public headers"),
+    ("src/cli/a.cpp", '"pgstate/adapters/spdlog.hpp"', "src/cli includes only public headers"),
+    ("src/cli/a.cpp", "<libpq-fe.h>", "only src/wire"),
+    ("src/store/a.cpp", '"cli/text.hpp"', "nothing in the library includes src/cli"),
+    ("include/pgstate/error.hpp", '"cli/text.hpp"', "nothing in the library includes src/cli"),
     ("src/store/a.cpp", '"../../test/support/x.hpp"', "nothing outside"),
 ]
 
 # What the cases include.
 HEADERS = [
     "include/pgstate/adapters/spdlog.hpp", "include/pgstate/embedded_server.hpp", "include/pgstate/error.hpp",
-    "src/batch/engine.hpp", "src/config/settings.hpp", "src/embedded/server.hpp", "src/error_detail.hpp",
+    "src/batch/engine.hpp", "src/cli/text.hpp", "src/config/settings.hpp", "src/embedded/server.hpp", "src/error_detail.hpp",
     "src/pool/lease.hpp", "src/store/sql.hpp", "src/wire/connection.hpp", "test/support/x.hpp",
 ]
 

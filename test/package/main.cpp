@@ -38,6 +38,10 @@ asio::awaitable<void> use(pgstate::state_store& store) {
 }
 
 asio::awaitable<void> run() {
+    if (pgstate::version() != PGSTATE_VERSION)
+        throw std::runtime_error("the library has another version than the headers");
+    std::cout << "version " << PGSTATE_VERSION_STRING << '\n';
+
     pgstate::memory_store memory(co_await asio::this_coro::executor);
     co_await use(memory);
     std::cout << "memory_store: saved and loaded\n";

@@ -40,9 +40,14 @@ struct bench {
     explicit bench(const batch_config& with = limits(100)) : plan(with) {}
 
     item& submit(kind what, std::string_view session_id, std::size_t bytes = 10, bool alone = false) {
+        return submit_of("agent", what, session_id, bytes, alone);
+    }
+
+    item& submit_of(std::string_view agent_id, kind what, std::string_view session_id, std::size_t bytes = 10,
+                    bool alone = false) {
         auto& made = all.emplace_back();
         made.what = what;
-        made.agent_id = "agent";
+        made.agent_id = agent_id;
         made.session_id = session_id;
         made.key_hash = hash_key(made.agent_id, made.session_id);
         made.bytes = bytes;
@@ -487,6 +492,32 @@ TEST_CASE("a flood for one key leaves turns to other keys, of the same kind too"
     auto& load = on.submit(kind::load, "a third");
     CHECK(statements_until(on, load) <= 8);
     CHECK(behind.state == status::blocked); // nobody overtakes for a key
+}
+
+TEST_CASE("a flood of one agent leaves turns to other agents, of the same kind too", "[planner][fairness]") {
+    const auto what = GENERATE(kind::save, kind::load, kind::list);
+    CAPTURE(static_cast<int>(what));
+    bench on;
+    const auto flood = on.submit_many(what, 50'000);
+    for (int i = 0; i < 5; ++i) {
+        auto& other = on.submit_of("another", what, "s");
+        CHECK(statements_until(on, other) <= (has_key(what) ? 4 : 12));
+    }
+    CHECK(on.plan.ready() > 48'000);
+    CHECK(flood.back()->in_crowd);
+
+    // Taken out or sent, they no longer count.
+    for (auto* each : flood)
+        on.plan.withdraw(*each);
+    const std::size_t fit =
+        has_key(what) ? 200 : 2; // those before anything is counted, and a statement's worth
+    const auto later = on.submit_many(what, fit + 1);
+    CHECK_FALSE(later[fit - 1]->in_crowd);
+    CHECK(later[fit]->in_crowd);
+    while (on.plan.ready() > 0)
+        on.finish(on.plan.next(1));
+    const auto latest = on.submit_many(what, fit);
+    CHECK(std::none_of(latest.begin(), latest.end(), [](const item* each) { return each->in_crowd; }));
 }
 
 TEST_CASE("most turns go by age", "[planner][fairness]") {

@@ -19,6 +19,7 @@ TEST_CASE("a ready queue gives the oldest first, in whatever order they came", "
         std::vector<item*> coming;
         for (std::size_t i = 0; i < items.size(); ++i) {
             items[i].order = i + 1;
+            items[i].in_crowd = random() % 3 == 0;
             coming.push_back(&items[i]);
         }
         // Nearly in order, as they come in truth, or not at all.
@@ -49,9 +50,9 @@ TEST_CASE("a ready queue gives the oldest first, in whatever order they came", "
     }
 }
 
-TEST_CASE("a ready queue also gives first those that came in turn", "[planner]") {
+TEST_CASE("a ready queue also gives first those that came in turn and not in a crowd", "[planner]") {
     using first = ready_queue::first;
-    std::deque<item> items(4);
+    std::deque<item> items(6);
     for (std::size_t i = 0; i < items.size(); ++i)
         items[i].order = i + 1;
     ready_queue queue;
@@ -59,11 +60,16 @@ TEST_CASE("a ready queue also gives first those that came in turn", "[planner]")
     queue.add(items[0]); // out of turn
     queue.add(items[3]);
     queue.add(items[1]); // out of turn
+    items[4].in_crowd = true;
+    queue.add(items[4]);
+    queue.add(items[5]);
+    CHECK(queue.size() == 6);
     std::vector<std::uint64_t> taken;
-    for (const auto which : {first::in_turn, first::oldest, first::in_turn, first::in_turn}) {
+    for (const auto which :
+         {first::in_turn, first::oldest, first::in_turn, first::in_turn, first::oldest, first::in_turn}) {
         taken.push_back(queue.front(which).order);
         queue.pop_front(which);
     }
-    CHECK(taken == std::vector<std::uint64_t>{3, 1, 4, 2});
+    CHECK(taken == std::vector<std::uint64_t>{3, 1, 4, 6, 2, 5});
     CHECK(queue.empty());
 }

@@ -1,0 +1,49 @@
+#ifndef SESSION_SERVER_REQUEST_TELEMETRY_HPP
+#define SESSION_SERVER_REQUEST_TELEMETRY_HPP
+
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <spdlog/logger.h>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace session_server {
+
+/// A request that was answered. Neither a target nor a body: ids of agents are nobody's business in a log, and as labels
+/// they would be as many series.
+struct finished_request {
+    std::string_view id;
+    std::string_view method;
+    std::string_view route;
+    unsigned status = 0;
+    std::chrono::steady_clock::duration duration{}; ///< from its first byte to the last of the answer
+    std::size_t bytes_received = 0;                 ///< of the body
+    std::size_t bytes_sent = 0;                     ///< of the body
+};
+
+/// Logs and measures requests.
+/// Thread safety: all members.
+class request_telemetry {
+public:
+    request_telemetry(prometheus::Registry& registry, std::shared_ptr<spdlog::logger> log);
+
+    void record(const finished_request& request);
+    prometheus::Gauge& connections() noexcept { return connections_; }
+    prometheus::Gauge& under_way() noexcept { return under_way_; }
+
+private:
+    prometheus::Family<prometheus::Histogram>& durations_;
+    prometheus::Gauge& connections_;
+    prometheus::Gauge& under_way_;
+    std::shared_ptr<spdlog::logger> log_;
+};
+
+} // namespace session_server
+
+#endif

@@ -1,0 +1,25 @@
+#ifndef SESSION_SERVER_TARGET_HPP
+#define SESSION_SERVER_TARGET_HPP
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace session_server {
+
+/// A request's target, taken apart first and decoded then, so that an id may hold "/", "?" and anything else.
+struct target {
+    std::vector<std::string> segments; ///< of the path: "/agents/a%2Fb" has "agents" and "a/b"
+    std::map<std::string, std::string, std::less<>> query;
+};
+
+/// \throws http_error 400 - it is not a path, a "%" without two hexadecimal digits, or a name of the query stands twice
+target parse_target(std::string_view text);
+
+/// For a path's segment or a query's value: all but RFC 3986's unreserved characters as "%XX".
+std::string percent_encode(std::string_view text);
+
+} // namespace session_server
+
+#endif

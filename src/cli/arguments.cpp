@@ -1,0 +1,278 @@
+#include "arguments.hpp"
+
+#include "command.hpp"
+#include "completion.hpp"
+#include "failure.hpp"
+#include "text.hpp"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+
+#include <array>
+#include <string_view>
+
+namespace pgstate::cli {
+namespace {
+
+constexpr std::string_view exit_codes =
+    "Exit codes: 0 done, 1 failed (doctor: there is a problem), 2 usage, 3 no such state, 4 conflict,\n"
+    "5 server not reached or not in time, 6 it is not known whether a write was applied, 130 interrupted.\n";
+
+constexpr std::string_view examples = R"(
+Examples:
+  export DATABASE_URL=postgres://user@host/db    (the password in ~/.pgpass or PGPASSWORD)
+  pgstate migrate
+  pgstate doctor
+  echo '{"data": {"step": 1}}' | pgstate put agent-1 session-1
+  pgstate get agent-1 session-1 --json | sed 's/"step":1/"step":2/' | pgstate put agent-1 session-1
+  pgstate ls
+  pgstate ls agent-1 --json
+  pgstate export -o states.ndjson
+  pgstate import states.ndjson --on-conflict skip
+  pgstate rm agent-1 session-1
+)";
+
+/// The options of one command.
+class command_options {
+public:
+    command_options(CLI::App& all, arguments& into) : all_(all), into_(into) {}
+
+    /// \param what  null: there is nothing to run
+    void add(const char* name, const char* about, const command* what, const std::string& more = {}) {
+        app_ = all_.add_subcommand(name, about);
+        app_->callback([this, what] { into_.chosen = what; });
+        if (!more.empty()) app_->footer("\n" + more);
+    }
+
+    command_options& agent(bool required = true) {
+        app_->add_option("AGENT", into_.agent, "the agent's id")->required(required);
+        return *this;
+    }
+    command_options& session(bool required = true) {
+        app_->add_option("SESSION", into_.session, "the session's id")->required(required);
+        return *this;
+    }
+    command_options& if_version() {
+        app_->add_option("--if-version", into_.if_version,
+                         "only over this version (put: 0: only if there is none)");
+        return *this;
+    }
+    command_options& duration(const char* name, std::chrono::milliseconds& into, const char* about) {
+        add_duration(*app_, name, about, [&into](std::chrono::milliseconds value) { into = value; });
+        return *this;
+    }
+    command_options& ttl() {
+        add_duration(*app_, "--ttl",
+                     "how long it lives, as 90s, 12h, 30d; without: as long as the document says",
+                     [this](std::chrono::milliseconds value) { into_.ttl = value; });
+        return *this;
+    }
+    command_options& schema() {
+        auto& schema = into_.settings.schema;
+        app_->add_option_function<std::string>(
+                "--indexes",
+                [&schema](const std::string& mode) {
+                    schema.indexes = mode == "lean" ? index_mode::lean : index_mode::standard;
+                },
+                "as config.schema.indexes of the programs that use the table")
+            ->check(CLI::IsMember({"standard", "lean"}));
+        app_->add_flag("--jsonb-index", schema.jsonb_index,
+                       "also the index over documents (config.schema.jsonb_index)");
+        app_->add_flag_callback(
+            "--sweep", [this] { into_.settings.sweep.period = std::chrono::hours(1); },
+            "also the index for sweeping (config.sweep.period)");
+        return *this;
+    }
+
+    template <class Use>
+    static void add_duration(CLI::App& app, const char* name, const char* about, Use use) {
+        app.add_option_function<std::string>(
+               name,
+               [use, name](const std::string& text) {
+                   const auto value = parse_duration(text);
+                   if (!value)
+                       throw CLI::ValidationError(name, "is no duration; write 500ms, 30s, 5m, 12h or 30d");
+                   use(*value);
+               },
+               about)
+            ->type_name("DURATION");
+    }
+
+    CLI::App* operator->() const noexcept { return app_; }
+
+private:
+    CLI::App& all_;
+    arguments& into_;
+    CLI::App* app_ = nullptr;
+};
+
+void add_global_options(CLI::App& app, arguments& into) {
+    app.add_option("--database-url", into.settings.connection_string,
+                   "where PostgreSQL is, as libpq takes it")
+        ->envname("DATABASE_URL")
+        ->type_name("URL");
+    app.add_option("--table", into.settings.table_name,
+                   "the table, with or without its schema (agent_states)")
+        ->type_name("NAME");
+    command_options::add_duration(
+        app, "--timeout", "how long an operation may take (30s)",
+        [&into](std::chrono::milliseconds value) { into.settings.operation_timeout = value; });
+    app.add_flag("--json", into.json, "JSON on standard output; see the command's help");
+    app.add_option_function<std::string>(
+           "--color",
+           [&into](const std::string& when) {
+               into.color = when == "always"  ? color_mode::always
+                            : when == "never" ? color_mode::never
+                                              : color_mode::automatic;
+           },
+           "colours: auto is on a terminal, unless NO_COLOR is set")
+        ->check(CLI::IsMember({"auto", "always", "never"}));
+    app.set_version_flag("--version", std::string("pgstate ") + PGSTATE_VERSION);
+}
+
+void add_commands(command_options& on, arguments& into) {
+    static constexpr command ls_command{ls}, get_command{get}, put_command{put}, rm_command{rm},
+        tail_command{tail, true}, migrate_command{migrate}, schema_command{schema}, doctor_command{doctor},
+        export_command{export_states}, import_command{import_states};
+    on.add(
+        "ls", "lists agents, or the sessions of one", &ls_command,
+        "Agents in the order of their ids with their number of sessions; sessions most recently updated first.\n"
+        "A table on a terminal, tab-separated without a heading elsewhere (agent, sessions, updated; session,\n"
+        "version, created, updated); --json: one object a line.\n");
+    on.agent(false);
+    on->add_option("--limit", into.limit, "no more than so many")->check(CLI::Range(1, 1'000'000'000));
+
+    on.add(
+        "get", "prints a state", &get_command,
+        "Indented on a terminal; one compact line elsewhere and with --json, which put and import take.\n");
+    on.agent().session();
+
+    on.add(
+        "put", "saves a state", &put_command,
+        "The document is as get prints it, or has some of data, context and history alone. The arguments say\n"
+        "which state it becomes; keys, version, created_at and updated_at in it do not count. It is stored to the\n"
+        "letter, if it can be read as a state. Prints the new version; --json: an object.\n");
+    on.agent().session();
+    on->add_option("FILE", into.file, "the document; none or -: standard input");
+    on.if_version().ttl();
+
+    on.add("rm", "erases a state, or all of an agent", &rm_command, "--json: {\"erased\": number}.\n");
+    on.agent().session(false);
+    on.if_version();
+    on->add_flag("--all", into.all, "every session of the agent");
+    on->add_flag("--yes", into.yes, "do not ask");
+
+    on.add(
+        "tail", "follows changes until it is interrupted", &tail_command,
+        "Prints each version that a look at the table finds, once: time, agent, session, version; --json: one\n"
+        "object a line. Of several changes between two looks the last one is seen. Erased states are not seen, and\n"
+        "neither are those that an import brings with their old times or a transaction of more than 10 s wrote.\n"
+        "SIGINT ends it with exit code 0.\n");
+    on.agent(false);
+    on.duration("--interval", into.interval, "the pause between two looks (500ms)");
+
+    on.add("migrate", "makes the table, or brings it up to date", &migrate_command,
+           "Prints the statements that it runs.\n");
+    on->add_flag("--dry-run", into.dry_run, "print them only");
+    on.schema();
+
+    on.add("schema", "prints the statements for a table made by hand", &schema_command);
+    on.schema();
+
+    on.add(
+        "doctor", "checks server, privileges, table and settings", &doctor_command,
+        "Each finding is ok, advice or problem, with what to do about it; exit code 1 if there is a problem.\n"
+        "--json: an array of {check, status, found, what_to_do}.\n");
+    on.schema();
+
+    on.add(
+        "export", "writes states as JSON, one a line", &export_command,
+        "In the order of their keys, as get --json prints them; states that change meanwhile are written as they\n"
+        "were found. Each line is whole: what is interrupted goes on with --resume after the last one.\n");
+    on.agent(false);
+    on->add_option("-o,--output", into.file, "the file; none or -: standard output");
+    on->add_flag("--resume", into.resume, "go on after the last complete line of the file");
+
+    on.add(
+        "import", "reads what export wrote", &import_command,
+        "Keys, versions, times and expiry are kept: exported again, a table that was empty gives the same bytes.\n"
+        "A state that is there unchanged is passed over, so an interrupted import goes on when it is run again.\n"
+        "One that differs ends the import (fail), stays (skip) or is replaced (replace; its version grows).\n"
+        "--json: {\"states\": number, \"written\": number}.\n");
+    on->add_option("FILE", into.file, "the file; none or -: standard input");
+    on->add_option_function<std::string>(
+          "--on-conflict",
+          [&into](const std::string& what) {
+              into.conflict = what == "skip"      ? on_conflict::skip
+                              : what == "replace" ? on_conflict::replace
+                                                  : on_conflict::fail;
+          },
+          "when a state is there and differs (fail)")
+        ->check(CLI::IsMember({"fail", "skip", "replace"}));
+
+    on.add("completion", "prints a completion script for a shell", nullptr,
+           "source <(pgstate completion bash)\n");
+    on->add_option("SHELL", into.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+}
+
+/// What CLI11 says, unless it could quote a connection string.
+std::string refusal(const CLI::ParseError& e) {
+    if (dynamic_cast<const CLI::ExtrasError*>(&e))
+        return "there are arguments that the command does not take";
+    const std::string what = e.what();
+    for (const auto* part : {"://", "password", "host="})
+        if (what.find(part) != what.npos) return "the arguments cannot be read";
+    return what;
+}
+
+void check_combination(const arguments& given) {
+    const auto refuse_if = [](bool wrong, const char* why) {
+        if (wrong) throw failure(exit_code::usage, why);
+    };
+    if (given.chosen->run == rm) {
+        refuse_if(given.all && (!given.session.empty() || given.if_version),
+                  "rm: --all goes with neither SESSION nor --if-version");
+        refuse_if(!given.all && given.session.empty(), "rm: SESSION is missing; --all erases every session");
+    }
+    refuse_if(given.resume && (given.file.empty() || given.file == "-"),
+              "export: --resume needs --output FILE");
+    refuse_if(given.chosen->run != schema && given.settings.connection_string.empty(),
+              "set DATABASE_URL, or give --database-url");
+    refuse_if(given.chosen->run == tail && given.interval.count() < 10,
+              "tail: --interval must be 10ms or more");
+}
+
+} // namespace
+
+std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
+    arguments given;
+    given.settings.schema.migrate = migrate_mode::off;
+    CLI::App app("Looks after the states that AI agents keep in PostgreSQL.", "pgstate");
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.footer(std::string(examples) + "\n" + std::string(exit_codes));
+    add_global_options(app, given);
+    command_options commands(app, given);
+    add_commands(commands, given);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) {
+            app.exit(e); // help or version, on standard output
+            return std::nullopt;
+        }
+        throw failure(exit_code::usage, refusal(e) + "; see 'pgstate --help'");
+    }
+    if (!given.shell.empty()) {
+        write_out(completion_script(app, given.shell));
+        flush_out();
+        return std::nullopt;
+    }
+    check_combination(given);
+    return given;
+}
+
+} // namespace pgstate::cli

@@ -1,0 +1,48 @@
+#ifndef PGSTATE_CLI_ARGUMENTS_HPP
+#define PGSTATE_CLI_ARGUMENTS_HPP
+
+#include <pgstate/config.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace pgstate::cli {
+
+enum class color_mode { automatic, always, never };
+enum class on_conflict { fail, skip, replace };
+
+struct command;
+
+/// What the command line says. Each command looks at its own.
+struct arguments {
+    const command* chosen = nullptr;
+
+    config settings; ///< no migration, unless the command is about that
+    bool json = false;
+    color_mode color = color_mode::automatic;
+
+    std::string agent; ///< empty: all
+    std::string session;
+    std::string file; ///< empty or "-": standard input or output
+    std::optional<std::size_t> limit{};
+    std::optional<std::int64_t> if_version{};
+    std::optional<std::chrono::milliseconds> ttl{};
+    std::chrono::milliseconds interval{500};
+    bool all = false;
+    bool yes = false;
+    bool dry_run = false;
+    bool resume = false;
+    on_conflict conflict = on_conflict::fail;
+    std::string shell;
+};
+
+/// Reads the command line. Nothing: it asked for help, for the version or for a completion script, which was printed.
+/// \throws failure of exit_code::usage
+std::optional<arguments> parse_arguments(int argc, const char* const* argv);
+
+} // namespace pgstate::cli
+
+#endif

@@ -1,0 +1,197 @@
+// What is there: ls, get, tail.
+#include "command.hpp"
+#include "documents.hpp"
+#include "failure.hpp"
+#include "json_text.hpp"
+#include "text.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <pqxx/nontransaction>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgstate::cli {
+namespace {
+
+constexpr std::size_t browse_page = 1'000;
+
+/// How many of `page` are still wanted; they are taken off what `left` allows.
+std::size_t take(std::size_t page, std::size_t& left) {
+    const auto taken = std::min(page, left);
+    left -= taken;
+    return taken;
+}
+
+void write_json_line(const boost::json::object& line) {
+    write_out(boost::json::serialize(line) + '\n');
+}
+
+asio::awaitable<void> list_all_agents(const context& with, postgres_store& store, std::size_t left) {
+    table_writer table(with.screen, {"AGENT", "SESSIONS", "UPDATED"});
+    list_agents_options options(std::min(left, browse_page));
+    do {
+        const auto page = co_await store.list_agents(options);
+        std::vector<table_writer::row> rows;
+        for (std::size_t i = 0, n = take(page.size(), left); i < n; ++i) {
+            const auto& agent = page.agents[i];
+            if (with.given.json)
+                write_json_line({{"agent_id", agent.agent_id},
+                                 {"sessions", agent.sessions},
+                                 {"updated_at", time_text(agent.updated_at)}});
+            else
+                rows.push_back({agent.agent_id, std::to_string(agent.sessions), time_text(agent.updated_at)});
+        }
+        table.write(std::move(rows));
+        flush_out();
+        options.after = page.next;
+    } while (left > 0 && !options.after.empty());
+}
+
+asio::awaitable<void> list_sessions(const context& with, postgres_store& store, std::size_t left) {
+    const auto& agent = with.given.agent;
+    table_writer table(with.screen, {"SESSION", "VERSION", "CREATED", "UPDATED"});
+    list_options options(std::min(left, browse_page));
+    do {
+        const auto page = co_await store.list(agent, options);
+        std::vector<table_writer::row> rows;
+        for (std::size_t i = 0, n = take(page.size(), left); i < n; ++i) {
+            const auto& session = page.sessions[i];
+            if (with.given.json)
+                write_json_line({{"agent_id", agent},
+                                 {"session_id", session.session_id},
+                                 {"version", session.version},
+                                 {"created_at", time_text(session.created_at)},
+                                 {"updated_at", time_text(session.updated_at)}});
+            else
+                rows.push_back({session.session_id, std::to_string(session.version),
+                                time_text(session.created_at), time_text(session.updated_at)});
+        }
+        table.write(std::move(rows));
+        flush_out();
+        options.after = page.next;
+    } while (left > 0 && !options.after.empty());
+}
+
+/// The changes that `tail` has shown, or that were there before it began, for as long as they could be found again.
+class seen_changes {
+public:
+    /// True if this version of the state is new here.
+    bool add(const agent_state& state) {
+        auto& last = seen_[{state.agent_id, state.session_id}];
+        newest_ = std::max(newest_, state.updated_at);
+        return std::exchange(last, {state.version, state.updated_at}).first != state.version;
+    }
+
+    /// Where to look from. Times are those of the beginning of a transaction, which can show up late.
+    timestamp from() const { return newest_ - late; }
+
+    void forget_what_cannot_return() {
+        std::erase_if(seen_, [this](const auto& each) { return each.second.second < from(); });
+    }
+
+    void start_at(timestamp now) { newest_ = now; }
+
+private:
+    static constexpr std::chrono::seconds late{10};
+
+    std::map<state_key, std::pair<std::int64_t, timestamp>> seen_;
+    timestamp newest_{};
+};
+
+void show_change(const context& with, const agent_state& state) {
+    const auto updated = time_text(state.updated_at);
+    if (with.given.json)
+        write_json_line({{"agent_id", state.agent_id},
+                         {"session_id", state.session_id},
+                         {"version", state.version},
+                         {"created_at", time_text(state.created_at)},
+                         {"updated_at", updated}});
+    else if (with.screen.output)
+        write_out(with.screen.painted(updated, "2") + "  " + printable(state.agent_id) + "  " +
+                  with.screen.painted(printable(state.session_id), "1") + "  " +
+                  std::to_string(state.version) + '\n');
+    else
+        write_out(updated + '\t' + printable(state.agent_id) + '\t' + printable(state.session_id) + '\t' +
+                  std::to_string(state.version) + '\n');
+}
+
+/// Looks once at everything that may have changed.
+asio::awaitable<void> look_for_changes(const context& with, postgres_store& store, seen_changes& seen,
+                                       bool show) {
+    state_query query;
+    query.agent_id = with.given.agent;
+    query.order = find_order::updated_ascending;
+    query.updated.from = seen.from();
+    find_options options(find_options::max_limit);
+    options.documents = false;
+    do {
+        const auto page = co_await store.find(query, options);
+        for (const auto& state : page)
+            if (seen.add(state) && show) show_change(with, state);
+        options.after = page.next;
+    } while (!options.after.empty());
+    seen.forget_what_cannot_return();
+    flush_out();
+}
+
+timestamp server_time(pqxx::connection& connection) {
+    pqxx::nontransaction sql(connection);
+    const auto rows = sql.exec("SELECT (extract(epoch FROM now()) * 1000000)::bigint");
+    return timestamp(std::chrono::microseconds(rows[0][0].as<std::int64_t>()));
+}
+
+} // namespace
+
+asio::awaitable<int> ls(const context& with) {
+    auto store = co_await with.open();
+    const auto most = with.given.limit.value_or(std::numeric_limits<std::size_t>::max());
+    if (with.given.agent.empty())
+        co_await list_all_agents(with, store, most);
+    else
+        co_await list_sessions(with, store, most);
+    co_await store.close();
+    co_return exit_code::ok;
+}
+
+asio::awaitable<int> get(const context& with) {
+    auto store = co_await with.open();
+    const state_key key(with.given.agent, with.given.session);
+    const auto table = postgres_store::quoted_table(with.given.settings);
+    auto read = [table, key](pqxx::connection& connection) {
+        pqxx::nontransaction sql(connection);
+        return read_document(sql, table, key);
+    };
+    const auto found = co_await store.pool().with_connection(std::move(read));
+    co_await store.close();
+    if (!found)
+        throw failure(exit_code::not_found,
+                      "get: there is no such state: " + name_of(key.agent_id, key.session_id));
+    const bool for_people = with.screen.output && !with.given.json;
+    write_out((for_people ? pretty(found->json, with.screen.colored) : found->json) + '\n');
+    co_return exit_code::ok;
+}
+
+asio::awaitable<int> tail(const context& with) {
+    auto store = co_await with.open();
+    seen_changes seen;
+    auto clock = [](pqxx::connection& connection) { return server_time(connection); };
+    seen.start_at(co_await store.pool().with_connection(std::move(clock)));
+    co_await look_for_changes(with, store, seen, false);
+    asio::steady_timer pause(with.io);
+    for (;;) {
+        pause.expires_after(with.given.interval);
+        co_await pause.async_wait(asio::use_awaitable);
+        co_await look_for_changes(with, store, seen, true);
+    }
+}
+
+} // namespace pgstate::cli

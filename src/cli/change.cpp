@@ -1,0 +1,160 @@
+// What changes single states: put, rm.
+#include "command.hpp"
+#include "documents.hpp"
+#include "failure.hpp"
+#include "input.hpp"
+#include "text.hpp"
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <pqxx/transaction_base>
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgstate::cli {
+namespace {
+
+[[noreturn]] void throw_refused(const std::string& name, const std::string& why) {
+    throw failure(exit_code::failed, "put: " + name + " " + why);
+}
+
+/// What a put is to do. It is shared with a worker thread, which may go on when the program has given up.
+struct put_work {
+    std::string table;
+    std::string text;
+    agent_state state;
+    save_options options;
+    saved done;
+};
+
+/// The store gives the version and looks whether it may; the document then goes in as text, to the letter.
+void put_document(put_work& work, transaction& with) {
+    work.done = with.save(work.state, work.options);
+    auto& sql = with.sql();
+    const auto given = sql.quote(work.text) + "::jsonb";
+    const auto rows = sql.exec(
+        "UPDATE " + work.table + " AS t SET state = " + stored_document(given) +
+        " || jsonb_build_object('agent_id', t.agent_id, 'session_id', t.session_id, 'version', t.version,"
+        " 'created_at', " +
+        time_as_text("created_at") + ", 'updated_at', " + time_as_text("updated_at") + "), expires_at = " +
+        (work.options.ttl ? "t.expires_at" : "(" + given + " ->> 'expires_at')::timestamptz") +
+        " WHERE t.agent_id = " + sql.quote(work.state.agent_id) +
+        " AND t.session_id = " + sql.quote(work.state.session_id));
+    // Reads it as every program will: throws where that is not a state.
+    const auto stored = with.load(work.state.agent_id, work.state.session_id);
+    if (!stored)
+        throw error(errc::invalid_argument, "put",
+                    "the document's expires_at has passed; give a --ttl, or take it out");
+    work.done.expires_at = stored->expires_at;
+}
+
+void report_saved(const context& with, const saved& done) {
+    if (!with.given.json) {
+        if (with.screen.output) write_out("version ");
+        write_out(std::to_string(done.version) + '\n');
+        return;
+    }
+    boost::json::object line{{"agent_id", with.given.agent},
+                             {"session_id", with.given.session},
+                             {"version", done.version},
+                             {"created_at", time_text(done.created_at)},
+                             {"updated_at", time_text(done.updated_at)},
+                             {"expires_at", nullptr}};
+    if (done.expires_at) line["expires_at"] = time_text(*done.expires_at);
+    write_out(boost::json::serialize(line) + '\n');
+}
+
+void ask_before_erasing(const context& with) {
+    if (with.given.yes) return;
+    if (!with.screen.input)
+        throw failure(exit_code::usage, "rm: --all without a terminal to ask at needs --yes");
+    std::cerr << "Erase every session of agent \"" << printable(with.given.agent) << "\"? [y/N] "
+              << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "yes") throw failure(exit_code::failed, "rm: nothing was erased");
+}
+
+asio::awaitable<std::int64_t> erase_all_of(const context& with, postgres_store& store) {
+    constexpr std::size_t page_size = 1'000;
+    std::int64_t erased = 0;
+    list_options options(page_size);
+    do {
+        const auto page = co_await store.list(with.given.agent, options);
+        std::vector<state_key> keys;
+        for (const auto& session : page)
+            keys.emplace_back(with.given.agent, session.session_id);
+        erased += co_await store.erase_all(keys);
+        options.after = page.next;
+    } while (!options.after.empty());
+    co_return erased;
+}
+
+} // namespace
+
+asio::awaitable<int> put(const context& with) {
+    auto work = std::make_shared<put_work>();
+    std::string name;
+    {
+        input from(with.io, with.given.file);
+        name = from.name();
+        work->text = co_await from.read_all();
+    }
+    std::string refusal;
+    parse_document(work->text, refusal);
+    if (!refusal.empty()) throw_refused(name, refusal);
+
+    work->table = postgres_store::quoted_table(with.given.settings);
+    work->state = agent_state(with.given.agent, with.given.session);
+    work->state.version = with.given.if_version.value_or(0);
+    work->options.if_unchanged = with.given.if_version.has_value();
+    work->options.ttl = with.given.ttl;
+
+    auto store = co_await with.open();
+    auto function = [work](transaction& in) { put_document(*work, in); };
+    const auto done = co_await store.transaction(std::move(function), as_result);
+    if (!done) {
+        const auto& e = done.error();
+        if (e == errc::corrupt_state) throw_refused(name, "is no state: " + std::string(e.what()));
+        if (e.sqlstate().starts_with("22")) throw_refused(name, refusal_of_document(e));
+        throw e;
+    }
+    co_await store.close();
+    report_saved(with, work->done);
+    co_return exit_code::ok;
+}
+
+asio::awaitable<int> rm(const context& with) {
+    const auto& given = with.given;
+    if (given.all) {
+        ask_before_erasing(with);
+        auto store = co_await with.open();
+        const auto erased = co_await erase_all_of(with, store);
+        co_await store.close();
+        if (given.json)
+            write_out("{\"erased\":" + std::to_string(erased) + "}\n");
+        else
+            std::cerr << "erased " << erased << (erased == 1 ? " session\n" : " sessions\n");
+        if (erased == 0)
+            throw failure(exit_code::not_found,
+                          "rm: agent \"" + printable(given.agent) + "\" has no sessions");
+        co_return exit_code::ok;
+    }
+    auto store = co_await with.open();
+    erase_options options;
+    options.if_version = given.if_version;
+    const bool erased = co_await store.erase(given.agent, given.session, options);
+    co_await store.close();
+    if (given.json) write_out(erased ? "{\"erased\":1}\n" : "{\"erased\":0}\n");
+    if (!erased)
+        throw failure(exit_code::not_found,
+                      "rm: there is no such state: " + name_of(given.agent, given.session));
+    co_return exit_code::ok;
+}
+
+} // namespace pgstate::cli

@@ -1,0 +1,210 @@
+#include "checks.hpp"
+
+#include "text.hpp"
+
+namespace pgstate::cli {
+namespace {
+
+using result = std::optional<finding>;
+
+result fine(std::string found) {
+    return finding{severity::ok, std::move(found)};
+}
+
+result advise(std::string found, std::string what_to_do) {
+    return finding{severity::advice, std::move(found), std::move(what_to_do)};
+}
+
+result problem(std::string found, std::string what_to_do) {
+    return finding{severity::problem, std::move(found), std::move(what_to_do)};
+}
+
+std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
+    std::string all;
+    for (const auto& part : parts)
+        all.append(all.empty() ? std::string_view() : separator).append(part);
+    return all;
+}
+
+std::string percent(std::int64_t part, std::int64_t whole) {
+    return std::to_string(whole == 0 ? 0 : part * 100 / whole) + " %";
+}
+
+result check_connection(const facts& read) {
+    constexpr auto slow = std::chrono::milliseconds(50);
+    const auto found = "PostgreSQL " + std::to_string(read.server_version / 10'000) + "." +
+                       std::to_string(read.server_version % 10'000) + " answers in " +
+                       std::to_string(read.round_trip.count()) + " µs";
+    if (read.round_trip > slow)
+        return advise(found,
+                      "every operation waits at least that long: run the program closer to the server");
+    return fine(found);
+}
+
+result check_version(const facts& read) {
+    constexpr int oldest = 140'000;
+    if (read.server_version >= oldest) return std::nullopt;
+    return problem("the server is older than PostgreSQL 14",
+                   "upgrade it: pgstate is tested with 14 and later");
+}
+
+result check_primary(const facts& read) {
+    constexpr auto todo =
+        "add target_session_attrs=read-write and all hosts to the connection string, so that the"
+        " primary is found";
+    if (read.standby) return problem("the server is a standby: nothing can be saved", todo);
+    if (read.read_only) return problem("the session is read-only (default_transaction_read_only)", todo);
+    return fine("the server is a primary");
+}
+
+result check_tls(const facts& read) {
+    if (!read.tls.empty()) return fine("the connection is encrypted (" + read.tls + ")");
+    if (!read.over_network) return fine("the connection is local and not encrypted");
+    return advise("the connection goes over a network and is not encrypted",
+                  "set sslmode=verify-full and sslrootcert in the connection string");
+}
+
+result check_pooler(const facts& read) {
+    if (!read.pooler) return fine("no pooler in between");
+    return advise(
+        "there is a pooler in between",
+        "in transaction mode without prepared statements (PgBouncer before 1.21), set config.statements ="
+        " statement_mode::unnamed; writes whose connection is lost are settled less often");
+}
+
+result check_schema(const facts& read) {
+    if (!read.exists) return problem("table " + read.table + " does not exist", "run 'pgstate migrate'");
+    if (!read.refusals.empty())
+        return problem(joined(read.refusals, "; "),
+                       "alter the table by hand, or use another: a migration does not"
+                       " touch this");
+    if (!read.missing.empty()) return problem(joined(read.missing, "; "), "run 'pgstate migrate'");
+    return fine("the table and its indexes are as they should be");
+}
+
+result check_privileges(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    if (read.missing_privileges.empty())
+        return fine("role " + read.role + " may select, insert, update and delete");
+    const auto list = joined(read.missing_privileges, ", ");
+    return problem("role " + read.role + " lacks " + list,
+                   "GRANT " + list + " ON " + read.table + " TO " + read.role);
+}
+
+result check_migration_rights(const facts& read) {
+    if (read.exists ? read.owns_table : read.may_create) return fine("the role may run migrations");
+    return advise(read.exists ? "the role does not own the table, so it cannot run migrations"
+                              : "the role may not create tables in the schema",
+                  "let the owner run 'pgstate migrate', or what 'pgstate schema' prints");
+}
+
+result check_invalid_indexes(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    if (read.invalid_indexes.empty()) return fine("no invalid index");
+    return problem("not valid, but kept up by every write: " + joined(read.invalid_indexes, ", "),
+                   "a CREATE INDEX CONCURRENTLY has failed: DROP INDEX CONCURRENTLY, and try again");
+}
+
+result check_bloat(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    constexpr std::int64_t few = 10'000;
+    const auto all = read.live_rows + read.dead_rows;
+    const auto found = grouped(read.dead_rows) + " dead rows (" + percent(read.dead_rows, all) +
+                       "), last vacuum: " + (read.last_vacuum.empty() ? "never" : read.last_vacuum);
+    if (read.dead_rows < few || read.dead_rows * 5 < all) return fine(found);
+    return advise(found, "VACUUM " + read.table + ", and let autovacuum come earlier: ALTER TABLE " +
+                             read.table + " SET (autovacuum_vacuum_scale_factor = 0.05)");
+}
+
+result check_hot_updates(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    constexpr std::int64_t few = 1'000;
+    if (read.updates < few) return fine("too few updates to judge how many are heap-only");
+    const auto found =
+        percent(read.hot_updates, read.updates) + " of " + grouped(read.updates) + " updates were heap-only";
+    if (read.hot_updates * 2 >= read.updates) return fine(found);
+    if (read.lean)
+        return advise(found,
+                      "free space for them is missing: ALTER TABLE " + read.table +
+                          " SET (fillfactor = 70), and drop indexes on columns that every save changes");
+    return advise(found,
+                  "every save writes to each index. Where nobody lists or finds by time, use lean indexes"
+                  " (index_mode::lean): drop the index on updated_at and ALTER TABLE " +
+                      read.table + " SET (fillfactor = 70)");
+}
+
+result check_expired(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    constexpr std::int64_t few = 1'000;
+    if (!read.expired_rows)
+        return fine("expired states were not counted: not readable, or not within --timeout");
+    const bool more = *read.expired_rows >= most_expired;
+    const auto found =
+        (more ? "at least " : "") + grouped(*read.expired_rows) + " expired states are still in the table";
+    if (*read.expired_rows < few) return fine(found);
+    return advise(found, "set config.sweep.period in one program, or DELETE FROM " + read.table +
+                             " WHERE expires_at < now()");
+}
+
+result check_connections(const facts& read) {
+    const auto size = static_cast<std::int64_t>(read.pool_size);
+    const auto usable = read.max_connections - read.reserved_connections;
+    const auto free = usable - read.used_connections;
+    const auto found = "a pool of " + std::to_string(size) + " (pool_max_conns); " +
+                       std::to_string(read.used_connections) + " of the server's " + std::to_string(usable) +
+                       " connections are in use";
+    if (read.pooler) return fine(found); // the pooler's own are what counts
+    if (size > usable)
+        return problem(found,
+                       "set pool_max_conns to less, or raise max_connections: the pool can never be full");
+    if (size > free)
+        return advise(found,
+                      "there is no room for another pool of that size: lower pool_max_conns, or put a pooler"
+                      " in between");
+    return fine(found);
+}
+
+result check_durability(const facts& read) {
+    if (!read.fsync || !read.full_page_writes)
+        return problem(read.fsync ? "full_page_writes is off" : "fsync is off",
+                       "a crash of the machine can destroy the whole database: turn it on");
+    if (read.synchronous_commit == "off")
+        return advise(
+            "synchronous_commit is off",
+            "a crash loses the last saves, though programs were told that they are done: turn it on unless"
+            " that is what you want");
+    return fine("commits are durable");
+}
+
+} // namespace
+
+std::string_view to_string(severity s) noexcept {
+    switch (s) {
+    case severity::ok: return "ok";
+    case severity::advice: return "advice";
+    case severity::problem: break;
+    }
+    return "problem";
+}
+
+const std::vector<check>& checks() {
+    static const std::vector<check> all{
+        {"connection", check_connection},
+        {"version", check_version},
+        {"primary", check_primary},
+        {"tls", check_tls},
+        {"pooler", check_pooler},
+        {"connections", check_connections},
+        {"durability", check_durability},
+        {"schema", check_schema},
+        {"privileges", check_privileges},
+        {"migrations", check_migration_rights},
+        {"invalid-indexes", check_invalid_indexes},
+        {"bloat", check_bloat},
+        {"heap-only-updates", check_hot_updates},
+        {"expired", check_expired},
+    };
+    return all;
+}
+
+} // namespace pgstate::cli

@@ -1,0 +1,77 @@
+#ifndef PGSTATE_CLI_CHECKS_HPP
+#define PGSTATE_CLI_CHECKS_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgstate::cli {
+
+/// What `doctor` reads from a server about one table.
+struct facts {
+    // the connection
+    std::chrono::microseconds round_trip{0};
+    int server_version = 0; ///< 150018 is 15.18
+    bool standby = false;
+    bool read_only = false;
+    std::string tls;           ///< its protocol; empty: none
+    bool over_network = false; ///< neither a Unix socket nor the loopback interface
+    bool pooler = false;       ///< somebody between here and the server
+
+    // the role
+    std::string role;
+    std::vector<std::string> missing_privileges; ///< of SELECT, INSERT, UPDATE and DELETE
+    bool owns_table = true;
+    bool may_create = true; ///< in the table's schema
+
+    // the table
+    bool exists = false;
+    std::string table; ///< quoted
+    std::vector<std::string> refusals;
+    std::vector<std::string> missing;
+    std::vector<std::string> invalid_indexes;
+    std::int64_t live_rows = 0;
+    std::int64_t dead_rows = 0;
+    std::string last_vacuum; ///< by hand or automatic; empty: never
+    std::int64_t updates = 0;
+    std::int64_t hot_updates = 0;
+    std::optional<std::int64_t> expired_rows{}; ///< counted up to most_expired; nothing: could not be counted
+    bool lean = false;                          ///< the settings ask for lean indexes
+
+    // the server
+    int max_connections = 0;
+    int reserved_connections = 0;
+    int used_connections = 0;
+    std::size_t pool_size = 0;
+    bool fsync = true;
+    bool full_page_writes = true;
+    std::string synchronous_commit = "on";
+};
+
+inline constexpr std::int64_t most_expired = 10'000;
+
+enum class severity { ok, advice, problem };
+
+std::string_view to_string(severity s) noexcept;
+
+struct finding {
+    severity status = severity::ok;
+    std::string found;
+    std::string what_to_do{}; ///< empty where everything is well
+};
+
+/// A check of what was read. It gives nothing where it does not apply.
+struct check {
+    std::string_view name;
+    std::optional<finding> (*look)(const facts& read);
+};
+
+/// All of them, in the order in which they are shown.
+const std::vector<check>& checks();
+
+} // namespace pgstate::cli
+
+#endif

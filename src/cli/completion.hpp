@@ -1,0 +1,19 @@
+#ifndef PGSTATE_CLI_COMPLETION_HPP
+#define PGSTATE_CLI_COMPLETION_HPP
+
+#include <string>
+#include <string_view>
+
+namespace CLI {
+class App;
+}
+
+namespace pgstate::cli {
+
+/// The script that completes the commands and options of `app`, made from `app` itself.
+/// \pre `shell` is bash, zsh or fish
+std::string completion_script(const CLI::App& app, std::string_view shell);
+
+} // namespace pgstate::cli
+
+#endif

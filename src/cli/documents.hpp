@@ -1,0 +1,66 @@
+#ifndef PGSTATE_CLI_DOCUMENTS_HPP
+#define PGSTATE_CLI_DOCUMENTS_HPP
+
+#include <pgstate/operations.hpp>
+
+#include <boost/json/object.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pqxx {
+class transaction_base;
+}
+
+namespace pgstate::cli {
+
+// States as text: the stored document with what the row's columns say in front of it, as one JSON object. It goes by SQL
+// from column to text and back, without a detour over numbers and objects of this program, so that nothing of it is lost:
+//
+//   {"agent_id":…,"session_id":…,"version":…,"created_at":…,"updated_at":…,"expires_at":…,"context":…,"data":…,…}
+
+/// One state.
+struct document {
+    state_key key;
+    std::string json; ///< compact
+};
+
+/// What to read: states in the order of their keys (agent_id, session_id, in the database's collation).
+struct document_query {
+    std::string table;                ///< quoted
+    std::string agent;                ///< empty: all
+    std::optional<state_key> after{}; ///< begin behind this one
+};
+
+/// The next few states, of some megabytes at most unless a single one is larger; none at the end.
+/// \throws failure - a stored document is no object, or has a member "expires_at" of its own: names its key
+std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query);
+
+/// One state; nothing if there is none, or it has expired.
+std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
+                                      const state_key& key);
+
+/// SQL: a time of the row `t` as in documents.
+std::string time_as_text(std::string_view column);
+
+/// What the document of a row becomes from `json` (SQL of type jsonb): with every member that other writers expect, and
+/// without what has a column alone.
+std::string stored_document(std::string_view json);
+
+/// Reads a document as a person or `export` wrote it.
+/// \param refusal  what is wrong with it, in words that quote nothing of it; empty: nothing
+boost::json::object parse_document(std::string_view text, std::string& refusal);
+
+/// Why the keys in such a document are none; empty: they are.
+std::string wrong_key(const boost::json::object& document);
+
+/// The key in such a document.
+std::optional<state_key> key_of(const boost::json::object& document);
+
+} // namespace pgstate::cli
+
+#endif

@@ -1,0 +1,125 @@
+#include "facts.hpp"
+
+#include <pgstate/postgres_store.hpp>
+
+#include <pqxx/connection>
+#include <pqxx/except>
+#include <pqxx/nontransaction>
+#include <pqxx/result>
+
+#include <string>
+#include <vector>
+
+namespace pgstate::cli {
+namespace {
+
+void read_session(pqxx::nontransaction& sql, facts& read) {
+    const auto rows = sql.exec(
+        "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool,"
+        " coalesce((SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), ''),"
+        " NOT coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() <<= '::1/128', true),"
+        " pg_backend_pid(), quote_ident(current_user)");
+    const auto& row = rows[0];
+    read.standby = row[0].as<bool>();
+    read.read_only = row[1].as<bool>();
+    read.tls = row[2].as<std::string>();
+    read.over_network = row[3].as<bool>();
+    read.pooler = row[4].as<int>() != sql.conn().backendpid(); // a pooler gives clients numbers of its own
+    read.role = row[5].as<std::string>();
+}
+
+void read_server(pqxx::nontransaction& sql, facts& read) {
+    const auto rows =
+        sql.exec("SELECT current_setting('max_connections')::int,"
+                 " current_setting('superuser_reserved_connections')::int"
+                 " + coalesce(current_setting('reserved_connections', true)::int, 0),"
+                 " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),"
+                 " current_setting('fsync')::bool, current_setting('full_page_writes')::bool,"
+                 " current_setting('synchronous_commit')");
+    const auto& row = rows[0];
+    read.max_connections = row[0].as<int>();
+    read.reserved_connections = row[1].as<int>();
+    read.used_connections = row[2].as<int>();
+    read.fsync = row[3].as<bool>();
+    read.full_page_writes = row[4].as<bool>();
+    read.synchronous_commit = row[5].as<std::string>();
+}
+
+void read_privileges(pqxx::nontransaction& sql, const std::string& table, facts& read) {
+    const auto rows = sql.exec("SELECT p, has_table_privilege(" + table +
+                               ", p) FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS p");
+    for (const auto& row : rows)
+        if (!row[1].as<bool>()) read.missing_privileges.push_back(row[0].as<std::string>());
+    const auto owner =
+        sql.exec("SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = " + table);
+    read.owns_table = owner[0][0].as<bool>();
+}
+
+void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts& read) {
+    const auto invalid =
+        sql.exec("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE indrelid = " + table +
+                 " AND NOT (indisvalid AND indisready) ORDER BY 1");
+    for (const auto& row : invalid)
+        read.invalid_indexes.push_back(row[0].as<std::string>());
+
+    const auto rows = sql.exec(
+        "SELECT n_live_tup, n_dead_tup, coalesce(to_char(greatest(last_vacuum, last_autovacuum) AT TIME ZONE"
+        " 'UTC', 'YYYY-MM-DD HH24:MI \"UTC\"'), ''), n_tup_upd, n_tup_hot_upd"
+        " FROM pg_catalog.pg_stat_user_tables WHERE relid = " +
+        table);
+    if (rows.empty()) return;
+    const auto& row = rows[0];
+    read.live_rows = row[0].as<std::int64_t>();
+    read.dead_rows = row[1].as<std::int64_t>();
+    read.last_vacuum = row[2].as<std::string>();
+    read.updates = row[3].as<std::int64_t>();
+    read.hot_updates = row[4].as<std::int64_t>();
+}
+
+void read_expired(pqxx::nontransaction& sql, const std::string& table, facts& read) {
+    // The column may be missing, and the role may not be allowed to read it.
+    const auto readable =
+        sql.exec("SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = " + sql.quote(table) +
+                 "::regclass AND attname = 'expires_at' AND atttypid = 'timestamptz'::regtype"
+                 " AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')");
+    if (readable.empty()) return;
+    try {
+        const auto rows =
+            sql.exec("SELECT count(*) FROM (SELECT FROM " + table + " WHERE expires_at <= now() LIMIT " +
+                     std::to_string(most_expired) + ") AS e");
+        read.expired_rows = rows[0][0].as<std::int64_t>();
+    } catch (const pqxx::sql_error& e) {
+        if (e.sqlstate() != "57014") throw; // without an index the table is read, which can take too long
+    }
+}
+
+} // namespace
+
+facts read_facts(pqxx::connection& connection, const config& settings) {
+    facts read;
+    read.table = postgres_store::quoted_table(settings);
+    read.lean = settings.schema.indexes == index_mode::lean;
+    auto report = postgres_store::inspect_schema(connection, settings);
+    read.exists = report.exists;
+    read.refusals = std::move(report.refusals);
+    read.missing = std::move(report.missing);
+
+    pqxx::nontransaction sql(connection);
+    read_session(sql, read);
+    read_server(sql, read);
+    if (read.exists) {
+        const auto oid = sql.quote(read.table) + "::regclass";
+        read_privileges(sql, oid, read);
+        read_statistics(sql, oid, read);
+        read_expired(sql, read.table, read);
+    } else {
+        const auto rows =
+            sql.exec("SELECT coalesce(has_schema_privilege(coalesce(parts[array_length(parts, 1) - 1],"
+                     " current_schema()), 'CREATE'), false) FROM parse_ident(" +
+                     sql.quote(read.table) + ") AS parts");
+        read.may_create = rows[0][0].as<bool>();
+    }
+    return read;
+}
+
+} // namespace pgstate::cli

@@ -1,0 +1,19 @@
+#ifndef PGSTATE_CLI_FACTS_HPP
+#define PGSTATE_CLI_FACTS_HPP
+
+#include "checks.hpp"
+#include <pgstate/config.hpp>
+
+namespace pqxx {
+class connection;
+}
+
+namespace pgstate::cli {
+
+/// Reads everything but the round trip, its version and the pool's size. Blocks. Needs no rights but to connect; what it
+/// may not read is left at its default.
+facts read_facts(pqxx::connection& connection, const config& settings);
+
+} // namespace pgstate::cli
+
+#endif

@@ -1,0 +1,49 @@
+#ifndef PGSTATE_CLI_TERMINAL_HPP
+#define PGSTATE_CLI_TERMINAL_HPP
+
+#include "arguments.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgstate::cli {
+
+/// What standard input, output and error are.
+struct terminal {
+    bool input = false;  ///< a person can be asked
+    bool output = false; ///< a person reads the results
+    bool errors = false; ///< a person sees the progress
+    bool colored = false;
+
+    static terminal look(color_mode wanted);
+
+    /// `text` in bold or in an ANSI colour, where results are coloured.
+    std::string painted(std::string_view text, std::string_view code) const;
+};
+
+/// Writes to standard output. \throws failure - it cannot be written (a full disk)
+void write_out(std::string_view text);
+void flush_out();
+
+/// Rows for people (columns in line, a heading) or for programs (tab-separated, no heading); written page by page.
+class table_writer {
+public:
+    table_writer(const terminal& screen, std::vector<std::string> heading);
+
+    using row = std::vector<std::string>;
+    /// \param rows  cells of any text: what would break a line is escaped
+    void write(std::vector<row> rows);
+
+private:
+    void write_aligned(const row& cells, bool bold);
+
+    const terminal& screen_;
+    row heading_;
+    std::vector<std::size_t> widths_;
+    bool begun_ = false;
+};
+
+} // namespace pgstate::cli
+
+#endif

@@ -1,0 +1,283 @@
+"""The commands on single states, what they print where, and how they fail."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+import support
+from support import CliTest, wait_until
+
+ESCAPE = "\x1b["
+
+
+class Listing(CliTest):
+    def test_agents_and_sessions(self):
+        for agent, session in [("a", "s1"), ("a", "s2"), ("b", "tab\tand\nline")]:
+            self.put(agent, session)
+        self.assertEqual([line.split("\t")[:2] for line in self.run_cli("ls").splitlines()], [["a", "2"], ["b", "1"]])
+        self.assertEqual([s["session_id"] for s in self.run_lines("ls", "a")], ["s2", "s1"])
+        self.assertEqual(self.run_lines("ls", "b")[0]["session_id"], "tab\tand\nline")
+        self.assertTrue(self.run_cli("ls", "b").startswith("tab\\tand\\nline\t"))
+        self.assertEqual(self.run_cli("ls", "nobody"), "")
+
+    def test_all_pages_and_a_limit(self):
+        self.sql("INSERT INTO agent_states (agent_id, session_id, state)"
+                 " SELECT 'many', i, '{}' FROM generate_series(1, 2345) i")
+        self.assertEqual(len(set(self.run_cli("ls", "many").splitlines())), 2345)
+        self.assertEqual(len(self.run_cli("ls", "many", "--limit", 1001).splitlines()), 1001)
+        self.assertEqual(len(self.run_cli("ls", "many", "--limit", 3).splitlines()), 3)
+
+    def test_a_table_on_a_terminal(self):
+        self.put("agent", "s")
+        plain = self.on_terminal("ls", NO_COLOR="1")
+        self.assertRegex(plain, r"^AGENT  SESSIONS  UPDATED *\nagent  1         20\d\d-")
+        self.assertIn(ESCAPE, self.on_terminal("ls"))
+
+
+class Documents(CliTest):
+    def test_a_document_comes_back_to_the_letter(self):
+        data = '{"x":1.10,"big":9223372036854775807,"text":"ü\\u0001\\"","zero":-0.5e-7,"list":[1,[],{}]}'
+        saved = self.put("a", "s", '{"data": ' + data + ', "own": null}')
+        line = self.run_cli("get", "a", "s", "--json")
+        self.assertEqual(line.count("\n"), 1)
+        found = json.loads(line)
+        self.assertEqual(found["data"], json.loads(data))
+        self.assertIn('"x":1.10', line)
+        self.assertEqual((found["version"], found["updated_at"]), (saved["version"], saved["updated_at"]))
+        self.assertEqual((found["history"], found["context"], found["own"], found["expires_at"]), ([], {}, None, None))
+        self.assertEqual(self.run_cli("get", "a", "s"), line)  # not on a terminal
+        pretty = self.on_terminal("get", "a", "s", NO_COLOR="1")
+        self.assertIn('\n  "agent_id": "a",\n', pretty)
+        self.assertEqual(json.loads(pretty), found)
+
+    def test_what_get_prints_can_be_put(self):
+        self.put("a", "s", '{"data": {"n": 1}, "history": [{"role": "user", "content": "hi"}]}', "--ttl", "1h")
+        before = self.run_json("get", "a", "s")
+        self.put("other", "copy", json.dumps(before))
+        after = self.run_json("get", "other", "copy")
+        self.assertEqual((after["data"], after["history"], after["expires_at"]),
+                         (before["data"], before["history"], before["expires_at"]))
+        self.assertEqual((after["agent_id"], after["session_id"]), ("other", "copy"))
+        # What other programs read from the document itself agrees with the columns.
+        self.assertEqual(self.sql("SELECT state ->> 'agent_id', state ->> 'version' = version::text,"
+                                  " (state ->> 'created_at')::timestamptz = created_at, state ? 'expires_at'"
+                                  " FROM agent_states WHERE agent_id = 'other'"), "other|t|t|f")
+
+    def test_put_reads_a_file_and_prints_the_version(self):
+        path = self.directory / "document"
+        path.write_text('{"data": {}}\n')
+        version = self.run_cli("put", "a", "s", path)
+        self.assertEqual(int(version), self.run_json("get", "a", "s")["version"])
+        self.run_cli("put", "a", "s", self.directory / "missing", code=1)
+
+    def test_put_only_over_a_version(self):
+        version = self.put("a", "s", "{}", "--if-version", "0")["version"]
+        self.run_cli("put", "a", "s", "--if-version", "0", stdin="{}", code=4)
+        self.run_cli("put", "a", "s", "--if-version", version - 1, stdin="{}", code=4)
+        self.assertIn(str(version), self.errors)
+        self.assertGreater(self.put("a", "s", "{}", "--if-version", str(version))["version"], version)
+
+    def test_a_ttl(self):
+        self.assertIsNotNone(self.put("a", "s", "{}", "--ttl", "500ms")["expires_at"])
+        wait_until(lambda: self.sql("SELECT expires_at < now() FROM agent_states") == "t")
+        self.run_cli("get", "a", "s", code=3)
+        self.run_cli("put", "a", "s", "--ttl", "soon", stdin="{}", code=2)
+        self.run_cli("put", "a", "s", stdin='{"expires_at": "2020-01-01T00:00:00Z"}', code=2)
+
+    def test_documents_that_are_refused(self):
+        for document, why in [
+            ('{"data": [1]}', 'a "data" that is no object'),
+            ('{"history": ["secret"]}', "something else than objects"),
+            ('{"history": [{"role": 7}]}', "history[0].role is a number"),
+            ('{"data": {"secret": 1e999}}', "neither a 64-bit integer nor a double"),
+            ('{"data": {"secret": "\\u0000"}}', "NUL character"),
+            ('{"data":\n {"secret": tru}}', "no valid JSON at line 2"),
+            ('{"data": {"secret": 1}', "ends too early"),
+            ("[1]", "no JSON object"),
+            ("", "ends too early"),
+        ]:
+            with self.subTest(document):
+                self.run_cli("put", "a", "s", stdin=document, code=1)
+                self.assertIn(why, self.errors)
+                self.assertNotIn("secret", self.errors)
+        self.run_cli("get", "a", "s", code=3)
+
+    def test_rm(self):
+        version = self.put("a", "s1")["version"]
+        self.put("a", "s2")
+        self.put("b", "s")
+        self.run_cli("rm", "a", "s1", "--if-version", version + 1, code=4)
+        self.run_cli("rm", "a", "s1", "--if-version", version)
+        self.run_cli("rm", "a", "s1", code=3)
+        self.run_cli("rm", "a", code=2)
+        self.run_cli("rm", "a", "--all", code=2)  # nobody can be asked
+        self.on_terminal("rm", "a", "--all", typed="n\n", code=1)
+        self.assertEqual(len(self.run_lines("ls", "a")), 1)
+        self.on_terminal("rm", "a", "--all", typed="y\n")
+        self.assertEqual(self.run_json("rm", "--all", "b", "--yes"), {"erased": 1})
+        self.run_cli("rm", "--all", "b", "--yes", code=3)
+        self.assertEqual(self.run_cli("ls"), "")
+
+
+class Tail(CliTest):
+    def test_each_version_once(self):
+        self.put("before", "s")
+        process = subprocess.Popen(self.command("tail", "--json", "--interval", "20ms"), stdout=subprocess.PIPE,
+                                   text=True, env=support.environment(self.url))
+        self.addCleanup(process.stdout.close)
+        wait_until(lambda: self.sql("SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name = 'pgstate'"
+                                    " AND query LIKE '%updated_at%' OR pid = pg_backend_pid()") == "t")
+        versions = []
+        for session in ("s1", "s2", "s1"):
+            versions.append(self.put("a", session)["version"])
+            self.assertEqual(json.loads(process.stdout.readline())["version"], versions[-1])
+        time.sleep(0.2)  # time for what must not come
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.stdout.read(), "")
+        self.assertEqual(process.wait(), 0)
+
+
+class Schema(CliTest):
+    migrated = False
+
+    def test_a_missing_table(self):
+        for command in (["ls"], ["get", "a", "s"], ["export"], ["tail"], ["rm", "a", "s"]):
+            self.run_cli(*command, code=1)
+            self.assertIn("'pgstate migrate'", self.errors)
+
+    def test_migrate(self):
+        planned = self.run_json("migrate", "--dry-run")
+        self.assertEqual((planned["current"], planned["applied"]), (False, False))
+        self.assertEqual(self.sql("SELECT count(*) FROM pg_class WHERE relname = 'agent_states'"), "0")
+        self.assertIn("CREATE TABLE", self.run_cli("migrate"))
+        self.assertIn("up to date", self.run_cli("migrate"))
+        planned = self.run_json("migrate", "--dry-run", "--jsonb-index", "--sweep")
+        self.assertEqual(len(planned["statements"]), 2)
+        self.run_cli("migrate", "--jsonb-index", "--sweep")
+        self.assertTrue(self.run_json("migrate", "--dry-run", "--jsonb-index", "--sweep")["current"])
+
+    def test_what_a_migration_does_not_touch(self):
+        self.sql("CREATE TABLE agent_states (agent_id int PRIMARY KEY)")
+        self.assertIn("in the way", self.run_cli("migrate", code=1))
+        self.assertIn("agent_id", self.run_json("migrate", "--dry-run", code=1)["refusals"][0])
+
+    def test_schema_by_hand(self):
+        self.sql(self.run_cli("schema", "--indexes", "lean", "--table", "Of ours"))
+        self.assertEqual(self.run_json("migrate", "--dry-run", "--indexes", "lean", "--table", "Of ours")["current"], True)
+        self.put("a", "s", "{}", "--table", "Of ours")
+        self.assertEqual(self.sql('SELECT count(*) FROM "Of ours"'), "1")
+
+
+class Failures(CliTest):
+    migrated = False
+
+    def test_usage(self):
+        for arguments in ([], ["fly"], ["get", "a"], ["ls", "--limit", "0"], ["ls", "--color", "pink"],
+                          ["ls", "--timeout", "1 year"], ["export", "--resume"], ["tail", "--interval", "1ms"],
+                          ["import", "--on-conflict", "shrug"], ["rm", "a", "s", "--all", "--yes"],
+                          ["ls", "--table", ""]):
+            with self.subTest(arguments):
+                self.assertEqual(self.run_cli(*arguments, code=2), "")
+                self.assertTrue(self.errors.startswith("pgstate: "), self.errors)
+        done = subprocess.run(self.command("ls"), capture_output=True, env=support.environment(), check=False)
+        self.assertEqual(done.returncode, 2)  # no DATABASE_URL
+
+    def test_no_connection_and_no_password_in_what_it_says(self):
+        secret = "hunter2"
+        there = support.SERVER.url
+        wrong_password = re.sub(r"//([^:@/]+)(:[^@]*)?@", rf"//\1:{secret}@", there)
+        self.assertIn(secret, wrong_password)
+        for url, code in [
+            (f"postgres://user:{secret}@127.0.0.1:1/db", 5),
+            (f"postgres://user:{secret}@no-such-host.invalid/db", 5),
+            (wrong_password, 5),
+            (f"postgres://user:{secret}@host:port:9/db", 2),
+            (f"postgres://user:{secret}@127.0.0.1:1/db?pool_max_conns=many", 2),
+            (f"host=127.0.0.1 port=1 password={secret}", 5),
+        ]:
+            for command in (["ls"], ["doctor"]):
+                with self.subTest(url=url, command=command):
+                    shown = self.run_cli(*command, "--database-url", url, "--timeout", "5s", code=code)
+                    self.assertNotIn(secret, shown + self.errors)
+                    self.assertTrue(shown or self.errors)
+        self.run_cli("ls", f"postgres://user:{secret}@host/db", "too", "many", code=2)
+        self.assertNotIn(secret, self.errors)
+        self.run_cli("ls", f"--database-ur=postgres://user:{secret}@host/db", code=2)
+        self.assertNotIn(secret, self.errors)
+
+    def test_results_that_cannot_be_written(self):
+        self.run_cli("migrate")
+        self.put("a", "s")
+        for command in (["get", "a", "s"], ["export"], ["ls"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(self.command(*command), stdout=full, stderr=subprocess.PIPE, text=True,
+                                      env=support.environment(self.url), check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("cannot", done.stderr)
+
+
+class Appearance(CliTest):
+    def test_colours_only_where_they_are_wanted(self):
+        self.put("a", "s")
+        for arguments, environment, colored in [
+            ([], {}, True),
+            ([], {"NO_COLOR": "1"}, False),
+            ([], {"TERM": "dumb"}, False),
+            (["--color", "never"], {}, False),
+            (["--color", "always"], {"NO_COLOR": "1"}, True),
+        ]:
+            with self.subTest(arguments=arguments, environment=environment):
+                self.assertEqual(ESCAPE in self.on_terminal("get", "a", "s", *arguments, **environment), colored)
+        self.assertNotIn(ESCAPE, self.run_cli("get", "a", "s"))
+        self.assertNotIn(ESCAPE, self.run_cli("doctor"))
+        self.assertIn(ESCAPE, self.run_cli("doctor", "--color", "always") + self.on_terminal("doctor"))
+
+    def test_help_and_version(self):
+        self.assertRegex(self.run_cli("--version"), r"^pgstate \d+\.\d+\.\d+\n$")
+        whole = self.run_cli("--help")
+        for command in self.commands():
+            self.assertIn(f"  {command} ", whole)
+            self.assertIn("Usage: pgstate", self.run_cli(command, "--help"))
+
+    def test_the_examples_of_help(self):
+        block = self.run_cli("--help").split("Examples:\n")[1].split("\n\n")[0]
+        lines = [line.strip() for line in block.splitlines() if not line.strip().startswith("export DATABASE_URL")]
+        self.assertGreater(len(lines), 8)
+        path = os.path.dirname(support.PROGRAM) + ":" + os.environ["PATH"]
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(lines)], capture_output=True, text=True,
+                              cwd=self.directory, env=support.environment(self.url, PATH=path), check=False)
+        self.assertEqual((done.returncode, done.stderr.count("exported 1 states")), (0, 1), done.stderr)
+
+    def commands(self):
+        return "ls get put rm tail migrate schema doctor export import completion".split()
+
+    def complete(self, *words):
+        script = ('source <("$0" completion bash); COMP_WORDS=(pgstate "$@"); COMP_CWORD=$#; _pgstate; '
+                  'echo "${COMPREPLY[*]}"')
+        done = subprocess.run(["bash", "-c", script, support.PROGRAM, *words], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_completion_in_bash(self):
+        self.assertEqual(self.complete(""), self.commands())
+        self.assertEqual(self.complete("do"), ["doctor"])
+        self.assertEqual(self.complete("--table", "x", "ex"), ["export"])
+        self.assertEqual(self.complete("import", "--on"), ["--on-conflict"])
+        self.assertEqual(self.complete("import", "--on-conflict", "s"), ["skip"])
+        self.assertEqual(self.complete("ls", "--color", "a"), ["auto", "always"])
+        self.assertEqual(self.complete("completion", ""), ["bash", "zsh", "fish"])
+        self.assertIn("--json", self.complete("get", "--"))
+
+    def test_completion_in_other_shells(self):
+        for shell in ("zsh", "fish"):
+            script = self.run_cli("completion", shell)
+            for command in self.commands():
+                self.assertIn(command, script)
+            self.assertIn("on-conflict", script)
+
+
+if __name__ == "__main__":
+    unittest.main()

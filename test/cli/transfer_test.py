@@ -1,0 +1,246 @@
+"""export and import: what survives, and what an interruption leaves. PGSTATE_CLI_STATES=100000 makes them larger."""
+import filecmp
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import support
+from support import CliTest, wait_until
+
+STATES = int(os.environ.get("PGSTATE_CLI_STATES", "5000"))
+INTERRUPTED = max(2500, STATES // 10)  # several pages, and more than a pipe holds
+
+
+def number(digits):
+    """jsonb writes doubles out as digits: read as every program does, which has no larger integers."""
+    return int(digits) if -(2**63) <= int(digits) < 2**64 else float(digits)
+
+
+class Transfer(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.states = self.directory / "states"
+
+    def other_database(self):
+        url = support.SERVER.fresh_database()
+        self.run_cli("migrate", url=url)
+        return url
+
+    def fill(self, number=STATES):
+        """Makes the table from a file of states; the path of its export."""
+        support.write_states(self.states, number)
+        self.run_cli("import", self.states)
+        path = self.directory / "exported"
+        self.run_cli("export", "-o", path)
+        return path
+
+    def start(self, *arguments, **more):
+        process = subprocess.Popen(self.command(*arguments), env=support.environment(self.url),
+                                   stderr=subprocess.DEVNULL, **more)
+        self.addCleanup(process.wait)
+        return process
+
+    def assert_same_files(self, left, right):
+        self.assertTrue(filecmp.cmp(left, right, shallow=False), "the files differ")
+
+    def assert_same_table(self, exported, url):
+        again = self.directory / "again"
+        self.run_cli("export", "-o", again, url=url)
+        self.assert_same_files(exported, again)
+
+    def count(self):
+        return int(self.sql("SELECT count(*) FROM agent_states"))
+
+
+class RoundTrip(Transfer):
+    def test_everything_survives(self):
+        begun = time.monotonic()
+        exported = self.fill()
+        made = {(s["agent_id"], s["session_id"]): s for s in map(json.loads, self.states.open(encoding="utf-8"))}
+        with exported.open(encoding="utf-8") as lines:
+            for line in lines:
+                state = json.loads(line, parse_int=number)
+                expected = made.pop((state["agent_id"], state["session_id"]))
+                if expected["expires_at"] is None:
+                    self.assertIsNone(state["expires_at"])
+                self.assertEqual(state, expected)
+        self.assertEqual(made, {})
+
+        other = self.other_database()
+        self.run_cli("import", exported, url=other)
+        self.assert_same_table(exported, other)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        print(f"\n{STATES} states: two imports, two exports and all checks in {time.monotonic() - begun:.1f} s,"
+              f" {peak} MB at most in one process, {exported.stat().st_size >> 20} MB of JSON")
+        # Whatever a table holds. The documents of 5,000 states are 4 MB, of 100,000 are 75 MB.
+        self.assertLess(peak, 60)
+
+    def test_through_a_pipe_and_by_agent(self):
+        exported = self.fill(300)
+        agent = json.loads(exported.open(encoding="utf-8").readline())["agent_id"]
+        lines = self.run_cli("export", agent)
+        self.assertEqual(lines, "".join(line for line in exported.open(encoding="utf-8")
+                                        if json.loads(line)["agent_id"] == agent))
+        other = self.other_database()
+        self.assertEqual(self.run_json("import", stdin=lines, url=other),
+                         {"states": lines.count("\n"), "written": lines.count("\n")})
+        self.assertEqual(self.run_cli("export", "--output", "-", url=other), lines)
+
+    def test_large_states_page_by_page(self):
+        self.sql("INSERT INTO agent_states (agent_id, session_id, state) SELECT 'a', i, jsonb_build_object('data',"
+                 " jsonb_build_object('text', (SELECT string_agg(md5((i * j)::text), '') FROM generate_series(1, 20000) j)))"
+                 " FROM generate_series(1, 12) i")
+        self.assertEqual(self.run_cli("export").count("\n"), 12)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10, 60)
+
+    def test_what_could_not_be_given_back(self):
+        self.put("a", "s")
+        self.sql("""UPDATE agent_states SET state = state || '{"expires_at": 1}'""")
+        self.run_cli("export", code=1)
+        self.assertIn('agent "a", session "s"', self.errors)
+        self.run_cli("get", "a", "s", code=1)
+
+    def test_expired_states_stay_behind(self):
+        self.put("a", "s", "{}", "--ttl", "1ms")
+        self.put("a", "other")
+        wait_until(lambda: self.sql("SELECT count(*) FROM agent_states WHERE expires_at < now()") == "1")
+        line = self.run_cli("export")
+        self.assertEqual(line.count("\n"), 1)
+        expired = json.dumps({**json.loads(line), "session_id": "s", "expires_at": "2020-01-01T00:00:00Z"})
+        self.assertEqual(self.run_json("import", stdin=expired), {"states": 1, "written": 0})
+        alive = json.dumps({**json.loads(line), "session_id": "s"})
+        self.assertEqual(self.run_json("import", stdin=alive), {"states": 1, "written": 1})
+        self.assertEqual(len(self.run_lines("ls", "a")), 2)
+
+
+class Conflicts(Transfer):
+    def line(self, **members):
+        return json.dumps({"agent_id": "a", "session_id": "s", "version": 5, "created_at": "2024-01-01T00:00:00.000000Z",
+                           "updated_at": "2024-01-01T00:00:00.000000Z", "expires_at": None, "data": {}, **members}) + "\n"
+
+    def test_the_three_ways(self):
+        old, new = self.line(), self.line(data={"n": 1})
+        self.run_cli("import", stdin=old)
+        self.assertEqual(self.run_json("import", stdin=old)["written"], 0)  # there, unchanged
+        before = self.run_cli("export")
+        self.run_cli("import", stdin=self.line(session_id="t") + new, code=4)
+        self.assertIn("line 2", self.errors)
+        self.run_cli("import", "--on-conflict", "skip", stdin=new)
+        self.assertEqual(self.run_cli("get", "a", "s"), before)
+        self.assertEqual(self.run_json("import", "--on-conflict", "replace", stdin=new)["written"], 1)
+        state = self.run_json("get", "a", "s")
+        self.assertEqual((state["data"], state["version"]), ({"n": 1}, 6))
+        self.assertEqual(self.run_json("import", "--on-conflict", "replace", stdin=new)["written"], 0)
+        self.run_cli("import", "--on-conflict", "replace", stdin=self.line(version=99))
+        self.assertEqual(self.run_json("get", "a", "s")["version"], 99)
+
+    def test_a_key_twice(self):
+        self.run_cli("import", "--on-conflict", "replace", stdin=self.line() + self.line(data={"n": 2}))
+        self.assertEqual(self.run_json("get", "a", "s")["data"], {"n": 2})
+        self.run_cli("import", stdin=self.line(session_id="u") + self.line(session_id="u", data={"n": 2}), code=4)
+        self.assertIn("line 2", self.errors)
+
+    def test_lines_that_are_no_states(self):
+        good = self.line(session_id="good")
+        for bad, why in [
+            ('{"agent_id": "a", "session_id": "s", "data": {"secret": ', "ends too early"),
+            ('{"agent_id": "a"}', "has no"),
+            (self.line(data=["secret"]), 'a "data" that is no object'),
+            (self.line(created_at="secret"), "no RFC 3339 time"),
+            (self.line(data={"secret": "\0"}), "NUL character"),
+            (self.line(session_id=""), "has no"),
+            (self.line(session_id="s" * 2600), "more than 2600 bytes"),
+            ("{},{}", "no valid JSON at byte 3"),
+        ]:
+            with self.subTest(bad[:60]):
+                self.run_cli("import", stdin=good + bad, code=1)
+                self.assertIn("line 2", self.errors)
+                self.assertIn(why, self.errors)
+                self.assertNotIn("secret", self.errors)
+        self.assertEqual(self.count(), 1)
+
+
+class Interruptions(Transfer):
+    def test_a_killed_export_goes_on(self):
+        exported = self.fill(INTERRUPTED)
+        whole = exported.read_bytes()
+        for amount in (1, len(whole) // 3, len(whole) - 200_000):
+            # Standard output is a pipe, which fills: the process cannot have come to its end.
+            process = self.start("export", stdout=subprocess.PIPE)
+            begun = process.stdout.read(amount)
+            process.kill()
+            process.wait()
+            begun += process.stdout.read()
+            process.stdout.close()
+            self.assertLess(len(begun), len(whole))
+            self.assertTrue(whole.startswith(begun))
+            partial = self.directory / "partial"
+            partial.write_bytes(begun)
+            self.run_cli("export", "-o", partial, "--resume")
+            self.assert_same_files(exported, partial)
+        self.run_cli("export", "-o", partial, "--resume")  # nothing is left to do
+        self.assert_same_files(exported, partial)
+        self.run_cli("export", "-o", self.directory / "new", "--resume")
+        self.assert_same_files(exported, self.directory / "new")
+
+    def test_half_a_line_is_no_state(self):
+        exported = self.fill(10)
+        half = exported.read_text()[:-20]
+        self.run_cli("import", stdin=half, code=1, url=self.other_database())
+        self.assertIn("line 10", self.errors)
+        self.assertIn("--resume", self.errors)
+
+    def test_resuming_what_is_no_export(self):
+        path = self.directory / "other"
+        path.write_text("something else\n")
+        self.run_cli("export", "-o", path, "--resume", code=1)
+        self.assertEqual(path.read_text(), "something else\n")
+
+    def test_a_failed_export_leaves_the_file_alone(self):
+        path = self.directory / "precious"
+        path.write_text("precious\n")
+        self.run_cli("export", "-o", path, "--database-url", "postgres://127.0.0.1:1/db", code=5)
+        self.assertEqual(path.read_text(), "precious\n")
+
+    def test_an_interrupted_export_ends_with_a_line(self):
+        exported = self.fill(INTERRUPTED)
+        process = self.start("export", stdout=subprocess.PIPE)
+        begun = process.stdout.read(10)
+        process.send_signal(signal.SIGINT)
+        begun += process.stdout.read()
+        process.stdout.close()
+        self.assertEqual(process.wait(), 130)
+        self.assertTrue(begun.endswith(b"\n"))
+        self.assertLess(len(begun), exported.stat().st_size)
+        self.assertTrue(exported.read_bytes().startswith(begun))
+
+    def start_import(self, lines):
+        """An import that has got some of `lines`, and waits for more."""
+        process = self.start("import", stdin=subprocess.PIPE)
+        process.stdin.writelines(lines)
+        process.stdin.flush()
+        wait_until(lambda: self.count() > 0)
+        return process
+
+    def end_import(self, process, number, code):
+        process.send_signal(number)
+        self.assertEqual(process.wait(), code)
+        process.stdin.close()
+
+    def test_a_killed_import_goes_on(self):
+        exported = self.fill(INTERRUPTED)
+        lines = exported.read_bytes().splitlines(keepends=True)
+        for number, code, conflict in [
+            (signal.SIGKILL, -signal.SIGKILL, "fail"),
+            (signal.SIGKILL, -signal.SIGKILL, "replace"),
+            (signal.SIGINT, 130, "fail"),
+        ]:
+            with self.subTest(number=number, conflict=conflict):
+                self.sql("TRUNCATE agent_states")
+                self.end_import(self.start_import(lines[:INTERRUPTED // 2]), number, code)
+                self.assertLess(self.count(), INTERRUPTED)
+                self.run_cli("import", exported, "--on-conflict", conflict)
+                self.assert_same_table(exported, self.url)
