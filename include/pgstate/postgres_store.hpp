@@ -46,6 +46,7 @@ struct schema_report {
     std::vector<std::string> missing;    ///< what it would bring, in words
     std::vector<std::string> statements; ///< what it would run, in one transaction
 
+    /// Whether a migration would change nothing.
     bool current() const noexcept { return refusals.empty() && statements.empty(); }
 };
 
