@@ -128,6 +128,7 @@ def check_documented(method, target, answer):
         return
     assert str(answer.status) in operation["responses"], where + " is not documented"
     response = resolve(operation["responses"][str(answer.status)])
+    assert (answer.status in (204, 304)) == ("Content-Length" not in answer.headers), where
     for name, header in response["headers"].items():
         header, value = resolve(header), answer.headers.get(name)
         assert value is not None or not header.get("required"), f"{where}: no {name}"
