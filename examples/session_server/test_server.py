@@ -50,6 +50,8 @@ class Process:
                 raise RuntimeError(f"{arguments[0]} ended with {self.process.returncode}: {self.log()}")
         except BaseException:
             self.process.kill()
+            self.process.wait()
+            self.log_file.close()
             raise
         self.said = ready_file.read_text(encoding="utf-8").strip()
 
@@ -169,7 +171,11 @@ class Server(Process):
     def __init__(self, *arguments):
         self.directory = tempfile.TemporaryDirectory()
         port_file = Path(self.directory.name) / "port"
-        super().__init__([SERVER, "--listen", "127.0.0.1:0", "--port-file", port_file, *arguments], port_file)
+        try:
+            super().__init__([SERVER, "--listen", "127.0.0.1:0", "--port-file", port_file, *arguments], port_file)
+        except BaseException:
+            self.directory.cleanup()
+            raise
         self.port = int(self.said)
 
     def client(self):
