@@ -3,7 +3,6 @@
 #include "problem.hpp"
 #include "request_id.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
