@@ -3,7 +3,6 @@
 #include "problem.hpp"
 #include "request_id.hpp"
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -11,7 +10,6 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
@@ -199,15 +197,12 @@ asio::awaitable<bool> connection::write(const incoming& to, response what, bool 
     message.keep_alive(keep_open);
     message.body() = std::move(what.body);
     const bool never_has_content = what.status == 204 || what.status == 304;
-    if (!never_has_content) message.prepare_payload(); // Content-Length
+    if (!never_has_content) message.prepare_payload();       // Content-Length
+    if (to.message.method == "HEAD") message.body().clear(); // which stays
 
-    http::response_serializer<http::string_body> serializer(message);
     error_code failure;
     start_timer(context_.bounds.write_timeout);
-    if (to.message.method == "HEAD")
-        co_await http::async_write_header(socket_, serializer, failing_into(failure));
-    else
-        co_await http::async_write(socket_, serializer, failing_into(failure));
+    co_await http::async_write(socket_, message, failing_into(failure));
     stop_timer();
     co_return !failure;
 }

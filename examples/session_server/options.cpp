@@ -7,7 +7,6 @@
 #include <charconv>
 #include <cstdint>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <string_view>
 #include <system_error>

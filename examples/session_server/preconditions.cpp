@@ -2,6 +2,7 @@
 
 #include "problem.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <vector>

@@ -2,7 +2,6 @@
 
 #include "target.hpp"
 
-#include <cstddef>
 #include <optional>
 #include <utility>
 
