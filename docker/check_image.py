@@ -161,6 +161,8 @@ def main(build, image, instructions_file):
     entrypoint = json.loads(instructions["ENTRYPOINT"])[0]
     check(f"/usr/local/bin/{entrypoint}" in programs, f"the image has its entry point, {entrypoint}")
     check_libraries(image, programs)
+    uid, gid = instructions["USER"].split(":")
+    check(output_of(image, "getent", "passwd", uid).split(":")[3] == gid, "the image has the user, and it is of its group")
 
     subprocess.run(["mount", "--bind", image, image], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", image], check=True)
