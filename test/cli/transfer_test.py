@@ -100,7 +100,7 @@ class RoundTrip(Transfer):
         self.put("a", "s")
         self.sql("""UPDATE agent_states SET state = state || '{"expires_at": 1}'""")
         self.run_cli("export", code=1)
-        self.assertIn('agent "a", session "s"', self.errors)
+        self.assertTrue(self.errors.startswith('pgstate: agent "a", session "s": '), self.errors)
         self.run_cli("get", "a", "s", code=1)
 
     def test_expired_states_stay_behind(self):
