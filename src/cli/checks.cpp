@@ -2,6 +2,8 @@
 
 #include "text.hpp"
 
+#include <utility>
+
 namespace pgstate::cli {
 namespace {
 
