@@ -103,6 +103,14 @@ class RoundTrip(Transfer):
                          {"states": lines.count("\n"), "written": lines.count("\n")})
         self.assertEqual(self.run_cli("export", "--output", "-", url=other), lines)
 
+    def test_progress_is_for_people(self):
+        exported = self.fill(1200)
+        self.assertEqual(self.errors, "exported 1,200 states\n")
+        screen = self.on_terminal("export", "-o", self.directory / "again")
+        self.assertRegex(screen, r"\r\x1b\[K.*1,000 states")
+        self.assertTrue(screen.endswith("\r\x1b[Kexported 1,200 states\n"), screen)
+        self.assertRegex(self.on_terminal("import", exported), r"\r\x1b\[K\[#+\.*\] \d+ %  500 states")
+
     def test_large_states_page_by_page(self):
         self.sql("INSERT INTO agent_states (agent_id, session_id, state) SELECT 'a', i, jsonb_build_object('data',"
                  " jsonb_build_object('text', (SELECT string_agg(md5((i * j)::text), '') FROM generate_series(1, 20000) j)))"
