@@ -2,8 +2,9 @@
 """Checks what pgstate's files include: check_layers.py ROOT
 
 Layers look down only: store -> batch -> pool -> wire -> config. Headers in include/pgstate and what lies directly in
-src/, in src/detail or in src/telemetry are open to every layer, and therefore look into none. The programs in src/cli
-stand outside: they know what every user knows. The other rules are listed in `violation`. Prints file:line: rule for every violation, and fails if there is one.
+src/, in src/detail or in src/telemetry are open to every layer, and therefore look into none. The program in src/cli
+stands outside: it knows what every user knows. The other rules are listed in `violation`. Prints file:line: rule for
+every violation, and fails if there is one.
 """
 
 import re

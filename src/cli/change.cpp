@@ -37,7 +37,7 @@ void put_document(put_work& work, transaction& with) {
     work.done = with.save(work.state, work.options);
     auto& sql = with.sql();
     const auto given = sql.quote(work.text) + "::jsonb";
-    const auto rows = sql.exec(
+    sql.exec(
         "UPDATE " + work.table + " AS t SET state = " + stored_document(given) +
         " || jsonb_build_object('agent_id', t.agent_id, 'session_id', t.session_id, 'version', t.version,"
         " 'created_at', " +

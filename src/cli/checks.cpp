@@ -2,6 +2,8 @@
 
 #include "text.hpp"
 
+#include <utility>
+
 namespace pgstate::cli {
 namespace {
 
@@ -45,7 +47,7 @@ result check_version(const facts& read) {
     constexpr int oldest = 140'000;
     if (read.server_version >= oldest) return std::nullopt;
     return problem("the server is older than PostgreSQL 14",
-                   "upgrade it: pgstate is tested with 14 and later");
+                   "upgrade it: the PostgreSQL project no longer maintains it");
 }
 
 result check_primary(const facts& read) {

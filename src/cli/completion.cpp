@@ -4,6 +4,8 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 
+#include <set>
+#include <string>
 #include <vector>
 
 namespace pgstate::cli {
@@ -75,16 +77,15 @@ std::string in_quotes(const std::string& text) {
     return out + "'";
 }
 
-/// The lines of a bash `case` for what the word after an option can be.
-std::string value_cases(const std::vector<option_shape>& options) {
+/// The lines of a bash `case` for what the word after an option can be; `done` has the options that were before.
+std::string value_cases(const std::vector<option_shape>& options, std::set<std::string>& done) {
     std::string lines;
     for (const auto& option : options) {
-        if (!option.takes_value) continue;
+        if (!option.takes_value || !done.insert(option.name).second) continue;
         lines += "        " + option.name + ") ";
-        lines += option.values.empty() ? "return"
-                                       : "COMPREPLY=($(compgen -W " + in_quotes(joined(option.values)) +
-                                             " -- \"$cur\")); return";
-        lines += " ;;\n";
+        if (!option.values.empty())
+            lines += "COMPREPLY=($(compgen -W " + in_quotes(joined(option.values)) + " -- \"$cur\")); ";
+        lines += "return ;;\n";
     }
     return lines;
 }
@@ -92,19 +93,20 @@ std::string value_cases(const std::vector<option_shape>& options) {
 std::string bash_script(const program_shape& program) {
     std::vector<std::string> names;
     std::string cases;
-    std::string values = value_cases(program.whole.options);
+    std::set<std::string> options;
+    std::string values = value_cases(program.whole.options, options);
     for (const auto& command : program.commands) {
         names.push_back(command.name);
         cases += "        " + command.name + ") words=" + in_quotes(names_of(command.options)) +
                  "; arguments=" + in_quotes(joined(command.values)) + " ;;\n";
-        values += value_cases(command.options);
+        values += value_cases(command.options, options);
     }
     return "# bash completion for pgstate: source <(pgstate completion bash)\n"
            "_pgstate() {\n"
            "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
            "    local commands=" +
            in_quotes(joined(names)) +
-           "\n    local words= arguments= command= word\n"
+           "\n    local words='' arguments='' command='' word\n"
            "    COMPREPLY=()\n"
            "    case $prev in\n" +
            values +

@@ -8,6 +8,7 @@
 #include <pqxx/result>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pgstate::cli {

@@ -1,6 +1,7 @@
 #include "json_text.hpp"
 
 #include <cstddef>
+#include <utility>
 
 namespace pgstate::cli {
 namespace {

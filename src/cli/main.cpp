@@ -11,6 +11,7 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <string>
 
 namespace {
 
@@ -29,6 +30,8 @@ int report(const std::exception_ptr& thrown) {
     } catch (const cli::failure& e) {
         return report(e.code(), e.what());
     } catch (const pgstate::error& e) {
+        if (e == pgstate::errc::callback_failed && e.cause())
+            return report(e.cause()); // thrown on a worker thread
         return report(cli::exit_code_of(e), cli::message_of(e));
     } catch (const std::exception& e) {
         return report(cli::exit_code::failed, e.what());

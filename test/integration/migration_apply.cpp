@@ -1,4 +1,5 @@
 #include "migration_support.hpp"
+#include "pgstate/postgres_store.hpp"
 
 #include <string>
 #include <vector>
@@ -192,4 +193,38 @@ TEST_CASE("the record moves with a renamed table, and a newer pgstate's is left"
     CHECK_NOTHROW(db.verify({}, "app.moved"));
     CHECK_NOTHROW(db.migrate({}, "app.moved"));
     CHECK(db.text("SELECT col_description('app.moved'::regclass, 6)") == "pgstate migration 7");
+}
+
+TEST_CASE("inspect_schema says what a migration would do, and does nothing", "[migration]") {
+    migration_fixture db;
+    auto connection = db.connect();
+    const auto inspect = [&](const config& settings = {}) {
+        return postgres_store::inspect_schema(connection, settings);
+    };
+
+    auto report = inspect();
+    CHECK(!report.exists);
+    CHECK(!report.current());
+    CHECK(report.statements.size() == 7);
+    CHECK(db.number("SELECT count(*) FROM pg_class WHERE relname = 'agent_states'") == 0);
+
+    db.migrate();
+    report = inspect();
+    CHECK(report.exists);
+    CHECK(report.current());
+
+    db.exec("DROP INDEX idx_agent_states_updated_at");
+    report = inspect();
+    CHECK(report.missing.size() == 1);
+    CHECK(report.statements.size() == 1);
+    CHECK(report.refusals.empty());
+
+    db.exec("ALTER TABLE agent_states ALTER COLUMN version DROP DEFAULT");
+    report = inspect();
+    CHECK(report.refusals.size() == 1);
+    CHECK(!report.current());
+
+    config elsewhere;
+    elsewhere.table_name = "nowhere.agent_states";
+    CHECK_THROWS_AS(inspect(elsewhere), pgstate::error);
 }

@@ -1,4 +1,6 @@
 #include "config/resolved.hpp"
+#include "pgstate/error.hpp"
+#include "pgstate/postgres_store.hpp"
 #include "store/schema.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -128,4 +130,13 @@ TEST_CASE("the migration's record is read back, and nothing else is one", "[sche
          {"", "version of the state", "pgstate migration ", "pgstate migration x", "pgstate migration -1",
           "pgstate migration 1 or so", "pgstate migration 99999999999"})
         CHECK(store::recorded_migration(other) == 0);
+}
+
+TEST_CASE("the table's name is quoted as SQL of one's own must write it", "[schema]") {
+    config settings;
+    CHECK(postgres_store::quoted_table(settings) == "\"agent_states\"");
+    settings.table_name = "app.Of \"ours";
+    CHECK_THROWS_AS(postgres_store::quoted_table(settings), pgstate::error);
+    settings.table_name = "app.\"Of \"\"ours\"";
+    CHECK(postgres_store::quoted_table(settings) == "\"app\".\"Of \"\"ours\"");
 }
