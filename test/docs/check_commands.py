@@ -83,7 +83,7 @@ def main(root, examples):
     faults = elsewhere_faults(root, {command for _, command in shown}, ELSEWHERE)
 
     with tempfile.TemporaryDirectory() as scratch, private_server(examples, scratch) as url:
-        programs = [shutil.which("psql") and os.path.dirname(shutil.which("psql"))]
+        programs = [str(Path(examples).resolve().parent), shutil.which("psql") and os.path.dirname(shutil.which("psql"))]
         programs += sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
         environment = dict(os.environ, DATABASE_URL=url, PATH=":".join([*filter(None, programs), os.environ["PATH"]]),
                            OTHER_DATABASE_URL=url.replace("/postgres?", "/restored?"))
