@@ -40,7 +40,7 @@ FetchContent_Declare(Catch2
 
 block(SCOPE_FOR VARIABLES)
     set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-    set(BOOST_INCLUDE_LIBRARIES asio container endian filesystem intrusive json process program_options system)
+    set(BOOST_INCLUDE_LIBRARIES asio container crc endian filesystem intrusive json locale process program_options system)
     set(BUILD_TESTING OFF)
     set(SKIP_BUILD_TEST ON)
     FetchContent_MakeAvailable(Boost libpqxx)

@@ -4,6 +4,7 @@
 #include "completion.hpp"
 #include "failure.hpp"
 #include "text.hpp"
+#include <pgstate/version.hpp>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -128,7 +129,7 @@ void add_global_options(CLI::App& app, arguments& into) {
            },
            "colours: auto is on a terminal, unless NO_COLOR is set")
         ->check(CLI::IsMember({"auto", "always", "never"}));
-    app.set_version_flag("--version", std::string("pgstate ") + PGSTATE_VERSION);
+    app.set_version_flag("--version", "pgstate " PGSTATE_VERSION_STRING);
 }
 
 void add_commands(command_options& on, arguments& into) {

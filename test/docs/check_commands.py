@@ -27,6 +27,10 @@ ELSEWHERE = {
     "cmake --build --preset release": ("test/run.sh", 'cmake --build --preset "$preset"'),
     "cmake --build --preset release --target docs": ("test/docs/CMakeLists.txt", "Doxygen::doxygen"),
     "cmake --install build/release --prefix /opt/pgstate": ("test/package/run.sh", 'cmake --install "$build" --prefix'),
+    "c++ -std=c++20 main.cpp $(pkg-config --cflags --libs pgstate)": ("test/package/run.sh", "$(pkg-config --cflags --libs"),
+    "cmake --preset shared && cmake --build --preset shared": None,  # compiles everything once more
+    "cmake/packaging/debian/build.sh packages": ("cmake/packaging/debian/Dockerfile", "cmake/packaging/debian/build.sh"),
+    "docker build -f docker/Dockerfile -t pgstate .": None,  # needs a container engine
     "cp docker/.env.example docker/.env": None,  # goes with the next
     "docker compose -f docker/compose.yaml up -d": None,  # needs a container engine
 }
