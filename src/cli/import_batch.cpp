@@ -60,7 +60,8 @@ std::string import_batch::statement(const std::string& array) const {
         " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
         " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
         " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
-        " version = greatest(t.version + 1, EXCLUDED.version), expires_at = EXCLUDED.expires_at"
+        " version = greatest(t.version + 1, EXCLUDED.version), expires_at = EXCLUDED.expires_at,"
+        " write_name = NULL" // it is no store's write
         " WHERE t.expires_at <= now()";
     if (conflict_ == on_conflict::replace) sql += " OR " + differs_from("EXCLUDED", "", "");
     return sql;

@@ -154,8 +154,9 @@ error conflict(std::string_view operation, std::int64_t wanted, std::int64_t cur
 }
 
 error not_found(std::string_view operation) {
-    return {errc::not_found, operation,
-            "there is no such state, or it has expired; save it first, or have the change create it"};
+    std::string message = "there is no such state, or it has expired; save it first";
+    if (operation != "touch") message += ", or have the change create it";
+    return {errc::not_found, operation, message};
 }
 
 error not_incremented(std::string_view reason) {
