@@ -115,6 +115,8 @@ from() { # IMAGE [AS NAME]
     rm -rf "${work:?}/stages/$stage"
     cp -a "$image" "$work/stages/$stage"
     directory=/
+    [ ! -e "$work/stages/$1.directory" ] || directory=$(cat "$work/stages/$1.directory") # a stage goes on where its base was
+    printf '%s\n' "$directory" > "$work/stages/$stage.directory"
     image_configuration=$work/stages/$stage.instructions
     : > "$image_configuration"
     enter_stage "$stage"
@@ -151,7 +153,7 @@ while read -r instruction rest; do
     # shellcheck disable=SC2086 # words, as Docker takes them
     case $instruction in
         FROM) from $rest ;;
-        WORKDIR) directory=$rest; mkdir -p "$root$directory" ;;
+        WORKDIR) directory=$rest; mkdir -p "$root$directory"; printf '%s\n' "$directory" > "$work/stages/$stage.directory" ;;
         COPY) copy $rest ;;
         RUN) run "$rest" ;;
         ARG | LABEL | EXPOSE) ;; # change nothing that is checked here
