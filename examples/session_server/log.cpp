@@ -1,6 +1,6 @@
 #include "log.hpp"
 
-#include "timestamps.hpp"
+#include <pgstate/rfc3339.hpp>
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -29,7 +29,7 @@ class json_lines final : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& record, spdlog::memory_buf_t& line) override {
         const auto when = std::chrono::floor<std::chrono::microseconds>(record.time);
-        json::object members{{"time", to_rfc3339(when)},
+        json::object members{{"time", pgstate::to_rfc3339(when)},
                              {"level", text_of(spdlog::level::to_string_view(record.level))},
                              {"logger", text_of(record.logger_name)}};
         auto message = text_of(record.payload);

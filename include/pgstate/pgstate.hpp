@@ -13,6 +13,7 @@
 #include "pgstate/operations.hpp"
 #include "pgstate/postgres_store.hpp"
 #include "pgstate/result.hpp"
+#include "pgstate/rfc3339.hpp"
 #include "pgstate/state_store.hpp"
 #include "pgstate/tracer.hpp"
 #include "pgstate/transaction.hpp"

@@ -4,6 +4,7 @@
 #include "failure.hpp"
 #include "json_text.hpp"
 #include "text.hpp"
+#include <pgstate/rfc3339.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
@@ -46,9 +47,10 @@ asio::awaitable<void> list_all_agents(const context& with, postgres_store& store
             if (with.given.json)
                 write_json_line({{"agent_id", agent.agent_id},
                                  {"sessions", agent.sessions},
-                                 {"updated_at", time_text(agent.updated_at)}});
+                                 {"updated_at", to_rfc3339(agent.updated_at)}});
             else
-                rows.push_back({agent.agent_id, std::to_string(agent.sessions), time_text(agent.updated_at)});
+                rows.push_back(
+                    {agent.agent_id, std::to_string(agent.sessions), to_rfc3339(agent.updated_at)});
         }
         table.write(std::move(rows));
         flush_out();
@@ -69,11 +71,11 @@ asio::awaitable<void> list_sessions(const context& with, postgres_store& store, 
                 write_json_line({{"agent_id", agent},
                                  {"session_id", session.session_id},
                                  {"version", session.version},
-                                 {"created_at", time_text(session.created_at)},
-                                 {"updated_at", time_text(session.updated_at)}});
+                                 {"created_at", to_rfc3339(session.created_at)},
+                                 {"updated_at", to_rfc3339(session.updated_at)}});
             else
                 rows.push_back({session.session_id, std::to_string(session.version),
-                                time_text(session.created_at), time_text(session.updated_at)});
+                                to_rfc3339(session.created_at), to_rfc3339(session.updated_at)});
         }
         table.write(std::move(rows));
         flush_out();
@@ -108,12 +110,12 @@ private:
 };
 
 void show_change(const context& with, const agent_state& state) {
-    const auto updated = time_text(state.updated_at);
+    const auto updated = to_rfc3339(state.updated_at);
     if (with.given.json)
         write_json_line({{"agent_id", state.agent_id},
                          {"session_id", state.session_id},
                          {"version", state.version},
-                         {"created_at", time_text(state.created_at)},
+                         {"created_at", to_rfc3339(state.created_at)},
                          {"updated_at", updated}});
     else if (with.screen.output)
         write_out(with.screen.painted(updated, "2") + "  " + printable(state.agent_id) + "  " +

@@ -4,6 +4,7 @@
 #include "failure.hpp"
 #include "input.hpp"
 #include "text.hpp"
+#include <pgstate/rfc3339.hpp>
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -62,10 +63,10 @@ void report_saved(const context& with, const saved& done) {
     boost::json::object line{{"agent_id", with.given.agent},
                              {"session_id", with.given.session},
                              {"version", done.version},
-                             {"created_at", time_text(done.created_at)},
-                             {"updated_at", time_text(done.updated_at)},
+                             {"created_at", to_rfc3339(done.created_at)},
+                             {"updated_at", to_rfc3339(done.updated_at)},
                              {"expires_at", nullptr}};
-    if (done.expires_at) line["expires_at"] = time_text(*done.expires_at);
+    if (done.expires_at) line["expires_at"] = to_rfc3339(*done.expires_at);
     write_out(boost::json::serialize(line) + '\n');
 }
 

@@ -8,18 +8,6 @@
 
 namespace pgstate::cli {
 
-std::string time_text(timestamp when) {
-    const auto day = std::chrono::floor<std::chrono::days>(when);
-    const std::chrono::year_month_day date(day);
-    const std::chrono::hh_mm_ss time(when - day);
-    std::array<char, 48> text{};
-    std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02ld:%02ld:%02ld.%06ldZ", int(date.year()),
-                  unsigned(date.month()), unsigned(date.day()), long(time.hours().count()),
-                  long(time.minutes().count()), long(time.seconds().count()),
-                  long(time.subseconds().count()));
-    return text.data();
-}
-
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     constexpr std::array<std::pair<std::string_view, std::int64_t>, 6> units{{
         {"", 1'000},

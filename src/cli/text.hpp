@@ -1,17 +1,12 @@
 #ifndef PGSTATE_CLI_TEXT_HPP
 #define PGSTATE_CLI_TEXT_HPP
 
-#include <pgstate/agent_state.hpp>
-
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace pgstate::cli {
-
-/// As in documents: RFC 3339 in UTC, always with six digits of the second's fraction.
-std::string time_text(timestamp when);
 
 /// A number and one of ms, s, m, h, d; seconds without one. Nothing for anything else, and for what no duration holds.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);

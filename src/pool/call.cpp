@@ -14,14 +14,7 @@ namespace {
 
 /// Another connection may lead to a server that does write.
 bool refused_to_write(const std::exception_ptr& failure) {
-    if (!failure) return false;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& e) {
-        return e == sqlstate::read_only_sql_transaction;
-    } catch (...) {
-        return false;
-    }
+    return failure && to_error(failure) == sqlstate::read_only_sql_transaction;
 }
 
 class call final : public waiter, public std::enable_shared_from_this<call> {

@@ -189,11 +189,11 @@ bool document_reader::text(std::string_view value, error_code& ec) {
     case member::agent_id:
     case member::session_id: return true; // the columns win
     case member::created_at:
-    case member::updated_at: return parse_rfc3339(value) ? true : refuse("is no RFC 3339 time", ec);
+    case member::updated_at: return from_rfc3339(value) ? true : refuse("is no RFC 3339 time", ec);
     case member::role: state_.history.back().role = value; return true;
     case member::content: state_.history.back().content = value; return true;
     case member::timestamp:
-        if (const auto when = parse_rfc3339(value)) {
+        if (const auto when = from_rfc3339(value)) {
             state_.history.back().timestamp = *when;
             return true;
         }

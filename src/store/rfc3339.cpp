@@ -1,13 +1,17 @@
 #include "store/rfc3339.hpp"
 
+#include "pgstate/error.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 
-namespace pgstate::store {
-namespace {
+namespace pgstate {
 
 using namespace std::chrono;
+
+namespace store {
+namespace {
 
 void append_digits(std::string& out, unsigned value, int count) {
     char digits[6];
@@ -72,9 +76,8 @@ private:
     bool good_ = true;
 };
 
-} // namespace
-
-bool append_rfc3339(std::string& out, timestamp when) {
+/// With all six digits of the fraction. False, and nothing appended, for a year of other than four digits.
+bool append_whole(std::string& out, timestamp when) {
     const auto day = floor<days>(when);
     const year_month_day date(day);
     if (date.year() < year(0) || date.year() > year(9999)) return false;
@@ -91,18 +94,36 @@ bool append_rfc3339(std::string& out, timestamp when) {
     append_digits(out, static_cast<unsigned>(time.minutes().count()), 2);
     out += ':';
     append_digits(out, static_cast<unsigned>(time.seconds().count()), 2);
-    if (const auto fraction = time.subseconds().count(); fraction != 0) {
-        out += '.';
-        append_digits(out, static_cast<unsigned>(fraction), 6);
-        while (out.back() == '0')
-            out.pop_back();
-    }
+    out += '.';
+    append_digits(out, static_cast<unsigned>(time.subseconds().count()), 6);
     out += 'Z';
     return true;
 }
 
-std::optional<timestamp> parse_rfc3339(std::string_view text) {
-    field_reader in(text);
+} // namespace
+
+bool append_rfc3339(std::string& out, timestamp when) {
+    if (!append_whole(out, when)) return false;
+    out.pop_back(); // the Z
+    while (out.back() == '0')
+        out.pop_back();
+    if (out.back() == '.') out.pop_back();
+    out += 'Z';
+    return true;
+}
+
+} // namespace store
+
+std::string to_rfc3339(timestamp when) {
+    std::string text;
+    if (!store::append_whole(text, when))
+        throw error(errc::invalid_argument, "to_rfc3339",
+                    "the year is before 0 or after 9999, which RFC 3339 cannot hold");
+    return text;
+}
+
+std::optional<timestamp> from_rfc3339(std::string_view text) {
+    store::field_reader in(text);
     const int y = in.number(4, 9999);
     in.one_of("-");
     const int m = in.number(2, 12);
@@ -127,4 +148,4 @@ std::optional<timestamp> parse_rfc3339(std::string_view text) {
     return sys_days(date) + h + min + s - offset + fraction;
 }
 
-} // namespace pgstate::store
+} // namespace pgstate

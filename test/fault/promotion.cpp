@@ -271,3 +271,37 @@ TEST_CASE("connections to a server that no longer takes writes are retired, whoe
         co_await store.close();
     });
 }
+
+TEST_CASE("a connection that was refused a write is given up, also where any server will do", "[promotion]") {
+    // A name or a balancer may lead to another server by then.
+    embedded_server server(quick());
+    asio::io_context context;
+    pgstate::config config;
+    config.connection_string = server.connection_string() + "&pool_max_conns=1";
+    run(context, [&]() -> asio::awaitable<void> {
+        auto store = co_await pgstate::postgres_store::open(context.get_executor(), config);
+        execute(server, "ALTER SYSTEM SET default_transaction_read_only = on");
+        execute(server, "SELECT pg_reload_conf()");
+        wait_until_true(server, "SELECT current_setting('default_transaction_read_only')::boolean");
+        const auto connects = [&] { return store.pool().stats().new_conns_count; };
+
+        const auto before_transaction = connects();
+        const auto work = [](pgstate::transaction& tx) { tx.save(agent_state("a", "s")); };
+        const auto refused = co_await store.transaction(work, as_result);
+        REQUIRE(refused.has_error());
+        CHECK(refused.error() == pgstate::sqlstate::read_only_sql_transaction);
+        (void)co_await store.count();
+        CHECK(connects() == before_transaction + 1);
+
+        const auto before_function = connects();
+        const auto sql = [](pqxx::connection& c) {
+            pqxx::nontransaction(c).exec("DELETE FROM agent_states");
+        };
+        const auto refused_too = co_await store.pool().with_connection(sql, as_result);
+        REQUIRE(refused_too.has_error());
+        CHECK(refused_too.error() == pgstate::sqlstate::read_only_sql_transaction);
+        (void)co_await store.count();
+        CHECK(connects() == before_function + 1);
+        co_await store.close();
+    });
+}

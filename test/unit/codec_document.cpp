@@ -66,7 +66,7 @@ TEST_CASE("the document is the Go SDK's, member for member", "[codec]") {
     REQUIRE(document.starts_with(start));
     CHECK(document.ends_with(R"(Z","tenant":"acme"})"));
     const auto object = boost::json::parse(document).as_object();
-    const auto when = pgstate::store::parse_rfc3339(object.at("updated_at").as_string().c_str());
+    const auto when = pgstate::from_rfc3339(object.at("updated_at").as_string().c_str());
     REQUIRE(when.has_value());
     CHECK(*when >= before);
     CHECK(*when <= after);
@@ -81,7 +81,7 @@ TEST_CASE("an empty state has every member of a document, and times of now", "[c
     CHECK(object.at("context").as_object().empty());
     CHECK(object.at("history").as_array().empty());
     for (const char* name : {"created_at", "updated_at"}) {
-        const auto when = pgstate::store::parse_rfc3339(object.at(name).as_string().c_str());
+        const auto when = pgstate::from_rfc3339(object.at(name).as_string().c_str());
         REQUIRE(when.has_value());
         CHECK(*when >= before);
     }

@@ -1,3 +1,4 @@
+#include "pgstate/error.hpp"
 #include "store/rfc3339.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -7,9 +8,10 @@
 #include <optional>
 #include <string>
 
+using pgstate::from_rfc3339;
 using pgstate::timestamp;
+using pgstate::to_rfc3339;
 using pgstate::store::append_rfc3339;
-using pgstate::store::parse_rfc3339;
 using namespace std::chrono;
 
 namespace {
@@ -39,6 +41,14 @@ TEST_CASE("times are written as Go writes them", "[rfc3339]") {
     CHECK(written(at(9999, 12, 31, 24h - 1us)) == "9999-12-31T23:59:59.999999Z");
 }
 
+TEST_CASE("times for readers have all digits, so that they sort as texts", "[rfc3339]") {
+    CHECK(to_rfc3339(timestamp(1us)) == "1970-01-01T00:00:00.000001Z");
+    CHECK(to_rfc3339(timestamp(-1us)) == "1969-12-31T23:59:59.999999Z");
+    CHECK(to_rfc3339(at(2026, 11, 25, 21h)) == "2026-11-25T21:00:00.000000Z");
+    CHECK(from_rfc3339(to_rfc3339(at(9999, 12, 31, 24h - 1us))) == at(9999, 12, 31, 24h - 1us));
+    CHECK_THROWS_AS(to_rfc3339(at(10000, 1, 1)), pgstate::error);
+}
+
 TEST_CASE("years that RFC 3339 does not have are not written", "[rfc3339]") {
     std::string out = "x";
     for (const timestamp when : {timestamp::min(), timestamp::max(), at(10000, 1, 1), at(0, 1, 1) - 1us}) {
@@ -52,7 +62,7 @@ TEST_CASE("what is written reads back", "[rfc3339]") {
     const auto first = at(0, 1, 1);
     const auto last = at(9999, 12, 31);
     for (timestamp when = first; when < last; when += microseconds(77'777'777'777'779)) {
-        const auto back = parse_rfc3339(written(when));
+        const auto back = from_rfc3339(written(when));
         REQUIRE(back.has_value());
         REQUIRE(*back == when);
     }
@@ -66,13 +76,13 @@ TEST_CASE("every spelling of RFC 3339 is read", "[rfc3339]") {
           "2024-06-07T14:00:00+02:00", "2024-06-07T06:30:00-05:30", "2024-06-08T01:00:00+13:00",
           "2024-06-06T23:00:00-13:00"}) {
         INFO(text);
-        CHECK(parse_rfc3339(text) == noon);
+        CHECK(from_rfc3339(text) == noon);
     }
     // Go writes nanoseconds: cut off, not rounded, before 1970 too.
-    CHECK(parse_rfc3339("2024-06-07T12:00:00.123456789Z") == noon + 123456us);
-    CHECK(parse_rfc3339("2024-06-07T12:00:00.9999999999999999999999Z") == noon + 999999us);
-    CHECK(parse_rfc3339("1950-01-01T00:00:00.1234567Z") == at(1950, 1, 1, 123456us));
-    CHECK(parse_rfc3339("0001-01-01T00:00:00Z") == at(1, 1, 1));
+    CHECK(from_rfc3339("2024-06-07T12:00:00.123456789Z") == noon + 123456us);
+    CHECK(from_rfc3339("2024-06-07T12:00:00.9999999999999999999999Z") == noon + 999999us);
+    CHECK(from_rfc3339("1950-01-01T00:00:00.1234567Z") == at(1950, 1, 1, 123456us));
+    CHECK(from_rfc3339("0001-01-01T00:00:00Z") == at(1, 1, 1));
 }
 
 TEST_CASE("anything else is no time", "[rfc3339]") {
@@ -106,6 +116,6 @@ TEST_CASE("anything else is no time", "[rfc3339]") {
                              "infinity",
                              "2024/06/07T12:00:00Z"}) {
         INFO(text);
-        CHECK_FALSE(parse_rfc3339(text).has_value());
+        CHECK_FALSE(from_rfc3339(text).has_value());
     }
 }
