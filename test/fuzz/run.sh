@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets with clang and libFuzzer, installing what is missing first, and runs them one after the other.
-# Usage: test/fuzz/run.sh [--minutes M] [TARGET...]     (10 minutes for each of all targets)
+# Usage: test/fuzz/run.sh [--minutes M] [--executions N] [TARGET...]     (10 minutes for each of all targets)
+# A target's run ends after M minutes or N executions, whichever comes first.
 # Inputs that reach new code are kept in build/fuzz/corpus; an input that breaks something, in build/fuzz/found.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 all=(connection_string codec parameters cursor jsonpath)
 minutes=10
+executions=-1 # as many as there is time for
 targets=()
 while [ $# -gt 0 ]; do
     case $1 in
         --minutes) minutes=${2:?--minutes needs a number}; shift ;;
-        -h | --help) sed -n '2,4s/^# //p' test/fuzz/run.sh; printf 'Targets: %s\n' "${all[*]}"; exit 0 ;;
+        --executions) executions=${2:?--executions needs a number}; shift ;;
+        -h | --help) sed -n '2,5s/^# //p' test/fuzz/run.sh; printf 'Targets: %s\n' "${all[*]}"; exit 0 ;;
         *) [[ " ${all[*]} " == *" $1 "* ]] || { printf 'no target %s; there are: %s\n' "$1" "${all[*]}" >&2; exit 2; }
            targets+=("$1") ;;
     esac
@@ -20,6 +23,8 @@ done
 [ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")
 seconds=$(awk -v m="$minutes" 'BEGIN { s = int(m * 60); if (s < 1) exit 1; print s }') ||
     { printf -- '--minutes must be a positive number, not %s\n' "$minutes" >&2; exit 2; }
+[[ $executions =~ ^(-1|[1-9][0-9]*)$ ]] ||
+    { printf -- '--executions must be a positive number, not %s\n' "$executions" >&2; exit 2; }
 
 docker/install-dependencies.sh
 if ! command -v clang++ > /dev/null; then
@@ -40,8 +45,9 @@ status=0
 for target in "${targets[@]}"; do
     corpus=build/fuzz/corpus/$target found=build/fuzz/found/$target log=build/fuzz/$target.log
     mkdir -p "$corpus" "$found"
-    if "build/fuzz/test/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$found/" "$corpus" "test/fuzz/corpus/$target" > "$log" 2>&1; then
+    if "build/fuzz/test/fuzz/fuzz_$target" -max_total_time="$seconds" -runs="$executions" -max_len=4096 \
+        -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/" \
+        "$corpus" "test/fuzz/corpus/$target" > "$log" 2>&1; then
         result=ok
     else
         result="FAILED, see $log and $found"
