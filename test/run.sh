@@ -14,7 +14,7 @@ docker/install-dependencies.sh
 cmake --preset "$preset"
 cmake --build --preset "$preset"
 
-# The private servers' files are kept in memory where there is room: the tests make hundreds of databases, which disks take
+# The private servers' files are kept in memory where there is room: tests make hundreds of databases, which disks take
 # several times as long to make and to delete. A TMPDIR that is set is used as it is.
 memory=/dev/shm
 room_in_memory() {
