@@ -142,8 +142,11 @@ void core::send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::
         }
         work = nullptr;
         if (session && !session->clean_up()) session.reset();
-        gate->post([weak, session = std::move(session), failure, id] {
-            if (const auto self = weak.lock()) self->back_from_worker(id, session, failure);
+        // All that this thread holds of it goes along, so that the last reference is let go of where it was read: the thread
+        // sanitizer does not see how the standard library counts them.
+        gate->post([weak, session = std::move(session), failure = std::move(failure), id]() mutable {
+            if (const auto self = weak.lock())
+                self->back_from_worker(id, std::move(session), std::move(failure));
         });
     });
 }
