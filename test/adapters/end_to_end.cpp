@@ -21,6 +21,7 @@
 #include <spdlog/sinks/ostream_sink.h>
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <memory>
 #include <sstream>

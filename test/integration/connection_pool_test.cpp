@@ -4,6 +4,7 @@
 #include <pqxx/except>
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <vector>

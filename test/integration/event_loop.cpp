@@ -3,6 +3,7 @@
 #include "integration/store_support.hpp"
 #include "support/blocking_calls.hpp"
 
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <vector>
 
 using namespace pgstate_test;

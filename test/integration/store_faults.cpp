@@ -9,6 +9,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <future>
 #include <memory>
 #include <vector>

@@ -4,6 +4,8 @@
 #include "integration/store_support.hpp"
 #include "support/recorded.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
