@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <string_view>
@@ -139,6 +140,18 @@ void describe(CLI::App& app, options& chosen) {
     app.add_flag("--print-routes", chosen.print_routes, "print each method and path, and end");
 }
 
+/// Newer releases of CLI11 pass over a variable whose value they would refuse on the command line.
+void refuse_what_was_passed_over(const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+        const auto variable = option->get_envname();
+        if (variable.empty() || option->count() > 0) continue;
+        const char* value = std::getenv(variable.c_str());
+        if (value && *value)
+            throw CLI::ValidationError(option->get_name(), "the value of " + variable +
+                                                               " is not one that it may have; see --help");
+    }
+}
+
 } // namespace
 
 command_line parse(int argc, const char* const* argv) {
@@ -148,6 +161,7 @@ command_line parse(int argc, const char* const* argv) {
     describe(app, said.chosen);
     try {
         app.parse(argc, argv);
+        refuse_what_was_passed_over(app);
         if (!said.chosen.print_routes && !said.chosen.embedded && said.chosen.database_url.empty())
             throw CLI::RequiredError("--database-url, DATABASE_URL or --embedded");
     } catch (const CLI::ParseError& e) {
