@@ -1,27 +1,28 @@
 #!/usr/bin/env bash
 # Builds pgstate and runs its tests, installing what is missing first.
 # Usage: test/run.sh [--preset release|debug|asan-ubsan|tsan] [ctest option...]     e.g. test/run.sh -L unit
+# TMPDIR: where the private servers' files go; by default into memory, where there is plenty, else to /tmp
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 preset=release
 case ${1:-} in
     --preset) preset=${2:?--preset needs a name}; shift 2 ;;
-    -h | --help) sed -n '2,3s/^# //p' test/run.sh; exit 0 ;;
+    -h | --help) sed -n '2,4s/^# //p' test/run.sh; exit 0 ;;
 esac
 
 docker/install-dependencies.sh
 cmake --preset "$preset"
 cmake --build --preset "$preset"
 
-# The private servers' files are kept in memory where there is room: tests make hundreds of databases, which disks take
-# several times as long to make and to delete. A TMPDIR that is set is used as it is.
+# The tests make hundreds of databases, which disks take several times as long to make and to delete as memory. They need
+# 2.8 GB; compilers at work beside them may need as much again.
 memory=/dev/shm
 room_in_memory() {
-    local enough=$((4 * 1024 * 1024)) available left # KiB; a run needs 2.8 GB
-    available=$(df -k --output=avail "$memory" 2> /dev/null | tail -n 1)
-    left=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2> /dev/null)
-    [ "${available:-0}" -ge "$enough" ] && [ "${left:-0}" -ge "$enough" ] &&
+    local gibibyte=$((1024 * 1024)) free available # KiB
+    free=$(df -k --output=avail "$memory" 2> /dev/null | tail -n 1)
+    available=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2> /dev/null)
+    [ "${free:-0}" -ge $((4 * gibibyte)) ] && [ "${available:-0}" -ge $((10 * gibibyte)) ] &&
         ! findmnt -no OPTIONS "$memory" | grep -qw noexec
 }
 if [ -z "${TMPDIR:-}" ] && room_in_memory && TMPDIR=$(mktemp -d "$memory/pgstate-test-XXXXXX"); then
