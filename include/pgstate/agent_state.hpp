@@ -43,8 +43,9 @@ struct agent_state {
     std::string agent_id;   ///< whose state it is
     std::string session_id; ///< of which of its conversations or tasks
 
-    /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save and
-    /// never repeats for a key, also when the state is erased and made again; the steps are not ones.
+    /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save,
+    /// also when the state is erased and made again; the steps are not ones. The exception: an erase that another connection
+    /// carries out while a save waits for the same row. The state that this save makes can have a lower version, or the same.
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own
