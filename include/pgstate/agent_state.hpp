@@ -44,8 +44,8 @@ struct agent_state {
     std::string session_id; ///< of which of its conversations or tasks
 
     /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save,
-    /// also when the state is erased and made again; the steps are not ones. The exception: an erase that another connection
-    /// carries out while a save waits for the same row. The state that this save makes can have a lower version, or the same.
+    /// also when the state is erased and made again; the steps are not ones. The guide names the exceptions ("Versions"):
+    /// rows deleted by other means, and Citus.
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own

@@ -2,6 +2,7 @@
 #define PGSTATE_BATCH_DIALECT_HPP
 
 #include "batch/operation.hpp"
+#include "wire/rows.hpp"
 #include "wire/statement.hpp"
 
 #include <vector>
@@ -13,6 +14,8 @@ struct command {
     const wire::statement* what = nullptr;
     wire::parameters values;
     const wire::preamble* before = nullptr; ///< to run first in the same transaction; null for none
+    const wire::statement* claim = nullptr; ///< to run after that, and before `what`; null for none
+    wire::parameters claim_values{};
 };
 
 /// What has become of a write whose connection broke after it was sent.
@@ -37,6 +40,10 @@ public:
     /// Takes out of a refusal what must not be told.
     /// \param first  it is the refusal of the statement that ran before
     virtual void censor(wire::server_error& refusal, bool first) const = 0;
+
+    /// Told of a refusal before anything else is made of it. True: built anew, the operations give another statement, which
+    /// may be taken.
+    virtual bool adapt(const std::vector<operation_ptr>& operations, const wire::reply& refusal) const = 0;
 
     /// Which row of the answer is each operation's, -1 for none.
     /// \throws error corrupt_state - the answer makes no sense

@@ -6,6 +6,7 @@
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/container/static_vector.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -160,16 +161,19 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
         const auto command = sql_->build(what->operations);
         // What was refused twice may have been for what is prepared on the server (see decide): it goes without.
         const auto mode = attempts > 2 ? statement_mode::unnamed : pool_->config().statements;
-        bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
+        bytes_sent_.fetch_add(command.values.bytes() + command.claim_values.bytes(),
+                              std::memory_order_relaxed);
+        boost::container::static_vector<wire::step, 2> before;
+        if (command.before) before.push_back({&command.before->what, &command.before->values});
+        if (command.claim) before.push_back({command.claim, &command.claim_values});
         what->sent = clock::now();
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->flights.push_back(what);
-        on->lease->send(
-            *command.what, command.values, mode,
-            [weak = weak_from_this(), what](wire::reply answer) {
-                if (const auto self = weak.lock()) self->answered(what, std::move(answer));
-            },
-            command.before);
+        on->lease->send(*command.what, command.values, mode,
+                        [weak = weak_from_this(), what](wire::reply answer) {
+                            if (const auto self = weak.lock()) self->answered(what, std::move(answer));
+                        },
+                        {before.data(), before.size()});
     } catch (const std::bad_alloc&) {
         std::erase(on->flights, what);
         for (auto& each : what->operations) {

@@ -18,6 +18,7 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
     what.operations = operations.size();
     what.broken = answer.outcome == wire::reply::status::broken;
     what.failure = answer.failure;
+    what.adapted = !answer.failure.sqlstate.empty() && sql_->adapt(operations, answer);
     for (const auto& each : operations)
         what.attempts = std::max(what.attempts, each->attempts);
 
@@ -37,7 +38,8 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
             each->attempts = 0;
         }
         return send_again(*of);
-    case verdict::retry_now: return send_again(*of);
+    case verdict::retry_now:
+    case verdict::retry_adapted: return send_again(*of);
     case verdict::settle: return doubt_outcome(*of, answer);
     case verdict::fail:
         for (auto& each : operations) {

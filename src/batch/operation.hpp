@@ -76,6 +76,7 @@ public:
     std::int64_t write_name = 0;
     std::unique_ptr<doubt> in_doubt{}; ///< null: it is not; an operation is no larger for what is rare
     kind probed_for{};                 ///< of a probe: what it was before
+    bool claims = false;               ///< its row is to be claimed before it is written; the dialect's
     /// Whether it was asked for as a write.
     bool writes() const noexcept { return is_write(in_doubt ? in_doubt->asked : what); }
 

@@ -145,7 +145,7 @@ result check_expired(const facts& read) {
         (more ? "at least " : "") + grouped(*read.expired_rows) + " expired states are still in the table";
     if (*read.expired_rows < few) return fine(found);
     return advise(found, "set config.sweep.period in one program, or DELETE FROM " + read.table +
-                             " WHERE expires_at < now()");
+                             " WHERE expires_at < now() - interval '1 second'");
 }
 
 result check_connections(const facts& read) {

@@ -68,8 +68,8 @@ std::string over_a_row(const sql_text& sql, const change_parts& change, std::str
 
 std::string or_making_one(const sql_text& sql, const change_parts& change, std::string_view returning) {
     const auto before = parameters_before + change.types.size();
-    return sql.insert_or_change(sql_text::one_row(parameter_after(before) + "::jsonb",
-                                                  sql_text::expiry_in("$3"), parameter_after(before + 1)),
+    return sql.insert_or_change(sql.one_row(parameter_after(before) + "::jsonb", sql_text::expiry_in("$3"),
+                                            parameter_after(before + 1)),
                                 change.document,
                                 "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
                                 change.guard, returning);

@@ -191,10 +191,13 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
         });
     }
     const auto& core = impl->core;
-    auto prepare = [config = impl->shared_config, told = core->telemetry()](
+    auto prepare = [config = impl->shared_config, statements = impl->statements, told = core->telemetry()](
                        pqxx::connection& connection, const pool::call_context& context) {
         try {
-            pqxx::nontransaction(connection).exec("SELECT 1");
+            // Citus's catalog of distributed tables.
+            const auto citus =
+                pqxx::nontransaction(connection).exec("SELECT to_regclass('pg_dist_partition') IS NOT NULL");
+            if (citus[0][0].as<bool>()) statements->found_citus();
         } catch (...) {
             pool::rethrow_as_error("open");
         }
@@ -383,9 +386,9 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
         return store::complete_at_once(impl_->core->executor(), std::move(handler), std::current_exception());
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
-                 told = impl_->core->telemetry()](pqxx::connection& connection,
-                                                  const pool::call_context& context) {
-        store::run_transaction(connection, *config, function, options, context, told);
+                 kept = impl_->statements->kept(), told = impl_->core->telemetry()](
+                    pqxx::connection& connection, const pool::call_context& context) {
+        store::run_transaction(connection, *config, function, options, kept, context, told);
     };
     pool::call_with_connection(impl_->core, std::move(work),
                                {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true,

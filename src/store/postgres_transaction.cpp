@@ -13,6 +13,7 @@
 
 #include <pqxx/connection>
 #include <pqxx/except>
+#include <pqxx/subtransaction>
 #include <pqxx/transaction>
 
 #include <memory>
@@ -44,10 +45,11 @@ std::optional<timestamp> to_expiry(const pqxx::field& value) {
 
 class postgres_transaction final : public transaction {
 public:
-    postgres_transaction(pqxx::transaction_base& around, const settings::resolved_config& config,
-                         const span_context& span, telemetry::hub* told)
-        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl),
-          settings_(config.session_settings), span_(span), told_(told) {}
+    /// \param claims  each save claims its row first; set where one that did not was too late
+    postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
+                         versioning kept, bool& claims, const span_context& span, telemetry::hub* told)
+        : around_(around), sql_(config.table.quoted(), kept), kept_(kept), claims_(claims),
+          default_ttl_(config.default_ttl), settings_(config.session_settings), span_(span), told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
@@ -103,14 +105,15 @@ private:
         const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
                                microseconds_of("t.updated_at") + ", " + std::string(expiry);
         const auto expires = sql_text::expiry_in("$4::bigint");
-        const auto values = sql_text::one_row("$3::jsonb", expires, no_name);
         pqxx::params key(state.agent_id, state.session_id);
         pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
         pqxx::result done;
-        if (!if_unchanged) {
-            done = execute(around_, sql_.insert(values, sql_text::existing::replaced, returning), all);
-        } else if (state.version == 0) {
-            done = execute(around_, sql_.insert(values, sql_text::existing::kept, returning), all);
+        if (!if_unchanged || state.version == 0) {
+            using existing = sql_text::existing;
+            const auto sql = sql_to_make_a_row(state);
+            done = make_a_row(sql.insert(sql.one_row("$3::jsonb", expires, no_name),
+                                         if_unchanged ? existing::kept : existing::replaced, returning),
+                              all);
         } else {
             all.append(state.version);
             done =
@@ -127,6 +130,33 @@ private:
         return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
     }
 
+    /// For a row that is claimed by then, if it is to be.
+    sql_text sql_to_make_a_row(const detail::encoded_state& state) {
+        if (kept_ == versioning::plain || (!claims_ && state.document.size() <= sql_text::large_document))
+            return sql_;
+        try {
+            pqxx::subtransaction alone(around_); // what is refused here does not end the transaction
+            execute(alone, sql_.claim(sql_text::claimed_row()),
+                    pqxx::params(state.agent_id, state.session_id));
+            alone.commit();
+        } catch (const pqxx::sql_error& e) {
+            if (!sql_text::disliked_row(e.sqlstate())) throw;
+        }
+        return sql_text(sql_.table(), versioning::plain);
+    }
+
+    pqxx::result make_a_row(const std::string& sql, const pqxx::params& values) {
+        try {
+            return execute(around_, sql, values);
+        } catch (const pqxx::sql_error& e) {
+            if (!sql_text::made_too_late(e.sqlstate(), e.what())) throw;
+            claims_ = true;
+            throw error::from_server("40001", "save",
+                                     "the row had to wait for others, and its version is too old by now; "
+                                     "run the transaction again");
+        }
+    }
+
     template <class Work>
     std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
         return telemetry::in_span(told_, telemetry::span_name_of(what), span_, [&] {
@@ -140,15 +170,17 @@ private:
         });
     }
 
-    pqxx::transaction_base& around_;
-    sql_text sql_;
+    pqxx::dbtransaction& around_;
+    const sql_text sql_;
+    const versioning kept_;
+    bool& claims_;
     std::chrono::milliseconds default_ttl_;
     const session_settings& settings_;
     span_context span_;
     telemetry::hub* told_;
 };
 
-std::unique_ptr<pqxx::transaction_base> begin(pqxx::connection& connection, isolation_level isolation) {
+std::unique_ptr<pqxx::dbtransaction> begin(pqxx::connection& connection, isolation_level isolation) {
     switch (isolation) {
     case isolation_level::serializable:
         return std::make_unique<pqxx::transaction<pqxx::isolation_level::serializable>>(connection);
@@ -165,13 +197,13 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 }
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
-             const std::function<void(transaction&)>& function, isolation_level isolation,
-             const pool::call_context& context, telemetry::hub* told) {
+             const std::function<void(transaction&)>& function, isolation_level isolation, versioning kept,
+             bool& claims, const pool::call_context& context, telemetry::hub* told) {
     keeping_values_secret(config.session_settings, [&] {
         try {
             const auto around = begin(connection, isolation);
             set_for(*around, config.session_settings, transaction_name);
-            postgres_transaction with(*around, config, context.span, told);
+            postgres_transaction with(*around, config, kept, claims, context.span, told);
             function(with);
             refuse_abandoned(context.abandoned);
             around->commit();
@@ -185,11 +217,14 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
 
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& told) {
+                     versioning kept, const pool::call_context& context,
+                     const std::shared_ptr<telemetry::hub>& told) {
+    bool claims = false;
     std::minstd_rand random{std::random_device{}()};
     for (int tries = 1;; ++tries) {
         try {
-            return attempt(connection, config, function, options.isolation, context, told.get());
+            return attempt(connection, config, function, options.isolation, kept, claims, context,
+                           told.get());
         } catch (const error& e) {
             const bool again = e.sqlstate() == "40001" || e.sqlstate() == "40P01";
             if (!again || tries > options.max_retries) throw;

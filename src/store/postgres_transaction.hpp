@@ -4,6 +4,7 @@
 #include "config/resolved.hpp"
 #include "pgstate/transaction.hpp"
 #include "pool/call.hpp"
+#include "store/sql_text.hpp"
 
 #include <functional>
 #include <memory>
@@ -16,7 +17,8 @@ namespace pgstate::store {
 /// \throws error  as state_store::transaction says
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& told);
+                     versioning kept, const pool::call_context& context,
+                     const std::shared_ptr<telemetry::hub>& told);
 
 } // namespace pgstate::store
 

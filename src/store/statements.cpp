@@ -37,15 +37,16 @@ constexpr std::string_view never = "NULL::timestamptz";
 
 // Sorted, so that two processes lock rows in one order. The documents come as text: with an array of jsonb a batch of 64
 // saves costs the server a sixth more.
-std::string array_source(bool with_ttl) {
+std::string array_source(const sql_text& sql, bool with_ttl) {
     return std::string("SELECT u.a, u.s, u.d::jsonb, now(), now(), ")
-        .append(sql_text::new_version)
+        .append(sql.new_version())
         .append(", ")
         .append(with_ttl ? sql_text::expiry_in("u.l") : std::string(never))
         .append(with_ttl ? ", $5::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
                            " AS u(a, s, d, l)"
                          : ", $4::bigint FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
-        .append(" ORDER BY u.a COLLATE \"C\", u.s COLLATE \"C\"");
+        .append(" ORDER BY ")
+        .append(sql_text::in_order_of_input);
 }
 
 /// In the place of the table's size: the number that is none.
@@ -66,6 +67,24 @@ std::string list_agents_sql(const sql_text& sql, bool first) {
     if (!first) condition.append(" AND t.agent_id > $2");
     condition.append(" GROUP BY t.agent_id ORDER BY t.agent_id LIMIT $1");
     return sql.select("t.agent_id, count(*), max(t.updated_at)", "", condition);
+}
+
+bool may_make_rows(const batch::operation& what) {
+    switch (what.what) {
+    case batch::kind::save:
+    case batch::kind::create: return true;
+    case batch::kind::change:
+        return static_cast<const change_operation&>(what).form() >= change_form::append_or_create;
+    default: return false;
+    }
+}
+
+/// Whether these operations may make rows, and are to claim them.
+bool claimed(const std::vector<batch::operation_ptr>& operations) {
+    return may_make_rows(*operations.front()) &&
+           std::any_of(operations.begin(), operations.end(), [](const auto& each) {
+               return each->claims || each->bytes > sql_text::large_document;
+           });
 }
 
 const batch::operation& front(const std::vector<batch::operation_ptr>& operations) {
@@ -167,39 +186,61 @@ std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations
 
 } // namespace
 
-table_statements::table_statements(const settings::table_identifier& table, session_settings settings)
-    : sql_(table.quoted()), settings_(std::move(settings)) {
-    const auto& sql = sql_;
+namespace {
+
+using types = std::vector<type_oid>;
+
+// The same text twice: its two plans must not be one.
+by_size both(const std::string& purpose, const std::string& text, const types& of) {
+    return {prepared(purpose, text, of), prepared(purpose + "_large", text, of)};
+}
+
+lookup lookup_with(const std::string& purpose, const std::string& one, const types& of_one,
+                   const std::string& many, const types& of_many) {
+    return {both(purpose, one, of_one),
+            {planned_anew(many, of_many), prepared(purpose + "_many", many, of_many)}};
+}
+
+} // namespace
+
+// The last parameter of everything that writes is the statement's name.
+table_statements::versioned::versioned(const sql_text& sql) {
     using enum type_oid;
     using existing = sql_text::existing;
-    using types = std::vector<type_oid>;
-
-    // The last parameter of everything that writes is the statement's name.
     const auto insertion_with = [&](std::string_view purpose, existing what) {
         return with_expiry{
-            {prepared(purpose, sql.insert(sql_text::one_row("$3", never, "$4"), what, saved_columns),
+            {prepared(purpose, sql.insert(sql.one_row("$3", never, "$4"), what, saved_columns),
                       {text, text, jsonb, int8}),
-             prepared(purpose, sql.insert(array_source(false), what, saved_columns),
+             prepared(purpose, sql.insert(array_source(sql, false), what, saved_columns),
                       {text_array, text_array, text_array, int8})},
-            {prepared(
-                 purpose,
-                 sql.insert(sql_text::one_row("$3", sql_text::expiry_in("$4"), "$5"), what, changed_columns),
-                 {text, text, jsonb, int8, int8}),
-             prepared(purpose, sql.insert(array_source(true), what, changed_columns),
+            {prepared(purpose,
+                      sql.insert(sql.one_row("$3", sql_text::expiry_in("$4"), "$5"), what, changed_columns),
+                      {text, text, jsonb, int8, int8}),
+             prepared(purpose, sql.insert(array_source(sql, true), what, changed_columns),
                       {text_array, text_array, text_array, int8_array, int8})}};
     };
-    // The same text twice: its two plans must not be one.
-    const auto both = [](std::string purpose, const std::string& text, const types& of) {
-        return by_size{prepared(purpose, text, of), prepared(purpose + "_large", text, of)};
-    };
-    const auto lookup_with = [&](const std::string& purpose, const std::string& one, const types& of_one,
-                                 const std::string& many, const types& of_many) {
-        return lookup{both(purpose, one, of_one),
-                      {planned_anew(many, of_many), prepared(purpose + "_many", many, of_many)}};
-    };
+    save = insertion_with("save", existing::replaced);
+    create = insertion_with("create", existing::kept);
+    for (const auto& each : change_statements(sql, changed_columns))
+        changes[static_cast<std::size_t>(each.form)] = both(each.purpose, each.text, each.types);
+    changes[static_cast<std::size_t>(change_form::touch)] =
+        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
+             {text, text, int8, int8});
+    erase = lookup_with("erase", sql.erase("", by_key, "$3", "t.agent_id, t.session_id"), {text, text, int8},
+                        sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "$3",
+                                  "t.agent_id, t.session_id"),
+                        {text_array, text_array, int8});
+    erase_version =
+        both("erase_version",
+             sql.erase("", std::string(by_key) + " AND t.version = $3", "$4", "t.agent_id, t.session_id"),
+             {text, text, int8, int8});
+}
 
-    save_ = insertion_with("save", existing::replaced);
-    create_ = insertion_with("create", existing::kept);
+table_statements::table_statements(const settings::table_identifier& table, session_settings settings)
+    : sql_(table.quoted()), settings_(std::move(settings)), timed_(sql_),
+      plain_(sql_text(table.quoted(), versioning::plain)) {
+    const auto& sql = sql_;
+    using enum type_oid;
     replace_ = lookup_with(
         "replace",
         sql.replace("$3", never, "", std::string(by_key) + " AND t.version = $4", "$5", saved_columns),
@@ -219,19 +260,6 @@ table_statements::table_statements(const settings::table_identifier& table, sess
                                 std::string(by_input) + " AND t.version = u.v", "$6", changed_columns),
                     {text_array, text_array, text_array, int8_array, int8_array, int8});
 
-    const auto change = [&](change_form form) -> by_size& {
-        return changes_[static_cast<std::size_t>(form)];
-    };
-    for (const auto& each : change_statements(sql, changed_columns))
-        change(each.form) = both(each.purpose, each.text, each.types);
-    change(change_form::touch) =
-        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
-             {text, text, int8, int8});
-    erase_version_ =
-        both("erase_version",
-             sql.erase("", std::string(by_key) + " AND t.version = $3", "$4", "t.agent_id, t.session_id"),
-             {text, text, int8, int8});
-
     const types keys{text, text};
     const types key_arrays{text_array, text_array};
     const auto where_key = std::string(" WHERE ").append(by_key).append(" AND ").append(sql_text::alive);
@@ -242,10 +270,8 @@ table_statements::table_statements(const settings::table_identifier& table, sess
     };
     probe_ = selection_with("probe", "t.version");
     load_ = selection_with("load", "t.state, t.version, t.created_at, t.updated_at, t.expires_at");
-    erase_ = lookup_with("erase", sql.erase("", by_key, "$3", "t.agent_id, t.session_id"), {text, text, int8},
-                         sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "$3",
-                                   "t.agent_id, t.session_id"),
-                         {text_array, text_array, int8});
+    claim_ = prepared("claim", sql.claim(sql_text::claimed_row()), keys);
+    claims_ = prepared("claim", sql.claim(sql_text::claimed_rows()), key_arrays);
     // Whether it has expired does not matter here.
     settle_ = both("settle",
                    sql.select(std::string(changed_columns) + ", t.write_name", "",
@@ -286,18 +312,17 @@ table_statements::table_statements(const settings::table_identifier& table, sess
     if (!settings_.empty()) settings_only_ = setting_preamble("settings", no_size, settings_);
 }
 
-const table_statements::insertion& table_statements::insertion_of(batch::kind what,
-                                                                  bool with_ttl) const noexcept {
-    const auto& forms = what == batch::kind::create ? create_ : save_;
-    return with_ttl ? forms.with : forms.without;
+/// \param claimed  their rows are, or cannot be
+const table_statements::versioned& table_statements::writes(bool claimed) const noexcept {
+    return claimed || kept() == versioning::plain ? plain_ : timed_;
 }
 
-const table_statements::lookup& table_statements::lookup_of(batch::kind what, bool with_ttl) const noexcept {
+const lookup& table_statements::lookup_of(batch::kind what, bool with_ttl) const noexcept {
     switch (what) {
     case batch::kind::replace: return with_ttl ? replace_with_ttl_ : replace_;
     case batch::kind::probe: return probe_;
     case batch::kind::load: return load_;
-    default: return erase_;
+    default: return writes(false).erase;
     }
 }
 
@@ -332,11 +357,37 @@ batch::command table_statements::build(const std::vector<batch::operation_ptr>& 
     if (settings_only_ && !made.before && front(operations).what != batch::kind::fence)
         made.before = &*settings_only_;
     if (!batch::is_write(front(operations).what)) return made;
+    if (claimed(operations) && kept() == versioning::timed &&
+        !claims_disliked_.load(std::memory_order_relaxed))
+        add_claim(made, operations);
     const auto name = names_.next();
     made.values.add_int8(name);
     for (const auto& each : operations)
         each->write_name = name;
     return made;
+}
+
+void table_statements::add_claim(batch::command& to,
+                                 const std::vector<batch::operation_ptr>& operations) const {
+    to.claim = operations.size() == 1 ? &claim_ : &claims_;
+    if (operations.size() > 1) return add_keys(to.claim_values, operations);
+    to.claim_values.add_text(front(operations).agent_id);
+    to.claim_values.add_text(front(operations).session_id);
+}
+
+bool table_statements::adapt(const std::vector<batch::operation_ptr>& operations,
+                             const wire::reply& refusal) const {
+    const auto& [sqlstate, message] = refusal.failure;
+    if (!may_make_rows(front(operations))) return false;
+    if (sql_text::made_too_late(sqlstate, message)) {
+        for (const auto& each : operations)
+            each->claims = true;
+        return true;
+    }
+    // A claimed row has no document to speak of.
+    if (!claimed(operations) || refusal.steps_left != 1 || !sql_text::disliked_row(sqlstate)) return false;
+    claims_disliked_.store(true, std::memory_order_relaxed);
+    return true;
 }
 
 batch::command table_statements::build_but_name(const std::vector<batch::operation_ptr>& operations) const {
@@ -398,12 +449,12 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
         return made;
     case batch::kind::change: {
         const auto& change = as<change_operation>(first);
-        made.what = &changes_[static_cast<std::size_t>(change.form())].of(large);
+        made.what = &writes(claimed(operations)).changes[static_cast<std::size_t>(change.form())].of(large);
         change.add_to(values);
         return made;
     }
     case batch::kind::erase_version:
-        made.what = &erase_version_.of(large);
+        made.what = &writes(false).erase_version.of(large);
         values.add_text(first.agent_id);
         values.add_text(first.session_id);
         values.add_int8(as<erase_operation>(first).version());
@@ -419,7 +470,9 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
             return as<save_operation>(*each).ttl().count() != 0;
         });
     if (first.what == batch::kind::save || first.what == batch::kind::create) {
-        const auto& form = insertion_of(first.what, with_ttl);
+        const auto& statements = writes(claimed(operations));
+        const auto& forms = first.what == batch::kind::create ? statements.create : statements.save;
+        const auto& form = with_ttl ? forms.with : forms.without;
         made.what = one ? &form.one : &form.many;
     } else {
         const auto& form = lookup_of(first.what, with_ttl);

@@ -47,6 +47,25 @@ namespace health_row {
 enum : int { server_version, read_only };
 }
 
+/// A statement for a table that is small, and for one that is large: see table_statements.
+struct by_size {
+    wire::statement small;
+    wire::statement large;
+    const wire::statement& of(bool large_table) const noexcept { return large_table ? large : small; }
+};
+struct lookup {
+    by_size one;
+    by_size many;
+};
+struct insertion {
+    wire::statement one;
+    wire::statement many;
+};
+struct with_expiry {
+    insertion without;
+    insertion with;
+};
+
 /// The statements on one table, and which row of an answer is whose.
 ///
 /// PostgreSQL keeps a prepared statement's plan until the table's statistics change, and on a small table a good plan is
@@ -68,50 +87,50 @@ public:
     batch::command build(const std::vector<batch::operation_ptr>& operations) const override;
     void learn(const wire::rows& before) const noexcept override;
     void censor(wire::server_error& refusal, bool first) const override;
+    bool adapt(const std::vector<batch::operation_ptr>& operations,
+               const wire::reply& refusal) const override;
     std::vector<int> pair(const std::vector<batch::operation_ptr>& operations,
                           const wire::rows& rows) const override;
     batch::settlement judge(const batch::operation& what, const wire::rows& rows, int row) const override;
     bool fenced(const wire::rows& rows) const override;
+
+    /// The server has Citus, so the table may be distributed.
+    void found_citus() const noexcept { citus_.store(true, std::memory_order_relaxed); }
+    versioning kept() const noexcept {
+        return citus_.load(std::memory_order_relaxed) ? versioning::plain : versioning::timed;
+    }
 
     /// From this size on, in bytes, the table is not small: 128 pages. Reading them costs more than ten lookups, which
     /// is what the planner expects of an array that it does not know.
     static constexpr std::int64_t large_table = 128 * 8192;
 
 private:
-    struct by_size {
-        wire::statement small;
-        wire::statement large;
-        const wire::statement& of(bool large_table) const noexcept { return large_table ? large : small; }
+    /// The statements that differ with `versioning`.
+    struct versioned {
+        explicit versioned(const sql_text& sql);
+        with_expiry save;
+        with_expiry create;
+        std::array<by_size, change_forms> changes;
+        lookup erase;
+        by_size erase_version;
     };
-    struct lookup {
-        by_size one;
-        by_size many;
-    };
-    struct insertion {
-        wire::statement one;
-        wire::statement many;
-    };
-    struct with_expiry {
-        insertion without;
-        insertion with;
-    };
+    const versioned& writes(bool claimed) const noexcept;
     /// \param with_ttl  one of the operations has one
-    const insertion& insertion_of(batch::kind what, bool with_ttl) const noexcept;
     const lookup& lookup_of(batch::kind what, bool with_ttl) const noexcept;
+    void add_claim(batch::command& to, const std::vector<batch::operation_ptr>& operations) const;
     bool time_to_look() const noexcept;
     batch::command build_but_name(const std::vector<batch::operation_ptr>& operations) const;
 
     const sql_text sql_;
     const session_settings settings_;
-    with_expiry save_;
-    with_expiry create_;
+    const versioned timed_;
+    const versioned plain_;
+    wire::statement claim_;
+    wire::statement claims_;
     lookup replace_;
     lookup replace_with_ttl_;
-    std::array<by_size, change_forms> changes_;
-    by_size erase_version_;
     lookup probe_;
     lookup load_;
-    lookup erase_;
     by_size settle_;
     wire::statement fence_;
     by_size list_first_;
@@ -131,6 +150,9 @@ private:
 
     mutable write_names names_;
     mutable std::atomic<bool> large_{false};
+    mutable std::atomic<bool> citus_{false};
+    mutable std::atomic<bool> claims_disliked_{
+        false};                                      ///< a constraint, a policy or a trigger is against them
     mutable std::atomic<std::int64_t> next_look_{0}; ///< on batch::clock
 };
 

@@ -68,22 +68,28 @@ void connection::use_executor(boost::asio::any_io_executor strand) {
 }
 
 void connection::send(const statement& what, const parameters& values, statement_mode mode,
-                      reply_handler handler, const preamble* before) {
+                      reply_handler handler, std::span<const step> before) {
     auto& exchange = pending_.emplace_back();
     exchange.handler = std::move(handler);
-    exchange.what = &what;
-    if (before) exchange.before = &before->what;
+    for (const auto& each : before)
+        exchange.steps.push_back({each.what});
+    exchange.steps.push_back({&what});
     if (broken_) return lose({"", "the connection was lost"});
 
-    const bool sent = (!before || put(before->what, before->values, mode, exchange.prepares_before)) &&
-                      put(what, values, mode, exchange.prepares) && PQpipelineSync(session_->raw()) == 1;
-    fsm_.sent((before ? 1U : 0U) + (exchange.prepares_before ? 1U : 0U) + (exchange.prepares ? 1U : 0U));
+    bool sent = true;
+    for (std::size_t i = 0; sent && i < before.size(); ++i)
+        sent = put(*before[i].what, *before[i].values, mode, exchange.steps[i]);
+    sent = sent && put(what, values, mode, exchange.steps.back()) && PQpipelineSync(session_->raw()) == 1;
+    std::size_t results = 0;
+    for (const auto& each : exchange.steps)
+        results += each.results();
+    fsm_.sent(results - 1);
     if (!sent) return lose({"", "the connection was lost while sending"});
     pump();
 }
 
 /// Hands libpq one statement, and what prepares it where that was not done yet.
-bool connection::put(const statement& what, const parameters& values, statement_mode mode, bool& prepares) {
+bool connection::put(const statement& what, const parameters& values, statement_mode mode, sent_step& as) {
     auto* raw = session_->raw();
     constexpr std::size_t usually_at_most = 4;
     boost::container::small_vector<const char*, usually_at_most> texts;
@@ -103,8 +109,8 @@ bool connection::put(const statement& what, const parameters& values, statement_
     if (!named)
         return PQsendQueryParams(raw, what.sql.c_str(), count, types.data(), texts.data(), lengths.data(),
                                  formats.data(), 1) == 1;
-    prepares = session_->prepared.insert(&what).second;
-    if (prepares && PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) != 1)
+    as.prepares = session_->prepared.insert(&what).second;
+    if (as.prepares && PQsendPrepare(raw, what.name.c_str(), what.sql.c_str(), count, types.data()) != 1)
         return false;
     return PQsendQueryPrepared(raw, what.name.c_str(), count, texts.data(), lengths.data(), formats.data(),
                                1) == 1;
@@ -205,14 +211,13 @@ void connection::take(void* raw_result) {
     case exchange_fsm::action::refuse:
         head.answer.failure = failure_of(result.get());
         head.answer.outcome = reply::status::refused;
-        head.refused_before = results_before;
+        head.results_left = results_before;
         break;
     case exchange_fsm::action::complete:
         if (head.answer.failure.message.empty()) {
             head.answer.outcome = reply::status::ok;
         } else {
-            remember_prepared(head);
-            head.answer.refused_first = head.before && head.refused_before >= (head.prepares ? 2U : 1U);
+            learn_of_refusal(head);
             head.answer.data = {};
         }
         finished_.push_back(std::move(head));
@@ -222,31 +227,41 @@ void connection::take(void* raw_result) {
     }
 }
 
-/// What a refused exchange says of its prepared statements: [Parse before] [before] [Parse what] what, of which one was
-/// refused and those after it were skipped.
-void connection::remember_prepared(const pending& over) {
-    const auto& sqlstate = over.answer.failure.sqlstate;
-    auto& prepared = session_->prepared;
-    const std::size_t left = over.refused_before;
-    const std::size_t running_before = over.prepares ? 2 : 1; // what is left when `before` runs
-    const bool in_what = left == 0;
-    const bool in_prepare = over.prepares && left == 1;
-    const bool in_before = over.before && left == running_before;
-    const bool in_prepare_before = over.before && left > running_before;
+/// What a refused exchange says of its prepared statements: of its steps, [Parse] Bind Execute each, one was refused and
+/// those after it were skipped.
+void connection::learn_of_refusal(pending& over) {
+    std::size_t at = over.steps.size() - 1;
+    bool in_prepare = false;
+    for (auto left = over.results_left; left > 0; --left) {
+        if (!in_prepare && over.steps[at].prepares) {
+            in_prepare = true;
+        } else {
+            in_prepare = false;
+            --at;
+        }
+    }
+    auto& answer = over.answer;
+    answer.steps_left = over.steps.size() - 1 - at;
+    answer.refused_first = at == 0 && over.steps.size() > 1;
+    for (std::size_t skipped = at + 1; skipped < over.steps.size(); ++skipped)
+        if (over.steps[skipped].prepares) session_->prepared.erase(over.steps[skipped].what);
+    remember_prepared(*over.steps[at].what, in_prepare, answer.failure.sqlstate);
+}
 
-    // 42P05: it was there, behind a pooler or from before. The name follows from the text, so it is the same.
+void connection::remember_prepared(const statement& refused, bool in_prepare, std::string_view sqlstate) {
+    // It was there, behind a pooler or from before. The name follows from the text, so it is the same.
     const bool exists = sqlstate == "42P05";
+    const bool missing = sqlstate == "26000";
     // A pooler that gives one transaction to one server and the next to another.
-    if (session_->backend().pid == 0 && (exists || sqlstate == "26000")) session_->forgets_statements = true;
-    if (over.prepares && !in_what && !(in_prepare && exists)) prepared.erase(over.what);
-    if (in_prepare_before && !exists) prepared.erase(over.before);
-    if (!in_what && !in_before) return;
-    const auto* refused = in_what ? over.what : over.before;
-    if (refused->name.empty()) return; // it never was prepared, and may not live long
-    if (sqlstate == "0A000")           // its plan no longer fits the table, and its name is taken by it
-        session_->outdated.insert(refused);
-    else if (sqlstate == "26000")
-        prepared.erase(refused);
+    if (session_->backend().pid == 0 && (exists || missing)) session_->forgets_statements = true;
+    auto& prepared = session_->prepared;
+    if (in_prepare) {
+        if (!exists) prepared.erase(&refused);
+    } else if (!refused.name.empty()) { // else it never was prepared, and may not live long
+        if (missing) prepared.erase(&refused);
+        // Its plan no longer fits the table, and its name is taken by it.
+        if (sqlstate == "0A000") session_->outdated.insert(&refused);
+    }
 }
 
 void connection::finish(std::deque<pending>& done) {

@@ -9,11 +9,15 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/container/small_vector.hpp>
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <vector>
+#include <span>
+#include <string>
+#include <string_view>
 
 namespace pgstate::wire {
 
@@ -35,9 +39,9 @@ public:
     void use_executor(boost::asio::any_io_executor strand);
 
     /// Sends `what` with its own Sync. The text of the parameters is copied before this returns.
-    /// \param before  to run first, in the same transaction; null for none
+    /// \param before  to run first, in this order, in the same transaction
     void send(const statement& what, const parameters& values, statement_mode mode, reply_handler handler,
-              const preamble* before = nullptr);
+              std::span<const step> before = {});
 
     std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
     bool broken() const noexcept { return broken_; }
@@ -59,22 +63,26 @@ public:
     bool demoted() const noexcept { return session_ && session_->demoted(); }
 
 private:
+    struct sent_step {
+        const statement* what;
+        bool prepares = false; ///< the exchange has its Parse
+        std::size_t results() const noexcept { return prepares ? 2 : 1; }
+    };
     struct pending {
         reply_handler handler;
-        const statement* what;
-        const statement* before = nullptr;
-        bool prepares = false; ///< this exchange has the Parse of `what`
-        bool prepares_before = false;
+        /// Those that run before, and the statement itself.
+        boost::container::small_vector<sent_step, 3> steps{};
         reply answer{};
-        std::size_t refused_before = 0; ///< results before that of `what` when it was refused
+        std::size_t results_left = 0; ///< before that of the last step when something was refused
     };
 
-    bool put(const statement& what, const parameters& values, statement_mode mode, bool& prepares);
+    bool put(const statement& what, const parameters& values, statement_mode mode, sent_step& as);
     void pump();
     void on_ready();
     void receive();
     void take(void* raw_result);
-    void remember_prepared(const pending& over);
+    void learn_of_refusal(pending& over);
+    void remember_prepared(const statement& refused, bool in_prepare, std::string_view sqlstate);
     void finish(std::deque<pending>& done);
     void lose(server_error why);
     void wait();

@@ -56,9 +56,12 @@ struct reply {
     };
     status outcome = status::broken;
     rows data;
-    rows before; ///< of the statement that was sent to run first, if there was one
+    rows before; ///< of the last statement with a result set that was sent to run before it, if there was one
     server_error failure;
-    bool refused_first = false; ///< what was refused is the statement that was sent to run first
+    bool refused_first =
+        false; ///< what was refused is the first of the statements that were sent to run before it
+    std::size_t steps_left =
+        0; ///< of the exchange, behind what was refused: 0 where that is the statement itself
 };
 
 } // namespace pgstate::wire

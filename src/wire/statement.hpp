@@ -92,6 +92,12 @@ struct preamble {
     parameters values{};
 };
 
+/// A statement with its values, both of which are somebody else's: part of an exchange.
+struct step {
+    const statement* what;
+    const parameters* values;
+};
+
 } // namespace pgstate::wire
 
 #endif

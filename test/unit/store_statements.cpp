@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,6 +43,23 @@ operation_ptr save(const std::string& session, std::int64_t version = -1,
     state.version = std::max<std::int64_t>(version, 0);
     return new store::save_operation(detail::encoded_state(state), version >= 0, ttl, ignored, executor());
 }
+
+operation_ptr large(const std::string& session, std::int64_t version = -1) {
+    agent_state state("agent", session);
+    state.version = std::max<std::int64_t>(version, 0);
+    state.data["text"] = std::string(store::sql_text::large_document, 'x');
+    return new store::save_operation(detail::encoded_state(state), version >= 0, std::chrono::milliseconds(0),
+                                     ignored, executor());
+}
+
+pgstate::wire::reply refusal_of(std::string sqlstate, std::string message) {
+    pgstate::wire::reply reply;
+    reply.outcome = pgstate::wire::reply::status::refused;
+    reply.failure = {std::move(sqlstate), std::move(message)};
+    return reply;
+}
+const auto made_too_late =
+    refusal_of("22P02", "invalid input syntax for type bigint: \"pgstate: made too late17\"");
 
 /// The number of elements of an array in PostgreSQL's binary format (array_recv).
 std::int32_t count_of(std::string_view array) {
@@ -169,6 +187,66 @@ TEST_CASE("session settings run first in each transaction, together with whateve
     check(on.build({load("a"), load("b")}), size,
           ", set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
           "set_config('enable_mergejoin', 'off', true)");
+}
+
+TEST_CASE("a large document's row is claimed before it is saved", "[statements]") {
+    const auto on = statements();
+    CHECK(on.build({save("a")}).claim == nullptr);
+    CHECK(on.build({large("a", 7)}).claim == nullptr); // it makes no row
+    const auto one = on.build({large("a")});
+    REQUIRE(one.claim);
+    CHECK(one.claim_values.size() == one.claim->parameters.size());
+    CHECK(one.claim_values.value(1) == "a");
+    CHECK(one.what->sql != on.build({save("a")}).what->sql);
+    const auto many = on.build({large("a"), save("b")});
+    REQUIRE(many.claim);
+    CHECK(many.claim_values.size() == many.claim->parameters.size());
+    CHECK(count_of(many.claim_values.value(1)) == 2);
+}
+
+TEST_CASE("a row that was made too late is claimed when it is saved again", "[statements]") {
+    const auto on = statements();
+    const std::vector both{save("a"), save("b")};
+    CHECK_FALSE(on.adapt(both, refusal_of("22P02", "invalid input syntax for type bigint: \"a number\"")));
+    CHECK_FALSE(on.adapt({load("a")}, made_too_late));
+    CHECK_FALSE(on.adapt({save("a", 7)}, made_too_late));
+    CHECK(on.build(both).claim == nullptr);
+    CHECK(on.adapt(both, made_too_late));
+    CHECK(on.build(both).claim);
+    CHECK(on.build({both[1]}).claim);
+    CHECK(on.build({save("c")}).claim == nullptr);
+}
+
+TEST_CASE("where a table takes no claims, rows are made without", "[statements]") {
+    const auto on = statements();
+    auto refusal = refusal_of("23514", "new row violates check constraint");
+    CHECK_FALSE(on.adapt({save("a")}, refusal));
+    CHECK_FALSE(on.adapt({large("a")}, refusal)); // it is that of the document
+    refusal.steps_left = 1;
+    CHECK_FALSE(on.adapt({save("a")}, refusal)); // nothing was claimed
+    auto lost = refusal_of("57P01", "terminating connection");
+    lost.steps_left = 1;
+    CHECK_FALSE(on.adapt({large("a")}, lost));
+    CHECK(on.build({large("a")}).claim);
+    CHECK(on.adapt({large("a")}, refusal));
+    const auto made = on.build({large("a")});
+    CHECK(made.claim == nullptr);
+    CHECK(made.what->sql.find("clock_timestamp") == std::string::npos); // or it would be made too late
+}
+
+TEST_CASE("on Citus no statement reads the clock where it returns what it wrote", "[statements]") {
+    const auto on = statements();
+    on.found_citus();
+    const auto erase = [](std::optional<std::int64_t> version) {
+        return operation_ptr(new store::erase_operation("agent", "a", version, ignored, executor()));
+    };
+    for (const auto& operations :
+         {std::vector{save("a")}, std::vector{save("a"), save("b")}, std::vector{save("a", 0)},
+          std::vector{large("a")}, std::vector{erase({})}, std::vector{erase(7)}}) {
+        const auto made = on.build(operations);
+        CHECK(made.claim == nullptr);
+        CHECK(made.what->sql.find("clock_timestamp") == std::string::npos);
+    }
 }
 
 TEST_CASE("a refusal does not tell the values of session settings", "[statements]") {
