@@ -36,8 +36,8 @@ struct lane {
     std::optional<clock::duration> acquire_wait; ///< until the first statement has told of it
 
     std::size_t load() const noexcept; ///< operations under way
-    bool may_keep_waiting()
-        const noexcept; ///< what is under way may take its time: nothing should wait behind it
+    /// What is under way may take its time: nothing is sent behind it.
+    bool may_keep_waiting() const noexcept;
     bool usable() const noexcept { return !retiring && !lease->broken() && !lease->demoted(); }
 };
 

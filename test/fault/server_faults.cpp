@@ -292,8 +292,8 @@ TEST_CASE("operations wait for a server that restarts", "[server]") {
     server.start();
     run_until(f.context, [&] { return all_over(all.saves) && all_over(all.increments); });
     // Nothing could be sent, so nothing is unknown.
-    for (const auto* kind : {&all.saves, &all.increments})
-        for (const auto& each : *kind)
+    for (const auto* ended : {&all.saves, &all.increments})
+        for (const auto& each : *ended)
             if (each->value->has_error()) FAIL_CHECK(each->value->error().what());
     all.finish_and_check();
 }

@@ -172,10 +172,10 @@ TEST_CASE("a flood against a server that stands still costs no memory", "[overlo
     std::size_t refused = 0;
     std::size_t ended = 0;
     std::size_t at_first = 0;
+    agent_state state("a", "s"); // outlives the callers, should they not come to their end in time
+    state.data["text"] = std::string(500, 'x');
     opened_store f("&pool_max_conns=2", with_pending({.max_operations = limit}));
     table_lock locked(f.database);
-    agent_state state("a", "s");
-    state.data["text"] = std::string(500, 'x');
     for (std::size_t i = 0; i < limit; ++i)
         f.store.save(state, pgstate::as_result(accepted.handler()));
 
