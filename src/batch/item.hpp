@@ -47,11 +47,6 @@ constexpr bool may_take_long(kind what) noexcept {
            what == kind::count_all || what == kind::sweep;
 }
 
-/// Kinds whose statement may pause in the server for a few milliseconds: nothing is sent behind them.
-constexpr bool may_pause(kind what) noexcept {
-    return what == kind::erase || what == kind::erase_version;
-}
-
 /// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
 /// finished or withdraw.
 struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hook<> {

@@ -35,11 +35,9 @@ std::size_t lane::load() const noexcept {
     return sum;
 }
 
-bool lane::may_keep_waiting() const noexcept {
-    return std::any_of(flights.begin(), flights.end(), [](const auto& each) {
-        const auto what = each->operations.front()->what;
-        return may_take_long(what) || may_pause(what);
-    });
+bool lane::may_take_long() const noexcept {
+    return std::any_of(flights.begin(), flights.end(),
+                       [](const auto& each) { return batch::may_take_long(each->operations.front()->what); });
 }
 
 lanes::lanes(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most)
@@ -106,7 +104,7 @@ std::shared_ptr<lane> lanes::choose(bool fill_up) const {
         if (!each->usable()) continue;
         if (each->flights.empty()) return each;
         if (!fill_up || each->flights.size() >= pool_->config().batch.max_in_flight) continue;
-        if (each->may_keep_waiting()) continue;
+        if (each->may_take_long()) continue;
         if (!best || each->load() < best->load()) best = each;
     }
     return best;

@@ -35,9 +35,8 @@ struct lane {
     clock::time_point acquired{};
     std::optional<clock::duration> acquire_wait; ///< until the first statement has told of it
 
-    std::size_t load() const noexcept; ///< operations under way
-    /// What is under way may take its time: nothing is sent behind it.
-    bool may_keep_waiting() const noexcept;
+    std::size_t load() const noexcept;   ///< operations under way
+    bool may_take_long() const noexcept; ///< what is under way may take long: nothing should wait behind it
     bool usable() const noexcept { return !retiring && !lease->broken() && !lease->demoted(); }
 };
 

@@ -24,7 +24,7 @@ constexpr std::int64_t no_version = -1;
 agent_state state_with_text(std::size_t bytes = 100'000) {
     auto state = numbered_state(1);
     std::string text;
-    for (int i = 0; text.size() < bytes; ++i)
+    for (std::size_t i = 0; text.size() < bytes; ++i)
         text += std::to_string(i * 7919);
     state.context["text"] = text;
     return state;
