@@ -111,7 +111,7 @@ public:
         return load(agent_id, session_id, load_options{}, std::forward<Token>(token));
     }
 
-    /// Erases a state; true if there was one. One that was written less than 6 ms before is erased when these are over, so
+    /// Erases a state; true if there was one. One that was written less than 21 ms before is erased when these are over, so
     /// that no save which began before can make it again with a lower version.
     ///
     /// Completion: void(std::exception_ptr, bool)

@@ -81,7 +81,8 @@ public:
     /// was gone already. Who fails claims the row first and tries again: then its version is read when nobody else can
     /// make the row any more.
     std::string_view new_version() const noexcept;
-    static constexpr std::chrono::microseconds made_within{5000};
+    /// Long enough to read a few pages of the indexes from a disk.
+    static constexpr std::chrono::microseconds made_within{20'000};
     /// A document from which on storing it may take longer than that, in bytes: its row is claimed at once.
     static constexpr std::size_t large_document = std::size_t{64} << 10;
     /// Whether a refusal is that of a row which was made too late.

@@ -1,6 +1,7 @@
 // Versions grow also where a state is erased and made again while other writers wait for its row.
 
 #include "integration/store_support.hpp"
+#include "store/sql_text.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -20,6 +21,7 @@ using pgstate::agent_state;
 using pgstate::as_result;
 
 constexpr std::int64_t no_version = -1;
+constexpr std::int64_t made_within = pgstate::store::sql_text::made_within.count();
 
 agent_state state_with_text(std::size_t bytes = 100'000) {
     auto state = numbered_state(1);
@@ -53,7 +55,7 @@ struct doomed_state {
                                      " WHERE session_id = 's' RETURNING version")[0][0]
                               .as<std::int64_t>();
         // As a store's erase does, which takes no version along that is as young as this.
-        other->exec("SELECT pg_sleep(0.006)");
+        other->exec("SELECT pg_sleep(" + std::to_string(static_cast<double>(made_within + 1000) / 1e6) + ")");
         other->exec("DELETE FROM agent_states WHERE session_id = 's'");
         other->commit();
         return last;
@@ -165,20 +167,19 @@ TEST_CASE("an erase is over only when no save that began before the state's last
             .exec("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")[0][0]
             .as<std::int64_t>();
     };
-    constexpr std::int64_t microseconds = 5000;
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto state = numbered_state(0);
         auto saved = co_await f.store.save(state);
         co_await f.store.erase("a", "s");
-        CHECK(clock() > saved.version + microseconds);
+        CHECK(clock() > saved.version + made_within);
         saved = co_await f.store.save(state);
         pgstate::erase_options options;
         options.if_version = saved.version;
         co_await f.store.erase("a", "s", options);
-        CHECK(clock() > saved.version + microseconds);
+        CHECK(clock() > saved.version + made_within);
         saved = co_await f.store.save(state);
         co_await f.store.transaction([](pgstate::transaction& tx) { tx.erase("a", "s"); });
-        CHECK(clock() > saved.version + microseconds);
+        CHECK(clock() > saved.version + made_within);
     });
 }
 
