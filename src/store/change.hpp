@@ -36,6 +36,11 @@ constexpr change_form or_create(change_form existing) noexcept {
     return static_cast<change_form>(static_cast<int>(existing) + 4);
 }
 
+/// Whether it makes the state where there is none.
+constexpr bool may_make_a_row(change_form form) noexcept {
+    return form >= change_form::append_or_create && form <= change_form::add_double_or_create;
+}
+
 struct json_text {
     std::string text;
 };

@@ -95,7 +95,7 @@ void change_operation::add_to(wire::parameters& values) const {
     values.add_text(agent_);
     values.add_text(session_);
     if (form() == change_form::touch) return values.add_int8(terms_.ttl.count());
-    if (form() >= change_form::append_or_create)
+    if (may_make_a_row(form()))
         values.add_int8(terms_.created_ttl.count());
     else if (terms_.if_version)
         values.add_int8(*terms_.if_version);

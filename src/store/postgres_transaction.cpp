@@ -48,7 +48,7 @@ public:
     /// \param claims  each save claims its row first; set where one that did not was too late
     postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
                          versioning kept, bool& claims, const span_context& span, telemetry::hub* told)
-        : around_(around), sql_(config.table.quoted(), kept), kept_(kept), claims_(claims),
+        : around_(around), sql_(config.table.quoted(), kept), claims_(claims),
           default_ttl_(config.default_ttl), settings_(config.session_settings), span_(span), told_(told) {}
 
     saved save(const agent_state& state, save_options options) override {
@@ -132,7 +132,8 @@ private:
 
     /// For a row that is claimed by then, if it is to be.
     sql_text sql_to_make_a_row(const detail::encoded_state& state) {
-        if (kept_ == versioning::plain || (!claims_ && state.document.size() <= sql_text::large_document))
+        if (sql_.kept() == versioning::plain ||
+            (!claims_ && state.document.size() <= sql_text::large_document))
             return sql_;
         try {
             pqxx::subtransaction alone(around_); // what is refused here does not end the transaction
@@ -172,7 +173,6 @@ private:
 
     pqxx::dbtransaction& around_;
     const sql_text sql_;
-    const versioning kept_;
     bool& claims_;
     std::chrono::milliseconds default_ttl_;
     const session_settings& settings_;

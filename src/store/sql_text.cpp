@@ -5,6 +5,7 @@ namespace pgstate::store {
 namespace {
 
 constexpr std::string_view clock_now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+constexpr std::string_view transaction_began = "(extract(epoch FROM now()) * 1000000)::bigint";
 constexpr std::string_view statement_began = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 
 /// What PostgreSQL quotes in its refusal, whatever its language.
@@ -208,10 +209,10 @@ std::string sql_text::select(std::string_view columns, std::string_view from,
 // poolers, and however the table's name is written. It is known before a row is read. A row that somebody else has locked is
 // passed over; one that has changed since the statement began is looked at anew, here and where it is deleted.
 std::string sql_text::sweep() const {
-    const auto over =
-        std::string("t.expires_at <= now() AND t.version < (extract(epoch FROM now()) * 1000000)"
-                    "::bigint - ")
-            .append(std::to_string(made_within.count()));
+    const auto over = std::string("t.expires_at <= now() AND t.version < ")
+                          .append(transaction_began)
+                          .append(" - ")
+                          .append(std::to_string(made_within.count()));
     return std::string("WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended("
                        "'pgstate sweep ' || ")
         .append(quote_literal(table_))

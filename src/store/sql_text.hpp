@@ -59,6 +59,7 @@ public:
     std::string sweep() const;
 
     const std::string& table() const noexcept { return table_; }
+    versioning kept() const noexcept { return kept_; }
 
     /// Where the key is $1 and $2.
     static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";

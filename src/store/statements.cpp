@@ -73,14 +73,13 @@ bool may_make_rows(const batch::operation& what) {
     switch (what.what) {
     case batch::kind::save:
     case batch::kind::create: return true;
-    case batch::kind::change:
-        return static_cast<const change_operation&>(what).form() >= change_form::append_or_create;
+    case batch::kind::change: return may_make_a_row(static_cast<const change_operation&>(what).form());
     default: return false;
     }
 }
 
 /// Whether these operations may make rows, and are to claim them.
-bool claimed(const std::vector<batch::operation_ptr>& operations) {
+bool to_be_claimed(const std::vector<batch::operation_ptr>& operations) {
     return may_make_rows(*operations.front()) &&
            std::any_of(operations.begin(), operations.end(), [](const auto& each) {
                return each->claims || each->bytes > sql_text::large_document;
@@ -184,10 +183,6 @@ std::vector<int> pair_by_key(const std::vector<batch::operation_ptr>& operations
     return row_of;
 }
 
-} // namespace
-
-namespace {
-
 using types = std::vector<type_oid>;
 
 // The same text twice: its two plans must not be one.
@@ -222,10 +217,8 @@ table_statements::versioned::versioned(const sql_text& sql) {
     save = insertion_with("save", existing::replaced);
     create = insertion_with("create", existing::kept);
     for (const auto& each : change_statements(sql, changed_columns))
-        changes[static_cast<std::size_t>(each.form)] = both(each.purpose, each.text, each.types);
-    changes[static_cast<std::size_t>(change_form::touch)] =
-        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
-             {text, text, int8, int8});
+        if (may_make_a_row(each.form))
+            changes[static_cast<std::size_t>(each.form)] = both(each.purpose, each.text, each.types);
     erase = lookup_with("erase", sql.erase("", by_key, "$3", "t.agent_id, t.session_id"), {text, text, int8},
                         sql.erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", by_input, "$3",
                                   "t.agent_id, t.session_id"),
@@ -259,6 +252,13 @@ table_statements::table_statements(const settings::table_identifier& table, sess
                                 " AS u(a, s, d, v, l)",
                                 std::string(by_input) + " AND t.version = u.v", "$6", changed_columns),
                     {text_array, text_array, text_array, int8_array, int8_array, int8});
+
+    for (const auto& each : change_statements(sql, changed_columns))
+        if (!may_make_a_row(each.form))
+            changes_[static_cast<std::size_t>(each.form)] = both(each.purpose, each.text, each.types);
+    changes_[static_cast<std::size_t>(change_form::touch)] =
+        both("touch", sql.touch(sql_text::expiry_in("$3"), by_key, "$4", changed_columns),
+             {text, text, int8, int8});
 
     const types keys{text, text};
     const types key_arrays{text_array, text_array};
@@ -352,13 +352,13 @@ void table_statements::censor(wire::server_error& refusal, bool first) const {
 }
 
 batch::command table_statements::build(const std::vector<batch::operation_ptr>& operations) const {
-    auto made = build_but_name(operations);
+    const bool claims = to_be_claimed(operations);
+    auto made = build_but_name(operations, claims);
     // Who may end a process of the server, a role set here may not know.
     if (settings_only_ && !made.before && front(operations).what != batch::kind::fence)
         made.before = &*settings_only_;
     if (!batch::is_write(front(operations).what)) return made;
-    if (claimed(operations) && kept() == versioning::timed &&
-        !claims_disliked_.load(std::memory_order_relaxed))
+    if (claims && kept() == versioning::timed && !claims_disliked_.load(std::memory_order_relaxed))
         add_claim(made, operations);
     const auto name = names_.next();
     made.values.add_int8(name);
@@ -385,12 +385,14 @@ bool table_statements::adapt(const std::vector<batch::operation_ptr>& operations
         return true;
     }
     // A claimed row has no document to speak of.
-    if (!claimed(operations) || refusal.steps_left != 1 || !sql_text::disliked_row(sqlstate)) return false;
+    if (!to_be_claimed(operations) || refusal.steps_left != 1 || !sql_text::disliked_row(sqlstate))
+        return false;
     claims_disliked_.store(true, std::memory_order_relaxed);
     return true;
 }
 
-batch::command table_statements::build_but_name(const std::vector<batch::operation_ptr>& operations) const {
+batch::command table_statements::build_but_name(const std::vector<batch::operation_ptr>& operations,
+                                                bool claims) const {
     const auto& first = front(operations);
     const bool large = large_.load(std::memory_order_relaxed);
     batch::command made;
@@ -449,7 +451,8 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
         return made;
     case batch::kind::change: {
         const auto& change = as<change_operation>(first);
-        made.what = &writes(claimed(operations)).changes[static_cast<std::size_t>(change.form())].of(large);
+        const auto& forms = may_make_a_row(change.form()) ? writes(claims).changes : changes_;
+        made.what = &forms[static_cast<std::size_t>(change.form())].of(large);
         change.add_to(values);
         return made;
     }
@@ -470,7 +473,7 @@ batch::command table_statements::build_but_name(const std::vector<batch::operati
             return as<save_operation>(*each).ttl().count() != 0;
         });
     if (first.what == batch::kind::save || first.what == batch::kind::create) {
-        const auto& statements = writes(claimed(operations));
+        const auto& statements = writes(claims);
         const auto& forms = first.what == batch::kind::create ? statements.create : statements.save;
         const auto& form = with_ttl ? forms.with : forms.without;
         made.what = one ? &form.one : &form.many;

@@ -105,12 +105,12 @@ public:
     static constexpr std::int64_t large_table = 128 * 8192;
 
 private:
-    /// The statements that differ with `versioning`.
+    /// The statements that differ with `versioning`; the others are there once, as each text is to be.
     struct versioned {
         explicit versioned(const sql_text& sql);
         with_expiry save;
         with_expiry create;
-        std::array<by_size, change_forms> changes;
+        std::array<by_size, change_forms> changes; ///< those that may make a row
         lookup erase;
         by_size erase_version;
     };
@@ -119,7 +119,8 @@ private:
     const lookup& lookup_of(batch::kind what, bool with_ttl) const noexcept;
     void add_claim(batch::command& to, const std::vector<batch::operation_ptr>& operations) const;
     bool time_to_look() const noexcept;
-    batch::command build_but_name(const std::vector<batch::operation_ptr>& operations) const;
+    /// \param claims  to_be_claimed(operations)
+    batch::command build_but_name(const std::vector<batch::operation_ptr>& operations, bool claims) const;
 
     const sql_text sql_;
     const session_settings settings_;
@@ -129,6 +130,7 @@ private:
     wire::statement claims_;
     lookup replace_;
     lookup replace_with_ttl_;
+    std::array<by_size, change_forms> changes_; ///< those that make no row
     lookup probe_;
     lookup load_;
     by_size settle_;

@@ -210,6 +210,9 @@ TEST_CASE("a row that was made too late is claimed when it is saved again", "[st
     CHECK_FALSE(on.adapt(both, refusal_of("22P02", "invalid input syntax for type bigint: \"a number\"")));
     CHECK_FALSE(on.adapt({load("a")}, made_too_late));
     CHECK_FALSE(on.adapt({save("a", 7)}, made_too_late));
+    const auto touch = operation_ptr(new store::change_operation(pgstate::telemetry::operation_id::touch,
+                                                                 "agent", "a", {}, {}, ignored, executor()));
+    CHECK_FALSE(on.adapt({touch}, made_too_late));
     CHECK(on.build(both).claim == nullptr);
     CHECK(on.adapt(both, made_too_late));
     CHECK(on.build(both).claim);
