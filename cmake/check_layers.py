@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Checks what pgstate's files include: check_layers.py ROOT
 
-Layers look down only: store -> batch -> pool -> wire -> config. Headers in include/pgstate and what lies directly in
-src/, in src/detail or in src/telemetry are open to every layer, and therefore look into none. The program in src/cli
-stands outside: it knows what every user knows. The other rules are listed in `violation`. Prints file:line: rule for
-every violation, and fails if there is one.
+Layers look down only: postgres -> schema -> sql -> batch -> pool -> wire -> config. Beside them stand `codec`, which the
+layers from `sql` up use; `memory`, which uses `codec` alone; and `compose`, which uses `codec` alone and is used by
+`postgres`. Headers in include/pgstate and what lies directly in src/, in src/detail or in src/telemetry are open to every
+part, and therefore look into none. The program in src/cli stands outside: it knows what every user knows. The other rules
+are listed in `violation`. Prints file:line: rule for every violation, and fails if there is one.
 """
 
 import re
 import sys
 from pathlib import Path, PurePosixPath
 
-LAYERS = ["config", "wire", "pool", "batch", "store"]  # from the lowest
+LAYERS = ["config", "wire", "pool", "batch", "sql", "schema", "postgres"]  # from the lowest
+# The parts beside the layers, and who uses them.
+BESIDE = {"codec": {"sql", "schema", "postgres", "memory", "compose"}, "memory": set(), "compose": {"postgres"}}
 OPEN = "open"  # may be included by all
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]')
 LIBPQ = re.compile(r"^(postgresql/)?(libpq-fe\.h|libpq-events\.h|postgres_ext\.h|pg_config.*\.h|libpq/.*|internal/.*)$")
@@ -29,7 +32,7 @@ def part_of(path):
         return "adapters"
     if parts[0] == "include":
         return "public"
-    return parts[1] if len(parts) > 2 and parts[1] in [*LAYERS, "embedded", "cli"] else OPEN
+    return parts[1] if len(parts) > 2 and parts[1] in [*LAYERS, *BESIDE, "embedded", "cli"] else OPEN
 
 
 def resolve(root, source, name):
@@ -78,8 +81,13 @@ def violation(source, name, target):
         return f"src/{part} includes no layer: src/{used} is private to the library"
     if part == OPEN:
         return f"what is open to every layer looks into none: src/{used}"
+    if used in BESIDE:
+        users = ", ".join(f"src/{user}" for user in sorted(BESIDE[used])) or "nothing"
+        return None if part in BESIDE[used] else f"src/{used} is used by {users}, not by src/{part}"
+    if part in BESIDE:
+        return f"src/{part} stands beside the layers and includes none: src/{used}"
     if LAYERS.index(used) > LAYERS.index(part):
-        return f"layers look down only: src/{part} is below src/{used} (store -> batch -> pool -> wire -> config)"
+        return f"layers look down only: src/{part} is below src/{used} ({' -> '.join(reversed(LAYERS))})"
     return None
 
 

@@ -12,8 +12,8 @@
 
 namespace pgstate {
 
-namespace store {
-class memory_impl;
+namespace memory {
+class impl;
 }
 
 /// A state store in memory, with the semantics of `postgres_store`, for the unit tests of programs that keep state.
@@ -30,7 +30,7 @@ public:
     ~memory_store() override;
 
 private:
-    explicit memory_store(std::shared_ptr<store::memory_impl> impl) noexcept;
+    explicit memory_store(std::shared_ptr<memory::impl> impl) noexcept;
 
     void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
     void do_load(std::string, std::string, load_options,
@@ -54,7 +54,7 @@ private:
     void do_close(completion<void(std::exception_ptr)>) override;
     detail::store_reference do_refer() const override;
 
-    std::shared_ptr<store::memory_impl> impl_;
+    std::shared_ptr<memory::impl> impl_;
 };
 
 } // namespace pgstate

@@ -14,8 +14,8 @@
 
 namespace pgstate {
 
-namespace store {
-class postgres_impl;
+namespace postgres {
+class impl;
 }
 
 /// What a store has done since it was opened. A snapshot, of which every counter but `queued` only grows. `transaction` is
@@ -109,7 +109,7 @@ private:
     static void start_open(boost::asio::any_io_executor executor, const config& settings,
                            completion<void(std::exception_ptr, postgres_store)> handler);
 
-    explicit postgres_store(std::shared_ptr<store::postgres_impl> impl) noexcept;
+    explicit postgres_store(std::shared_ptr<postgres::impl> impl) noexcept;
 
     void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
     void do_load(std::string, std::string, load_options,
@@ -133,7 +133,7 @@ private:
     void do_close(completion<void(std::exception_ptr)>) override;
     detail::store_reference do_refer() const override;
 
-    std::shared_ptr<store::postgres_impl> impl_;
+    std::shared_ptr<postgres::impl> impl_;
 };
 
 } // namespace pgstate

@@ -30,7 +30,7 @@
 
 namespace pgstate {
 
-namespace store {
+namespace compose {
 class access;
 }
 
@@ -494,7 +494,7 @@ protected:
     state_store& operator=(state_store&&) = default;
 
 private:
-    friend class store::access;
+    friend class compose::access;
 
     template <class Token>
     auto start_count(std::optional<std::string> agent_id, count_options options, Token&& token) {

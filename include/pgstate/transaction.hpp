@@ -15,9 +15,10 @@ class transaction_base;
 
 namespace pgstate {
 
-namespace store {
+namespace compose {
 class access;
 }
+
 
 /// What a function passed to `state_store::transaction` works with: agent state and the user's own tables, committed
 /// together when the function returns and rolled back when it throws. Its members block, which is allowed where the
@@ -47,7 +48,7 @@ protected:
     virtual ~transaction();
 
 private:
-    friend class store::access;
+    friend class compose::access;
 
     /// `save` of a state that is encoded already. \pre !state.failure
     virtual saved do_save(const detail::encoded_state& state, save_options options) = 0;

@@ -14,11 +14,21 @@
 #include <utility>
 
 namespace pgstate::batch {
+namespace {
 
-engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes)
+// Runs of servers that are remembered: more than are ever met within the time of a write.
+constexpr std::size_t most_horizons = 8;
+
+const operation_type& type_of(const operation& what) noexcept {
+    return static_cast<const operation_type&>(*what.type);
+}
+
+} // namespace
+
+engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_lanes)
     : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
       most_long_(planner::most_long(most_lanes)), planner_(pool_->config().batch),
-      lanes_(pool_, strand_, most_lanes), timer_(strand_), settled_(pool_->executor()) {}
+      lanes_(pool_, strand_, most_lanes), timer_(strand_), completed_(pool_->executor()) {}
 
 engine::~engine() {
     // Something is left only when the event loop was destroyed with operations in it: nobody is there to be told.
@@ -46,7 +56,7 @@ void engine::submit(operation_ptr what) {
 }
 
 void engine::refuse(operation_ptr what, error why) {
-    what->settle(std::move(why));
+    what->set_failure(std::move(why));
     delivery refused(pool_->executor());
     refused.add(std::move(what));
     refused.flush();
@@ -55,8 +65,8 @@ void engine::refuse(operation_ptr what, error why) {
 void engine::cancel(operation_ptr what) {
     boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what)] {
         if (what->completed) return;
-        self->complete_failed(*what, error(boost::asio::error::operation_aborted, what->name()));
-        if (self->planner_.withdraw(*what)) self->finish(*what);
+        self->complete(*what, error(boost::asio::error::operation_aborted, what->name()));
+        if (!keeps_its_turn(*what) && self->planner_.withdraw(*what)) self->finish(*what);
         self->end_turn();
     });
 }
@@ -76,7 +86,8 @@ void engine::shut_down() {
         self->accept(std::move(*last));
         self->shut_ = true;
         for (auto& each : self->open_)
-            self->complete_failed(each, error(errc::closed, each.name()));
+            self->complete(each, each.in_doubt ? outcome_unknown(each, "the store was destroyed")
+                                               : error(errc::closed, each.name()));
         self->lanes_.abandon_if([](const flight&) { return true; }, "the store was destroyed");
         self->dispatch();
     });
@@ -105,8 +116,9 @@ void engine::accept(intake::list arrived) {
         planner_.submit(what);
         ++count;
     }
+    waiting_callers_ += count;
     operations_.fetch_add(count, std::memory_order_relaxed);
-    if (!open_.empty() && !work_)
+    if (waiting_callers_ > 0 && !work_)
         work_ = boost::asio::prefer(pool_->executor(), boost::asio::execution::outstanding_work.tracked);
 }
 
@@ -117,8 +129,8 @@ void engine::dispatch() {
         lanes_.give_back_idle(); // and ask again, behind those who wait
     while (const auto sendable = planner_.sendable(most_long_)) {
         lanes_.ask_for(sendable, listener_to_lanes());
-        // An idle connection, or one where a second statement may follow the first: that place is for a whole share.
-        // Less gains more by gathering company until a connection is free, and one with little to do will soon be.
+        // An idle connection, or one where a second statement may follow the first: that place is for a whole share. A
+        // smaller rest gains more by waiting for others to share its statement, until a connection is free.
         const bool whole_share = planner_.ready() >= planner_.share(std::max<std::size_t>(lanes_.size(), 2));
         const auto on = lanes_.choose(whole_share && !lanes_.others_wait());
         if (!on) break;
@@ -158,15 +170,13 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     statements_.fetch_add(1, std::memory_order_relaxed);
     operations_sent_.fetch_add(what->operations.size(), std::memory_order_relaxed);
     try {
-        const auto command = sql_->build(what->operations);
+        const auto command = type_of(*what->operations.front()).build(what->operations);
         // What was refused twice may have been for what is prepared on the server (see decide): it goes without.
         const auto mode = attempts > 2 ? statement_mode::unnamed : pool_->config().statements;
-        bytes_sent_.fetch_add(command.values.bytes() + command.claim_values.bytes(),
-                              std::memory_order_relaxed);
-        boost::container::static_vector<wire::step, 2> before;
+        bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
+        boost::container::static_vector<wire::step, 1> before;
         if (command.before) before.push_back({&command.before->what, &command.before->values});
-        if (command.claim) before.push_back({command.claim, &command.claim_values});
-        what->sent = clock::now();
+        what->sent_at = horizon_of(on->lease->backend().of);
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->flights.push_back(what);
         on->lease->send(*command.what, command.values, mode,
@@ -177,9 +187,9 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     } catch (const std::bad_alloc&) {
         std::erase(on->flights, what);
         for (auto& each : what->operations) {
-            complete_failed(
-                *each, error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
-                             each->name(), "no memory for the statement"));
+            complete(*each,
+                     error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
+                           each->name(), "no memory for the statement"));
             end(*each);
         }
     }
@@ -193,51 +203,47 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
     if (of->watch) note_answered(*of, answer);
     if (answer.outcome == wire::reply::status::ok)
-        succeed(*of, answer.data);
+        succeed(*of, on ? on->lease->backend().of : wire::incarnation(), answer.data);
     else
         failed(of, answer);
     if (of->watch) boost::asio::post(pool_->executor(), [watch = std::move(of->watch)] { watch->report(); });
     // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
     if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(lanes_.size())) return dispatch();
-    settled_.flush();
+    completed_.flush();
     boost::asio::post(strand_, [self = shared_from_this()] { self->dispatch(); });
 }
 
-void engine::succeed(flight& of, const wire::rows& rows) {
+void engine::succeed(flight& of, const wire::incarnation& answered_by, const wire::rows& rows) {
     std::vector<int> row_of;
     try {
-        row_of = sql_->pair(of.operations, rows);
+        learn_horizon(of, answered_by, rows);
+        row_of = type_of(*of.operations.front()).pair(of.operations, rows);
     } catch (const error& nonsense) {
         for (auto& each : of.operations) {
-            complete_failed(*each, error(nonsense.code(), each->name(), nonsense.what()));
+            complete(*each, each->in_doubt ? outcome_unknown(*each, nonsense.what())
+                                           : error(nonsense.code(), each->name(), nonsense.what()));
             end(*each);
         }
         return;
     }
     for (std::size_t i = 0; i < of.operations.size(); ++i) {
         auto& each = *of.operations[i];
+        const bool probed = each.type == &sql_->probe();
         if (each.in_doubt) {
-            go_on_settling(each, rows, row_of[i]);
-            continue;
-        }
-        const bool conflict = row_of[i] < 0 && each.conditional && each.what != kind::probe;
-        if (conflict && !each.completed) {
+            settle(each, answered_by, rows, row_of[i]);
+        } else if (row_of[i] < 0 && each.conditional() && !probed && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
             // waited for the other writer.
-            each.probed_for = std::exchange(each.what, kind::probe);
-            each.alone = false;
             conflicts_.fetch_add(1, std::memory_order_relaxed);
-            planner_.again(each);
-            continue;
-        }
-        if (each.what == kind::probe && !each.completed && each.once_more(rows, row_of[i])) {
+            send_as(each, sql_->probe());
+        } else if (probed && !each.completed && each.wants_retry(rows, row_of[i])) {
             retries_.fetch_add(1, std::memory_order_relaxed);
             each.alone = true;
-            ask_again(each, each.probed_for);
-            continue;
+            send_as(each, *each.asked);
+        } else {
+            complete(each, rows, row_of[i]);
+            end(each);
         }
-        settle(each, rows, row_of[i]);
-        end(each);
     }
 }
 
@@ -247,35 +253,61 @@ void engine::end(operation& what) {
     finish(what);
 }
 
-void engine::ask_again(operation& what, kind next) {
-    what.what = next;
+void engine::send_as(operation& what, const traits& next) {
+    what.type = &next;
     planner_.again(what);
 }
 
-void engine::settle(operation& what, const wire::rows& rows, int row) {
+void engine::complete(operation& what, const wire::rows& rows, int row) {
     if (what.completed) return;
     what.completed = true;
+    --waiting_callers_;
     forget_deadline(what);
-    what.settle(rows, row);
-    settled_.add(&what);
+    what.set_answer(rows, row);
+    completed_.add(&what);
 }
 
-// What is to be told of a statement is put down here and told elsewhere: the user's code must not hold up the strand.
+void engine::complete(operation& what, error why) {
+    if (what.completed) return;
+    what.completed = true;
+    --waiting_callers_;
+    forget_deadline(what);
+    what.set_failure(std::move(why));
+    completed_.add(&what);
+}
+
+horizon engine::horizon_of(const wire::incarnation& server) const noexcept {
+    const auto at = std::ranges::find(horizons_, server, &horizon::of);
+    return at == horizons_.end() ? horizon() : *at;
+}
+
+void engine::learn_horizon(const flight& of, const wire::incarnation& answered_by, const wire::rows& rows) {
+    const auto xmin = type_of(*of.operations.front()).horizon(rows);
+    if (!xmin || !answered_by.known()) return;
+    auto at = std::ranges::find(horizons_, answered_by, &horizon::of);
+    if (at == horizons_.end()) {
+        if (horizons_.size() == most_horizons) horizons_.erase(horizons_.begin());
+        at = horizons_.insert(horizons_.end(), horizon{answered_by, 0});
+    }
+    at->xmin = std::max(at->xmin, *xmin);
+}
+
+// What telemetry reports of a statement is noted here and reported elsewhere: the user's code must not hold up the strand.
 
 void engine::watch_statement(flight& what, lane& on, const wire::statement& statement) {
-    const auto& told = pool_->telemetry();
+    const auto& hub = pool_->telemetry();
     telemetry::sent_statement sent;
     sent.operation = what.operations.front()->id;
     sent.summary = statement.verb.empty() ? statement.sql.substr(0, statement.sql.find(' ')) : statement.verb;
-    sent.summary.append(" ").append(told->where().table);
+    sent.summary.append(" ").append(hub->where().table);
     sent.name = statement.name;
     sent.operations = what.operations.size();
     for (const auto& each : what.operations)
         sent.attempt = std::max(sent.attempt, each->attempts);
-    what.watch = std::make_unique<telemetry::statement_watch>(told, std::move(sent),
+    what.watch = std::make_unique<telemetry::statement_watch>(hub, std::move(sent),
                                                               std::exchange(on.acquire_wait, std::nullopt));
     for (const auto& each : what.operations)
-        what.watch->carry(*each->watch, on.acquired);
+        if (!each->completed) what.watch->carry(*each->watch, on.acquired);
 }
 
 void engine::note_answered(flight& of, const wire::reply& answer) {
@@ -288,14 +320,6 @@ void engine::note_answered(flight& of, const wire::reply& answer) {
     for (const auto& each : of.operations)
         if (!each->completed)
             each->watch->answered(of.watch->answered_at()); // else it is its caller's by now
-}
-
-void engine::complete_failed(operation& what, error why) {
-    if (what.completed) return;
-    what.completed = true;
-    forget_deadline(what);
-    what.settle(std::move(why));
-    settled_.add(&what);
 }
 
 /// It has left the planner.
@@ -341,21 +365,16 @@ void engine::expire() {
     while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
         auto& what = *deadlines_.begin();
         what.expired = true;
-        if (what.state == item::status::sent || what.in_doubt) {
-            complete_failed(what,
-                            error(errc::timed_out, what.name(),
-                                  what.writes()
-                                      ? "its time ran out after it was sent: the write may have been applied"
-                                      : "its time ran out while the server was at work on it"));
-            if (planner_.withdraw(what)) finish(what);
-            continue;
-        }
-        complete_failed(what, lanes_.starved()
-                                  ? pool_->exhausted(what.name())
-                                  : error(errc::timed_out, what.name(),
-                                          "its time ran out while it was queued; it was not sent"));
-        planner_.withdraw(what);
-        finish(what);
+        if (what.state == item::status::sent || what.in_doubt)
+            complete(what, error(errc::timed_out, what.name(),
+                                 what.writes()
+                                     ? "its time ran out after it was sent: the write may have been applied"
+                                     : "its time ran out while the server was at work on it"));
+        else
+            complete(what, lanes_.starved() ? pool_->exhausted(what.name())
+                                            : error(errc::timed_out, what.name(),
+                                                    "its time ran out while it was queued; it was not sent"));
+        if (!keeps_its_turn(what) && planner_.withdraw(what)) finish(what);
     }
     // One whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
     const auto silent = [](const flight& oldest) {
@@ -366,13 +385,19 @@ void engine::expire() {
 }
 
 void engine::fail_everything(const std::function<error(const operation&)>& why) {
+    std::vector<operation*> doubtful;
     for (auto batch = planner_.next(1); !batch.empty(); batch = planner_.next(1))
         for (auto* each : batch) {
             auto& what = static_cast<operation&>(*each);
             const auto failure = why(what);
-            complete_failed(what, what.in_doubt ? outcome_unknown(what, failure.what()) : failure);
-            end(what);
+            complete(what, what.in_doubt ? outcome_unknown(what, failure.what()) : failure);
+            if (keeps_its_turn(what) && failure != errc::closed)
+                doubtful.push_back(&what);
+            else
+                end(what);
         }
+    for (auto* each : doubtful)
+        fence_again(*each);
 }
 
 void engine::after_change() {
@@ -394,14 +419,14 @@ void engine::end_turn() {
     after_change();
     queued_.store(planner_.ready() + planner_.blocked(), std::memory_order_relaxed);
     if (!deadlines_.empty()) {
-        settled_.flush();
-    } else if (settled_.empty()) {
+        completed_.flush();
+    } else if (completed_.empty()) {
         stop_watching();
     } else {
-        settled_.flush(
+        completed_.flush(
             std::weak_ptr<delivery::listener>(std::shared_ptr<delivery::listener>(shared_from_this(), this)));
     }
-    if (open_.empty()) work_.reset(); // what was settled is posted, and counts by itself
+    if (waiting_callers_ == 0) work_.reset(); // what is completed is posted, and counts by itself
 }
 
 } // namespace pgstate::batch

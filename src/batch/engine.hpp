@@ -2,10 +2,10 @@
 #define PGSTATE_BATCH_ENGINE_HPP
 
 #include "batch/delivery.hpp"
-#include "batch/dialect.hpp"
 #include "batch/intake.hpp"
 #include "batch/lanes.hpp"
 #include "batch/operation.hpp"
+#include "batch/operation_type.hpp"
 #include "batch/planner.hpp"
 #include "pool/core.hpp"
 
@@ -49,7 +49,7 @@ class engine : public std::enable_shared_from_this<engine>,
                private lanes::listener {
 public:
     /// \param most_lanes  connections that it may have at once, 1 or more
-    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<const dialect> sql, std::size_t most_lanes);
+    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_lanes);
     ~engine() override;
 
     void submit(operation_ptr what);
@@ -70,7 +70,7 @@ private:
             return a.deadline < b.deadline;
         }
     };
-    using operation_list = boost::intrusive::list<
+    using open_operations = boost::intrusive::list<
         operation,
         boost::intrusive::member_hook<operation, boost::intrusive::list_member_hook<>, &operation::accepted>>;
     using deadline_index = boost::intrusive::multiset<
@@ -87,24 +87,29 @@ private:
     void refused(const lanes::request& asked, const error& why) override;
     void send(const std::shared_ptr<lane>& on, std::vector<item*> batch);
     void answered(const std::shared_ptr<flight>& of, wire::reply answer);
-    void succeed(flight& of, const wire::rows& rows);
-    void settle(operation& what, const wire::rows& rows, int row);
-    void doubt_outcome(flight& of, const wire::reply& answer);
-    void go_on_settling(operation& what, const wire::rows& rows, int row);
-    void send_what_was_not_applied(operation& what);
-    void give_up_settling(operation& what, std::string_view reason);
-    void ask_again(operation& what, kind next);
+    void succeed(flight& of, const wire::incarnation& answered_by, const wire::rows& rows);
+    void complete(operation& what, const wire::rows& rows, int row);
+    void complete(operation& what, error why);
+    void settle_each(flight& of, const wire::reply& answer);
+    void settle(operation& what, const wire::incarnation& answered_by, const wire::rows& rows, int row);
+    void settled_as_not_applied(operation& what);
+    void settled_as_unknown(operation& what, std::string_view reason);
+    void fence_again(operation& what);
+    void send_as(operation& what, const traits& next);
     void end(operation& what);
     void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
     void watch_statement(flight& what, lane& on, const wire::statement& statement);
     void note_answered(flight& of, const wire::reply& answer);
     void send_again(flight& of);
     void pause_then_send_again(const std::shared_ptr<flight>& of);
+    void pause(std::size_t attempts, std::function<void()> then);
+    horizon horizon_of(const wire::incarnation& server) const noexcept;
+    void learn_horizon(const flight& of, const wire::incarnation& answered_by, const wire::rows& rows);
     static error error_of(const operation& what, const wire::reply& answer);
     static error lost_too_often(const operation& what, const wire::server_error& failure);
     static error outcome_unknown(const operation& what, std::string_view reason);
+    static bool keeps_its_turn(const operation& what) noexcept;
     void finish(operation& what);
-    void complete_failed(operation& what, error why);
     void forget_deadline(operation& what);
     void watch_deadlines();
     void stop_watching();
@@ -115,7 +120,7 @@ private:
     void end_turn();
 
     const std::shared_ptr<pool::core> pool_;
-    const std::shared_ptr<const dialect> sql_;
+    const std::shared_ptr<dialect> sql_;
     const lanes::strand_type strand_;
 
     intake incoming_;
@@ -128,19 +133,21 @@ private:
     std::atomic<std::uint64_t> bytes_received_{0};
     std::atomic<std::size_t> queued_{0};
 
-    const std::size_t most_long_; ///< operations that may be under way at once of those that may take long
+    const std::size_t most_long_; ///< operations under way at once of those that may take long
     planner planner_;
     lanes lanes_;
-    operation_list open_; // all that were accepted and are not out of the planner; holds a reference to each
-    /// Outstanding work on the store's executor while an operation is open: callers who brought no executor of their own
-    /// need not each count for themselves.
+    open_operations open_; // all that were accepted and are not out of the planner; holds a reference to each
+    /// Outstanding work on the store's executor while a caller waits: callers who brought no executor of their own need
+    /// not each count for themselves.
     std::optional<boost::asio::any_io_executor> work_;
     bool shut_ = false;
+    std::vector<horizon> horizons_; ///< one for each run of a server that answered, the last one last
     deadline_index deadlines_;
     boost::asio::steady_timer timer_;
     clock::time_point timer_at_ = clock::time_point::max();
     std::vector<std::function<void()>> close_handlers_;
-    delivery settled_;
+    delivery completed_;
+    std::size_t waiting_callers_ = 0; ///< of open operations, those that are not completed
     std::minstd_rand random_{std::random_device{}()};
 };
 

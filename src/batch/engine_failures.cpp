@@ -14,11 +14,10 @@ namespace pgstate::batch {
 void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
     auto& operations = of->operations;
     incident what;
-    what.write = is_write(operations.front()->what);
+    what.write = operations.front()->type->writes;
     what.operations = operations.size();
     what.broken = answer.outcome == wire::reply::status::broken;
     what.failure = answer.failure;
-    what.adapted = !answer.failure.sqlstate.empty() && sql_->adapt(operations, answer);
     for (const auto& each : operations)
         what.attempts = std::max(what.attempts, each->attempts);
 
@@ -38,86 +37,107 @@ void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer
             each->attempts = 0;
         }
         return send_again(*of);
-    case verdict::retry_now:
-    case verdict::retry_adapted: return send_again(*of);
-    case verdict::settle: return doubt_outcome(*of, answer);
+    case verdict::retry_now: return send_again(*of);
+    case verdict::settle: return settle_each(*of, answer);
     case verdict::fail:
         for (auto& each : operations) {
-            complete_failed(*each, error_of(*each, answer));
-            end(*each);
+            complete(*each, error_of(*each, answer));
+            // A server that refuses to end a process never will. Without a connection, it is asked again.
+            if (keeps_its_turn(*each) && what.broken)
+                fence_again(*each);
+            else
+                end(*each);
         }
     }
 }
 
+/// A write that may have been applied, or may still come to be. Whatever its caller does, no other write of its key is sent
+/// before that is known to be over.
+bool engine::keeps_its_turn(const operation& what) noexcept {
+    return what.in_doubt && what.writes();
+}
+
 /// A write's connection broke after it was sent: each of its operations finds out by itself what has become of it.
-/// Meanwhile it keeps its turn for the key.
-void engine::doubt_outcome(flight& of, const wire::reply& answer) {
+void engine::settle_each(flight& of, const wire::reply& answer) {
     const auto on = of.on.lock();
     for (auto& each : of.operations) {
-        if (each->completed) {
+        if (shut_) {
+            complete(*each, error(errc::closed, each->name()));
             end(*each);
             continue;
         }
         each->in_doubt = std::make_unique<doubt>();
         auto& open = *each->in_doubt;
-        open.asked = each->what;
-        open.alone = each->alone;
-        open.attempts = each->attempts;
+        open.attempts = std::exchange(each->attempts, 0);
         if (on) open.lost = on->lease->backend();
-        open.sent = of.sent;
+        open.sent_at = of.sent_at;
         open.why = answer.failure;
-        each->alone = true;
-        each->attempts = 0;
-        ask_again(*each, kind::settle);
+        send_as(*each, sql_->settle());
     }
 }
 
-/// First the row is looked at: mostly it tells. Where it does not, the server's process that had the write must have ended
-/// before it is looked at once more, as until then the write may still come to be applied.
-void engine::go_on_settling(operation& what, const wire::rows& rows, int row) {
-    if (what.completed) return end(what);
+/// First the row is read: mostly it tells. Where it does not, the server process that had the write must have ended before
+/// the row is read again, as until then the write may still be applied.
+void engine::settle(operation& what, const wire::incarnation& answered_by, const wire::rows& rows, int row) {
     auto& open = *what.in_doubt;
     try {
-        if (what.what == kind::fence) {
+        if (what.type == &sql_->fence()) {
             open.fenced = sql_->fenced(rows);
-            if (!open.fenced && what.attempts >= most_attempts)
-                return give_up_settling(what, "the server is still at work on it");
-            return ask_again(what, open.fenced ? kind::settle : kind::fence);
+            if (!open.fenced) return fence_again(what);
+            return what.completed ? end(what) : send_as(what, sql_->settle());
         }
-        switch (sql_->judge(what, rows, row)) {
+        switch (sql_->judge(what, answered_by, rows, row)) {
         case settlement::applied:
-            what.what = open.asked;
+            what.type = what.asked;
             what.in_doubt.reset();
-            settle(what, rows, row);
+            complete(what, rows, row);
             return end(what);
-        case settlement::not_applied: return send_what_was_not_applied(what);
+        case settlement::not_applied: return settled_as_not_applied(what);
         case settlement::open:
-            if (open.lost.pid != 0) return ask_again(what, kind::fence);
-            return give_up_settling(what, "a pooler hides which process of the server had it");
+            if (open.lost.pid != 0) return send_as(what, sql_->fence());
+            return settled_as_unknown(what, "a pooler hides which process of the server had it");
         case settlement::unknown:
-            return give_up_settling(what, row < 0 ? "there is no state now"
-                                                  : "somebody else has written the state since");
+            return settled_as_unknown(what, row < 0 ? "there is no state now"
+                                                    : "another writer has written the state since");
         }
     } catch (const error& nonsense) {
-        give_up_settling(what, nonsense.what());
+        settled_as_unknown(what, nonsense.what());
     }
 }
 
-void engine::send_what_was_not_applied(operation& what) {
+void engine::settled_as_not_applied(operation& what) {
+    if (what.completed) return end(what);
     const auto before = std::exchange(what.in_doubt, nullptr);
-    what.alone = before->alone;
     what.attempts = before->attempts;
     if (what.attempts >= most_attempts) {
-        complete_failed(what, lost_too_often(what, before->why));
+        what.type = what.asked;
+        complete(what, lost_too_often(what, before->why));
         return end(what);
     }
     retries_.fetch_add(1, std::memory_order_relaxed);
-    ask_again(what, before->asked);
+    send_as(what, *what.asked);
 }
 
-void engine::give_up_settling(operation& what, std::string_view reason) {
-    complete_failed(what, outcome_unknown(what, reason));
+void engine::settled_as_unknown(operation& what, std::string_view reason) {
+    complete(what, outcome_unknown(what, reason));
     end(what);
+}
+
+/// The process is still there, or nobody could be asked. It is asked again until it has ended: a caller whose operation has
+/// no time-out is told after a few tries.
+void engine::fence_again(operation& what) {
+    const auto over = [this, &what] { return shut_ || (what.completed && !close_handlers_.empty()); };
+    if (over()) {
+        complete(what, outcome_unknown(what, "the store was closed"));
+        return end(what);
+    }
+    if (what.attempts >= most_attempts && what.deadline == clock::time_point::max())
+        complete(what, outcome_unknown(what, "the server is still at work on it"));
+    pause(what.attempts, [this, over, each = operation_ptr(&what)] {
+        if (!over()) return send_as(*each, sql_->fence());
+        complete(*each, outcome_unknown(*each, "the store was closed"));
+        end(*each);
+    });
 }
 
 error engine::error_of(const operation& what, const wire::reply& answer) {
@@ -146,7 +166,7 @@ error engine::outcome_unknown(const operation& what, std::string_view reason) {
 
 void engine::send_again(flight& of) {
     for (auto& each : of.operations) {
-        if (each->completed) { // nobody waits for it any more
+        if (each->completed && !keeps_its_turn(*each)) { // nobody waits for it any more
             end(*each);
         } else {
             planner_.again(*each);
@@ -158,10 +178,17 @@ void engine::pause_then_send_again(const std::shared_ptr<flight>& of) {
     std::size_t attempts = 1;
     for (const auto& each : of->operations)
         attempts = std::max(attempts, each->attempts);
-    const auto pause = pool::backoff(attempts, std::uniform_real_distribution<>(0, 1)(random_)) / 8;
-    auto timer = std::make_shared<boost::asio::steady_timer>(strand_, pause);
-    timer->async_wait([self = shared_from_this(), timer, of](auto) {
-        self->send_again(*of);
+    pause(attempts, [this, of] { send_again(*of); });
+}
+
+/// Calls `then` in the strand after a pause that grows with `attempts`.
+void engine::pause(std::size_t attempts, std::function<void()> then) {
+    const auto length =
+        pool::backoff(std::max<std::size_t>(attempts, 1), std::uniform_real_distribution<>(0, 1)(random_)) /
+        8;
+    auto timer = std::make_shared<boost::asio::steady_timer>(strand_, length);
+    timer->async_wait([self = shared_from_this(), timer, then = std::move(then)](auto) {
+        then();
         self->dispatch();
     });
 }

@@ -10,42 +10,15 @@
 
 namespace pgstate::batch {
 
-/// What operations have in common that may share a statement.
-enum class kind : std::uint8_t {
-    save,    ///< create or replace
-    create,  ///< only if there is none
-    replace, ///< only over a version
-    change,  ///< of a part of a state, or of its expiry
-    erase_version,
-    probe,  ///< the version that a write met which found none to its liking
-    settle, ///< whether a write was applied whose connection broke
-    fence,  ///< that the server no longer works on it
-    load,
-    erase,
-    list,
-    list_agents,
-    find,
-    count_agent,
-    count_all,
-    estimate,
-    health,
-    sweep, ///< deletes what has expired; no write, as it may be sent again
+struct turn_queue;
+
+/// What operations of one type have in common, as far as it matters when they are sent.
+struct traits {
+    bool writes = false;     ///< changes rows: other operations of its key run before it or after it
+    bool keyed = false;      ///< is about one (agent, session), and ordered with the others of that key
+    bool shares = false;     ///< may share a statement with others of its type. \pre keyed
+    bool takes_long = false; ///< may read much of the table: never gets all connections of an engine
 };
-inline constexpr std::size_t kinds = 18;
-
-constexpr bool is_write(kind what) noexcept {
-    return what <= kind::erase_version || what == kind::erase;
-}
-/// Kinds with a key are ordered by it and share statements; the others travel alone.
-constexpr bool has_key(kind what) noexcept {
-    return what <= kind::erase;
-}
-
-/// Kinds that may read much of the table, and so take long: they never get all of an engine's connections.
-constexpr bool may_take_long(kind what) noexcept {
-    return what == kind::list_agents || what == kind::find || what == kind::count_agent ||
-           what == kind::count_all || what == kind::sweep;
-}
 
 /// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
 /// finished or withdraw.
@@ -57,21 +30,24 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
         sent,    ///< in a batch
     };
 
-    kind what = kind::load;
+    /// What it is sent as. Its address says which operations may share a statement. It may change while the item is
+    /// `sent`; `keyed` stays as it is.
+    const traits* type = nullptr;
     std::string_view agent_id;
     std::string_view session_id;
     std::size_t key_hash = 0; ///< hash_key of the two
     std::size_t bytes = 0;    ///< what it adds to a statement
     bool alone = false;       ///< must not share a statement; may change while it is `sent`
-    bool conditional = false; ///< a write that finds no row to its liking becomes a probe for what there is
 
     status state = status::outside;
     std::uint64_t order = 0; ///< when it was submitted
 
     // The planner's own.
     static constexpr std::uint16_t not_counted = 0xffff;
+    turn_queue* waiting_in = nullptr;        ///< where it is ready
+    bool writer = false;                     ///< it has its key for itself
+    bool passed_over = false;                ///< a statement's worth of its agent's were ready before it
     std::uint16_t agent_place = not_counted; ///< where it is counted among its agent's ready ones
-    bool in_crowd = false;                   ///< of those that are ready, more of its agent's came before it
 };
 
 } // namespace pgstate::batch

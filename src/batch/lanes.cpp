@@ -37,7 +37,7 @@ std::size_t lane::load() const noexcept {
 
 bool lane::may_take_long() const noexcept {
     return std::any_of(flights.begin(), flights.end(),
-                       [](const auto& each) { return batch::may_take_long(each->operations.front()->what); });
+                       [](const auto& each) { return each->operations.front()->type->takes_long; });
 }
 
 lanes::lanes(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most)

@@ -22,9 +22,9 @@ struct lane;
 /// A statement under way.
 struct flight {
     std::vector<operation_ptr> operations;
-    clock::time_point sent{};
+    horizon sent_at{};      ///< of a write
     std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
-    std::unique_ptr<telemetry::statement_watch> watch; // null: nobody wants to know
+    std::unique_ptr<telemetry::statement_watch> watch; // null: there is no telemetry
 };
 
 /// A leased connection and the statements under way on it, oldest first.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 namespace pgstate::batch {
 namespace {
@@ -11,42 +12,46 @@ namespace {
 // Empty queues kept for the next keys: more than are ever in one statement, little enough to forget about.
 constexpr std::size_t most_spares = 1024;
 
-// Of so many turns one is that of the kind that has waited longest for one; the others go by age.
+// Of so many turns one is that of the type that has waited longest for one; the others go by age.
 constexpr std::uint64_t fair_turn_in = 4;
 
 } // namespace
 
 bool planner::travels_alone(const item& what) const noexcept {
-    return what.alone || !limits_.enabled || !has_key(what.what) || what.bytes > limits_.max_bytes / 8;
+    return what.alone || !limits_.enabled || !what.type->shares || what.bytes > limits_.max_bytes / 8;
 }
 
-ready_queue& planner::ready_list(const item& what) noexcept {
-    return ready_lists_[static_cast<std::size_t>(what.what)][travels_alone(what) ? 1 : 0].waiting;
+turn_queue& planner::queue_of(const item& what) {
+    const bool shared = !travels_alone(what);
+    for (const auto& each : queues_)
+        if (each->type == what.type && each->shared == shared) return *each;
+    return *queues_.emplace_back(std::make_unique<turn_queue>(turn_queue{what.type, shared}));
 }
 
-void planner::count_agent(item& what, const ready_queue& among) noexcept {
-    what.in_crowd = false;
-    const std::size_t a_statement = travels_alone(what) ? 1 : limits_.max_operations;
-    if (among.size() < a_statement) return;
+void planner::count_agent(item& what, const turn_queue& among) noexcept {
+    what.passed_over = false;
+    const std::size_t a_statement = among.shared ? limits_.max_operations : 1;
+    if (among.waiting.size() < a_statement) return;
     const auto place = std::hash<std::string_view>{}(what.agent_id) % ready_of_agents_.size();
-    what.in_crowd = ready_of_agents_[place]++ >= a_statement;
+    what.passed_over = ready_of_agents_[place]++ >= a_statement;
     what.agent_place = static_cast<std::uint16_t>(place);
 }
 
 void planner::make_ready(item& what) {
     what.state = item::status::ready;
-    auto& among = ready_list(what);
+    auto& among = queue_of(what);
     count_agent(what, among);
-    among.add(what);
+    among.waiting.add(what);
+    what.waiting_in = &among;
     ++ready_;
-    if (may_take_long(what.what)) ++long_ready_;
+    if (what.type->takes_long) ++long_ready_;
 }
 
 /// Takes it off its list.
 void planner::no_longer_ready(item& what) noexcept {
-    ready_list(what).erase(what);
+    std::exchange(what.waiting_in, nullptr)->waiting.erase(what);
     --ready_;
-    if (may_take_long(what.what)) --long_ready_;
+    if (what.type->takes_long) --long_ready_;
     if (what.agent_place == item::not_counted) return;
     --ready_of_agents_[what.agent_place];
     what.agent_place = item::not_counted;
@@ -71,19 +76,26 @@ planner::key_map::iterator planner::find_or_add(const item& what) {
 void planner::submit(item& what) {
     BOOST_ASSERT(what.state == item::status::outside);
     what.order = ++submitted_;
-    if (!has_key(what.what)) return make_ready(what);
+    if (!what.type->keyed) return make_ready(what);
 
     auto& queue = *find_or_add(what)->second;
-    const bool write = is_write(what.what);
-    const bool free = queue.waiting.empty() && !queue.writer && (!write || queue.readers == 0);
+    const bool free = queue.waiting.empty() && !queue.writer && (!what.type->writes || queue.readers == 0);
     if (!free) {
         what.state = item::status::blocked;
         queue.waiting.push_back(what);
         ++blocked_;
         return;
     }
-    (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
+    occupy(queue, what);
     make_ready(what);
+}
+
+void planner::occupy(key_queue& key, item& what) {
+    what.writer = what.type->writes;
+    if (what.writer)
+        key.writer = true;
+    else
+        ++key.readers;
 }
 
 bool planner::withdraw(item& what) {
@@ -99,7 +111,7 @@ bool planner::withdraw(item& what) {
         at->second->waiting.erase(list::s_iterator_to(what));
         --blocked_;
         what.state = item::status::outside;
-        settle(at); // readers behind a withdrawn writer may go
+        admit_waiting(at); // readers behind a withdrawn writer may go
         return true;
     }
     }
@@ -109,34 +121,32 @@ bool planner::withdraw(item& what) {
 void planner::finished(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
-    if (may_take_long(what.what)) --long_sent_;
+    if (what.type->takes_long) --long_sent_;
     leave(what);
 }
 
 /// An operation at work on its key is gone.
 void planner::leave(item& what) {
     what.state = item::status::outside;
-    if (!has_key(what.what)) return;
+    if (!what.type->keyed) return;
     const auto at = keys_.find(key{what.key_hash, what.agent_id, what.session_id});
     auto& queue = *at->second;
-    // A probe took over from the write that met a conflict.
-    if (queue.writer)
+    if (what.writer)
         queue.writer = false;
     else
         --queue.readers;
-    settle(at);
+    admit_waiting(at);
 }
 
 /// Lets those go who waited for what is over, and forgets a key that nobody uses.
-void planner::settle(key_map::iterator at) {
+void planner::admit_waiting(key_map::iterator at) {
     auto& queue = *at->second;
     while (!queue.waiting.empty() && !queue.writer) {
         auto& first = queue.waiting.front();
-        const bool write = is_write(first.what);
-        if (write && queue.readers > 0) return;
+        if (first.type->writes && queue.readers > 0) return;
         queue.waiting.pop_front();
         --blocked_;
-        (write ? static_cast<void>(queue.writer = true) : static_cast<void>(++queue.readers));
+        occupy(queue, first);
         make_ready(first);
     }
     if (queue.writer || queue.readers > 0) return;
@@ -148,7 +158,7 @@ void planner::settle(key_map::iterator at) {
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
-    if (may_take_long(what.what)) --long_sent_;
+    if (what.type->takes_long) --long_sent_;
     make_ready(what);
 }
 
@@ -166,19 +176,15 @@ std::size_t planner::sendable(std::size_t most_long) const noexcept {
 planner::turn planner::next_turn(bool long_ones_too) noexcept {
     const bool fair = turns_ % fair_turn_in == fair_turn_in - 1;
     turn next;
-    for (std::size_t which = 0; which < kinds; ++which) {
-        if (!long_ones_too && may_take_long(static_cast<kind>(which))) continue;
-        for (auto& each : ready_lists_[which]) {
-            if (each.waiting.empty()) continue;
-            if (next.whose) {
-                auto& best = *next.whose;
-                if (fair && best.last_turn < each.last_turn) continue;
-                const bool decided = fair && each.last_turn < best.last_turn;
-                if (!decided && best.waiting.front().order < each.waiting.front().order) continue;
-            }
-            next.whose = &each;
-            next.shares = &each == &ready_lists_[which].front();
+    for (const auto& each : queues_) {
+        if (each->waiting.empty() || (each->type->takes_long && !long_ones_too)) continue;
+        if (next.whose) {
+            auto& best = *next.whose;
+            if (fair && best.last_turn < each->last_turn) continue;
+            const bool decided = fair && each->last_turn < best.last_turn;
+            if (!decided && best.waiting.front().order < each->waiting.front().order) continue;
         }
+        next.whose = each.get();
     }
     if (fair) next.first = ready_queue::first::in_turn;
     return next;
@@ -190,7 +196,7 @@ std::vector<item*> planner::next(std::size_t connections, std::size_t most_long)
     now.whose->last_turn = ++turns_;
 
     auto& waiting = now.whose->waiting;
-    const std::size_t most = now.shares ? share(connections) : 1;
+    const std::size_t most = now.whose->shared ? share(connections) : 1;
     std::vector<item*> batch;
     batch.reserve(std::min(most, waiting.size()));
     std::size_t bytes = 0;
@@ -200,7 +206,7 @@ std::vector<item*> planner::next(std::size_t connections, std::size_t most_long)
         bytes += first.bytes;
         no_longer_ready(first);
         ++sent_;
-        if (may_take_long(first.what)) ++long_sent_;
+        if (first.type->takes_long) ++long_sent_;
         first.state = item::status::sent;
         batch.push_back(&first);
     }

@@ -28,17 +28,25 @@ inline std::size_t hash_key(std::string_view agent_id, std::string_view session_
     return seed;
 }
 
+/// The ready operations of a type that share statements, or those that travel alone.
+struct turn_queue {
+    const traits* type = nullptr;
+    bool shared = false;
+    ready_queue waiting{};
+    std::uint64_t last_turn = 0;
+};
+
 /// Decides which waiting operations make up the next statement. Pure: no I/O, no clock, no lock.
 ///
 /// - Operations for one key take effect in the order of their submission: a write runs alone, reads that follow each
 ///   other run together, and nobody overtakes. So the keys of the writes in a statement are distinct.
 /// - Nothing joins a batch once next() has returned it.
-/// - A batch holds one kind, at most max_operations and max_bytes, sorted by key (so that writers of two processes lock
+/// - A batch holds one type, at most max_operations and max_bytes, sorted by key (so that writers of two processes lock
 ///   rows in one order). An operation too heavy to share travels alone, and holds no others back.
-/// - The kind of the oldest ready operation goes next. But each fourth turn is of the kind that has had none for longest,
-///   and in it those come first that never waited for their key and are not of a crowd: those of an agent of which a
-///   statement's worth was ready before them. So no flood of one kind, one agent or one key keeps the others waiting for
-///   more than a few statements.
+/// - The type of the oldest ready operation goes next. But each fourth turn is of the type that has had none for longest.
+///   In that turn operations come last that waited for their key, and those of an agent of which a statement's worth was
+///   ready before them. So no flood of one type, one agent or one key keeps the others waiting for more than a few
+///   statements.
 /// - Operations that may take long are under way in limited numbers: others need not wait for their connections.
 class planner {
 public:
@@ -102,29 +110,24 @@ private:
     };
     using key_map = boost::unordered_flat_map<key, std::unique_ptr<key_queue>, hash_of>;
 
-    /// The ready operations of a kind that share statements, or that travel alone.
-    struct company {
-        ready_queue waiting;
-        std::uint64_t last_turn = 0;
-    };
     struct turn {
-        company* whose = nullptr;
-        bool shares = false;
+        turn_queue* whose = nullptr;
         ready_queue::first first = ready_queue::first::oldest;
     };
 
     bool travels_alone(const item& what) const noexcept;
-    ready_queue& ready_list(const item& what) noexcept;
-    void count_agent(item& what, const ready_queue& among) noexcept;
+    turn_queue& queue_of(const item& what);
+    void count_agent(item& what, const turn_queue& among) noexcept;
     void no_longer_ready(item& what) noexcept;
     turn next_turn(bool long_ones_too) noexcept;
     void make_ready(item& what);
     void leave(item& what);
-    void settle(key_map::iterator at);
+    void admit_waiting(key_map::iterator at);
+    static void occupy(key_queue& key, item& what);
     key_map::iterator find_or_add(const item& what);
 
     batch_config limits_;
-    std::array<std::array<company, 2>, kinds> ready_lists_;
+    std::vector<std::unique_ptr<turn_queue>> queues_; // few: two for each type at most
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
     /// How many are ready of the agents whose hash leads to a place. Counted is only what comes when more are ready than a

@@ -14,30 +14,30 @@ namespace pgstate::batch {
 
 /// Items by their age (`item::order`), the oldest first. Nearly all come in that order and cost what a list costs; one
 /// that comes out of turn, because it waited for its key or is sent again, costs the logarithm of how many such there
-/// are, however many others wait. Those of a crowd (`item::in_crowd`) are kept apart, so that they can be passed over.
+/// are, however many others wait. Those marked `item::passed_over` are kept apart.
 /// Refers to its items, which each are in one queue at most.
 class ready_queue {
 public:
-    bool empty() const noexcept { return in_turn_.empty() && out_of_turn_.empty() && crowd_.empty(); }
-    std::size_t size() const noexcept { return in_turn_.size() + out_of_turn_.size() + crowd_.size(); }
+    bool empty() const noexcept { return in_turn_.empty() && out_of_turn_.empty() && passed_over_.empty(); }
+    std::size_t size() const noexcept { return in_turn_.size() + out_of_turn_.size() + passed_over_.size(); }
 
     /// Whom front() and pop_front() take.
     enum class first {
         oldest,
-        in_turn, ///< the oldest of those that came in turn and not in a crowd, if there is one
+        in_turn, ///< the oldest of those that came in turn and are not marked, if there is one
     };
     /// \pre not empty; the same for pop_front()
     item& front(first which = first::oldest) noexcept {
         switch (next_part(which)) {
         case part::out_of_turn: return *out_of_turn_.begin();
-        case part::crowd: return crowd_.front();
+        case part::passed_over: return passed_over_.front();
         case part::in_turn: break;
         }
         return in_turn_.front();
     }
     void pop_front(first which = first::oldest) noexcept { erase(front(which)); }
 
-    /// \pre it is in no queue; `in_crowd` does not change while it is in this one
+    /// \pre it is in no queue; `passed_over` does not change while it is in this one
     void add(item& what) noexcept {
         auto& others = list_of(what);
         if (others.empty() || others.back().order < what.order)
@@ -59,9 +59,9 @@ private:
     struct older {
         bool operator()(const item& a, const item& b) const noexcept { return a.order < b.order; }
     };
-    enum class part { in_turn, out_of_turn, crowd };
+    enum class part { in_turn, out_of_turn, passed_over };
 
-    list& list_of(const item& what) noexcept { return what.in_crowd ? crowd_ : in_turn_; }
+    list& list_of(const item& what) noexcept { return what.passed_over ? passed_over_ : in_turn_; }
 
     part next_part(first which) const noexcept {
         if (which == first::in_turn && !in_turn_.empty()) return part::in_turn;
@@ -71,11 +71,11 @@ private:
             oldest = part::out_of_turn;
             order = out_of_turn_.begin()->order;
         }
-        return !crowd_.empty() && crowd_.front().order < order ? part::crowd : oldest;
+        return !passed_over_.empty() && passed_over_.front().order < order ? part::passed_over : oldest;
     }
 
     list in_turn_;
-    list crowd_;
+    list passed_over_;
     boost::intrusive::multiset<item, boost::intrusive::compare<older>> out_of_turn_;
 };
 

@@ -15,12 +15,11 @@ verdict decide(const incident& what) {
         return last ? verdict::fail : verdict::retry_another;
     }
     if (!last) {
-        if (what.adapted) return verdict::retry_adapted;
         if (sqlstate == "40001" || sqlstate == "40P01") return verdict::retry;
         if (sqlstate == "25006") return verdict::retry_another;
         // The statement's name is not known there or taken, or its plan no longer fits the table.
         const bool prepared_badly = sqlstate == "26000" || sqlstate == "0A000" || sqlstate == "42P05";
-        // Once for each of the two that an exchange can have.
+        // Once for each of the two statements that an exchange can have.
         if (prepared_badly && what.attempts < 3) return verdict::retry_now;
     }
     return what.operations > 1 ? verdict::retry_alone : verdict::fail;
@@ -30,7 +29,6 @@ std::string_view reason_to_send_again(verdict what) noexcept {
     switch (what) {
     case verdict::retry: return "refused_for_now";
     case verdict::retry_now: return "prepared_again";
-    case verdict::retry_adapted: return "adapted";
     case verdict::retry_alone: return "one_by_one";
     case verdict::retry_another: return "unfit_connection";
     case verdict::fail:

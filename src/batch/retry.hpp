@@ -13,7 +13,6 @@ enum class verdict {
     fail,          ///< tell the callers
     retry,         ///< send the same again after a pause
     retry_now,     ///< send the same again at once (the statement is prepared anew)
-    retry_adapted, ///< send at once what the dialect makes of it now
     retry_alone,   ///< send each by itself: only one of them may be to blame
     retry_another, ///< give the connection up and send the same on another
     settle,        ///< find out whether the write was applied
@@ -24,7 +23,6 @@ struct incident {
     std::size_t operations = 1; ///< that shared the statement
     std::size_t attempts = 1;   ///< how often it has been sent, this time included
     bool broken = false;        ///< the connection was lost, rather than the statement refused
-    bool adapted = false;       ///< the dialect would build another statement now
     wire::server_error failure{};
 };
 

@@ -6,7 +6,7 @@
 
 namespace pgstate::batch {
 
-shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql)
+shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<dialect>& sql)
     : admission_(admission::create(pool->config().pending)) {
     const std::size_t count = pool->config().batch.shards;
     const std::size_t connections = pool->config().pool.max_conns;

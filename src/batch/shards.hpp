@@ -19,7 +19,7 @@ namespace pgstate::batch {
 class shards {
 public:
     /// As many as `pool->config().batch.shards` says, which divide its connections among them.
-    shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<const dialect>& sql);
+    shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<dialect>& sql);
 
     /// Once one is refused because of close(), all later ones of that caller are, whichever engine they belong to.
     /// Where as much is pending as may be, it completes with errc::overloaded.

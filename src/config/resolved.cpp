@@ -3,7 +3,7 @@
 #include "config/connection_string.hpp"
 #include "config/pool_settings.hpp"
 #include "config/refuse.hpp"
-#include "config/utf8.hpp"
+#include "detail/utf8.hpp"
 #include "pgstate/operations.hpp"
 
 #include <algorithm>
@@ -143,12 +143,12 @@ void check(const std::vector<session_setting>& given) {
         };
         if (std::ranges::find(names, name) != names.end()) refuse_it("is there twice");
         if (name == "client_encoding") refuse_it("is pgstate's own: all text is sent as UTF-8");
-        switch (check_text(each.value)) {
-        case text_fault::none: break;
-        case text_fault::nul:
+        switch (detail::check_text(each.value)) {
+        case detail::text_fault::none: break;
+        case detail::text_fault::nul:
             refuse_it("has a value with a NUL character, which PostgreSQL does not take");
             break;
-        case text_fault::not_utf8: refuse_it("has a value that is not valid UTF-8"); break;
+        case detail::text_fault::not_utf8: refuse_it("has a value that is not valid UTF-8"); break;
         }
         names.push_back(std::move(name));
     }

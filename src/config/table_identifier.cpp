@@ -1,7 +1,7 @@
 #include "config/table_identifier.hpp"
 
 #include "config/refuse.hpp"
-#include "config/utf8.hpp"
+#include "detail/utf8.hpp"
 
 #include <boost/assert.hpp>
 #include <boost/crc.hpp>
@@ -115,10 +115,10 @@ std::string table_identifier::quoted_qualified_index(std::string_view suffix) co
 }
 
 table_identifier parse_table_name(std::string_view text) {
-    switch (check_text(text)) {
-    case text_fault::none: break;
-    case text_fault::nul: refuse_name("holds a NUL character, which no name may");
-    case text_fault::not_utf8: refuse_name("is not valid UTF-8");
+    switch (detail::check_text(text)) {
+    case detail::text_fault::none: break;
+    case detail::text_fault::nul: refuse_name("holds a NUL character, which no name may");
+    case detail::text_fault::not_utf8: refuse_name("is not valid UTF-8");
     }
 
     auto rest = text;

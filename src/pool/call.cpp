@@ -26,8 +26,8 @@ public:
         : pool_(std::move(pool)), function_(std::move(function)), options_(std::move(options)),
           completion_(std::in_place, std::move(handler), pool_->executor()), deadline_(pool_->executor()) {
         fail_fast = options_.fail_fast;
-        if (const auto& told = pool_->telemetry())
-            watch_.begin(told, options_.operation, telemetry::clock::now(), options_.parent);
+        if (const auto& hub = pool_->telemetry())
+            watch_.begin(hub, options_.operation, telemetry::clock::now(), options_.parent);
     }
 
     void start() {
@@ -59,9 +59,9 @@ public:
         }
         // Nothing of the pool's: the worker may outlive it, and the event loop.
         auto work = [function = std::move(function_), context = std::move(context),
-                     traced = std::move(traced), told = pool_->telemetry()](pqxx::connection& connection) {
+                     traced = std::move(traced), hub = pool_->telemetry()](pqxx::connection& connection) {
             std::unique_ptr<tracer::scope> active; // the function runs in the operation's span
-            if (traced) active = told->activate(*traced);
+            if (traced) active = hub->activate(*traced);
             function(connection, context);
         };
         pool_->lend(std::move(got), std::move(work),
@@ -120,7 +120,9 @@ private:
         *abandoned_ = true;
         completion->post(pool_->executor(), [failure = std::move(failure),
                                              watch = std::move(watch)](handler_type handler) mutable {
-            watch.end(failure);
+            std::optional<error> why;
+            if (failure) why = to_error(failure);
+            watch.end(why ? &*why : nullptr);
             std::move(handler)(std::move(failure));
         });
     }

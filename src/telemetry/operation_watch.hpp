@@ -1,18 +1,18 @@
 #ifndef PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 #define PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 
+#include "pgstate/error.hpp"
 #include "pgstate/tracer.hpp"
 #include "telemetry/hub.hpp"
 #include "telemetry/reports.hpp"
 
-#include <exception>
 #include <memory>
 #include <string_view>
 
 namespace pgstate::telemetry {
 
 /// Counts time and statements for one operation, and tells the hub when it is over. Belongs to the operation and follows
-/// it: an engine's strand, or the pool's call, writes into it until the operation is settled; the caller's executor ends
+/// it: an engine's strand, or the pool's call, writes into it until the operation is completed; the caller's executor ends
 /// it. One that was not begun does nothing.
 class operation_watch {
 public:
@@ -39,9 +39,8 @@ public:
         if (span_) decoding_ = clock::now();
     }
 
-    /// Calls the user's code, once. \param agent_id, session_id  lent for the call
-    void end(const std::exception_ptr& failure, std::string_view agent_id = {},
-             std::string_view session_id = {}) noexcept;
+    /// Calls the user's code, once. \param failure  null: it succeeded \param agent_id, session_id  lent for the call
+    void end(const error* failure, std::string_view agent_id = {}, std::string_view session_id = {}) noexcept;
 
 private:
     std::shared_ptr<hub> hub_;

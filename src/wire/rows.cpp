@@ -1,7 +1,6 @@
 #include "wire/rows.hpp"
 
 #include "pgstate/error.hpp"
-#include "wire/statement.hpp"
 
 #include <boost/endian/conversion.hpp>
 
@@ -84,6 +83,24 @@ std::int64_t rows::int8(int row, int column) const {
     const auto value = raw(row, column);
     if (value.size() != 8) unexpected("bigint");
     return big_endian_64(value);
+}
+
+std::uint64_t rows::xid8(int row, int column) const {
+    return static_cast<std::uint64_t>(int8(row, column));
+}
+
+std::uint32_t rows::xid(int row, int column) const {
+    const auto value = raw(row, column);
+    if (value.size() != 4) unexpected("xid");
+    return boost::endian::load_big_u32(reinterpret_cast<const unsigned char*>(value.data()));
+}
+
+uuid rows::uuid(int row, int column) const {
+    const auto value = raw(row, column);
+    wire::uuid bytes;
+    if (value.size() != bytes.size()) unexpected("uuid");
+    std::copy(value.begin(), value.end(), bytes.begin());
+    return bytes;
 }
 
 bool rows::boolean(int row, int column) const {

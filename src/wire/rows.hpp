@@ -2,6 +2,7 @@
 #define PGSTATE_WIRE_ROWS_HPP
 
 #include "pgstate/agent_state.hpp"
+#include "wire/statement.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,10 @@ public:
     std::string_view text(int row, int column) const;
     std::string_view jsonb(int row, int column) const;
     std::int64_t int8(int row, int column) const;
+    /// A transaction's number: xid8, of 64 bits, and xid, its lower 32.
+    std::uint64_t xid8(int row, int column) const;
+    std::uint32_t xid(int row, int column) const;
+    wire::uuid uuid(int row, int column) const;
     bool boolean(int row, int column) const;
     /// NULL reads as the epoch, infinity as the latest moment there is.
     timestamp timestamptz(int row, int column) const;

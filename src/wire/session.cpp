@@ -155,15 +155,17 @@ std::shared_ptr<PGresult> answer_of(PGconn* raw, clock::time_point deadline,
     return first;
 }
 
-/// Who answers on a new connection; and has it give up what takes too long. A server that does not say is no reason to
-/// do without it.
+/// Asks who answers on a new connection, and sets the timeout of statements that take too long. A server that does not say
+/// is used all the same.
 /// \throws error unavailable - the connection is lost, or there is no answer in time
 backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, clock::time_point deadline,
                   const std::function<bool()>& cancelled) {
     // A pooler makes up the number that it gives its clients: there nothing may be set.
     constexpr auto question =
         "SELECT pg_backend_pid() = $1::int, (extract(epoch FROM a.backend_start) * 1000000)::bigint,"
-        " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
+        " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
+        " (SELECT timeline_id FROM pg_control_checkpoint()),"
+        " (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint,"
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
         " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END"
         " FROM pg_catalog.pg_stat_get_activity(pg_backend_pid()) a";
@@ -182,13 +184,14 @@ backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, cloc
         PQgetvalue(answer.get(), 0, 0)[0] != 't' || PQgetisnull(answer.get(), 0, 1))
         return found;
     found.pid = pid;
-    const auto number = [&](int column, std::int64_t& to) {
+    const auto number = [&](int column) {
         const std::string_view text = PQgetvalue(answer.get(), 0, column);
-        std::from_chars(text.data(), text.data() + text.size(), to);
+        std::int64_t value = 0;
+        std::from_chars(text.data(), text.data() + text.size(), value);
+        return value;
     };
-    number(1, found.started);
-    number(2, found.told);
-    found.told_at = clock::now();
+    found.started = number(1);
+    found.of = {number(2), number(3), number(4)};
     return found;
 }
 

@@ -28,20 +28,22 @@ struct destination {
 };
 destination destination_of(const std::string& conninfo);
 
-/// A process of the server, known by its number and when it started, as numbers are used again.
+/// One run of a server: transaction numbers of two runs must not be compared. It changes with a restart, with a promotion,
+/// and with the crash of a backend, after which numbers can be given out again.
+struct incarnation {
+    std::int64_t postmaster_started = 0; ///< microseconds; 0: not known
+    std::int64_t timeline = 0;
+    std::int64_t statistics_reset = 0; ///< of pg_stat_bgwriter, which recovery resets; microseconds
+
+    bool known() const noexcept { return postmaster_started != 0; }
+    friend bool operator==(const incarnation&, const incarnation&) = default;
+};
+
+/// A server process, known by its number and its start time, as numbers are used again.
 struct backend {
     int pid = 0;              ///< 0: not known
     std::int64_t started = 0; ///< microseconds since the Unix epoch, by the server's clock
-    std::int64_t told = 0;    ///< what that clock showed, in the same unit, not later than
-    std::chrono::steady_clock::time_point told_at{};
-
-    /// What the server's clock showed at the least at `when`, as long as it is not set back. Clocks run within a
-    /// thousandth of each other.
-    std::int64_t clock_at_least(std::chrono::steady_clock::time_point when) const noexcept {
-        if (pid == 0 || when < told_at) return 0;
-        const auto since = std::chrono::duration_cast<std::chrono::microseconds>(when - told_at).count();
-        return told + since - since / 1000;
-    }
+    incarnation of{};         ///< the run of the server that it belongs to
 };
 
 struct connect_options {

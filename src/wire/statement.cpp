@@ -30,6 +30,10 @@ void parameters::add_int8(std::int64_t value) {
     append_big_endian(add(), value);
 }
 
+void parameters::add_uuid(const uuid& value) {
+    add().assign(reinterpret_cast<const char*>(value.data()), value.size());
+}
+
 void parameters::add_null() {
     values_.emplace_back().null = true;
 }

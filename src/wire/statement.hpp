@@ -3,6 +3,7 @@
 
 #include "pgstate/agent_state.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,11 @@ enum class type_oid : unsigned {
     jsonpath = 4072,
     text_array = 1009,
     int8_array = 1016,
+    uuid = 2950,
 };
+
+/// 16 bytes that the server compares and stores as one value.
+using uuid = std::array<unsigned char, 16>;
 
 /// Where timestamptz counts its microseconds from.
 inline constexpr timestamp postgres_epoch = std::chrono::sys_days(std::chrono::year{2000} / 1 / 1);
@@ -48,6 +53,7 @@ public:
     void add_int8(std::int64_t value);
     /// One that is earlier than the server can hold is sent as its -infinity.
     void add_timestamptz(timestamp value);
+    void add_uuid(const uuid& value);
     void add_null();
 
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.

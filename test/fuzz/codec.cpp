@@ -1,6 +1,6 @@
 // The codec of documents: what it reads it writes as JSON that says the same, or refuses with a typed error.
 
-#include "store/codec.hpp"
+#include "codec/codec.hpp"
 
 #include "fuzz/fuzz.hpp"
 #include "pgstate/error.hpp"
@@ -24,7 +24,7 @@ constexpr pgstate::timestamp some_time(std::chrono::seconds(1'700'000'000));
 
 std::optional<agent_state> decode(std::string_view document) {
     try {
-        return store::decode("a", "s", document, 7, some_time, some_time);
+        return codec::decode("a", "s", document, 7, some_time, some_time);
     } catch (const pgstate::error& e) {
         require(e == pgstate::errc::corrupt_state, "an unreadable document is a corrupt state");
         return std::nullopt;
@@ -33,7 +33,7 @@ std::optional<agent_state> decode(std::string_view document) {
 
 std::optional<std::string> encode(const agent_state& state) {
     try {
-        return store::encode(state);
+        return codec::encode(state);
     } catch (const pgstate::error& e) {
         // JSON can hold what jsonb cannot: "\u0000", say.
         require(e == pgstate::errc::invalid_argument, "what cannot be written is an invalid argument");
@@ -43,15 +43,15 @@ std::optional<std::string> encode(const agent_state& state) {
 
 void check_json(const std::string& text) {
     boost::json::parse_options options;
-    options.max_depth = store::max_depth;
+    options.max_depth = codec::max_depth;
     boost::system::error_code failed;
     boost::json::parse(text, failed, {}, options);
     require(!failed, "what is written is JSON");
 }
 
 void check_value(const boost::json::object& members, std::string_view name) {
-    const auto text = store::encode_members(members, name, "merge");
-    require(store::read_value(text) == boost::json::value(members), "a part reads back as it was");
+    const auto text = codec::encode_members(members, name, "merge");
+    require(codec::read_value(text) == boost::json::value(members), "a part reads back as it was");
 }
 
 void read_document(std::string_view input) {
@@ -63,8 +63,8 @@ void read_document(std::string_view input) {
     const auto again = decode(*text);
     require(again.has_value(), "what is written can be read");
     require(*again == *state, "a state reads back as it was");
-    require(store::encode_messages(again->history, "append") ==
-                store::encode_messages(state->history, "append"),
+    require(codec::encode_messages(again->history, "append") ==
+                codec::encode_messages(state->history, "append"),
             "the same messages are written alike");
     check_value(state->data, "data");
     check_value(state->context, "context");

@@ -1,8 +1,8 @@
 // Cursors: a text is one or is refused, has one spelling, and is good for its own query only.
 
-#include "store/cursor.hpp"
+#include "codec/cursor.hpp"
 
-#include "config/utf8.hpp"
+#include "detail/utf8.hpp"
 #include "fuzz/fuzz.hpp"
 #include "pgstate/error.hpp"
 

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-all=(connection_string codec parameters cursor jsonpath)
+all=(connection_string codec parameters cursor)
 minutes=10
 executions=-1 # as many as there is time for
 targets=()

@@ -2,7 +2,7 @@
 
 #include "integration/counted_new.hpp"
 #include "integration/store_support.hpp"
-#include "store/codec.hpp"
+#include "codec/codec.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -92,9 +92,9 @@ TEST_CASE("what an operation allocates", "[allocations]") {
         CHECK(each <= 3.3);
     }
     SECTION("a load: apart from the state that the caller gets") {
-        const auto document = pgstate::store::encode(state_of(1));
+        const auto document = pgstate::codec::encode(state_of(1));
         const auto before = allocations();
-        { const auto decoded = pgstate::store::decode("agent", "session-1", document, 1, {}, {}); }
+        { const auto decoded = pgstate::codec::decode("agent", "session-1", document, 1, {}, {}); }
         const auto of_the_state = static_cast<double>(allocations() - before);
         closed_loop loads(f.context, [&](int caller, auto handler) {
             f.store.load("agent", "session-" + std::to_string(caller), std::move(handler));

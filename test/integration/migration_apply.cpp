@@ -58,7 +58,7 @@ TEST_CASE("a second migration writes nothing, takes no lock and needs no writabl
     pqxx::work holder(other);
     holder.exec("LOCK TABLE agent_states IN ACCESS EXCLUSIVE MODE");
     holder.exec("SELECT pg_advisory_xact_lock(hashtextextended('" +
-                store::migration_lock_name("public", "agent_states") + "', 0))");
+                schema::migration_lock_name("public", "agent_states") + "', 0))");
     db.exec("SET lock_timeout = '100ms'");
     db.exec("SET default_transaction_read_only = on");
     CHECK_NOTHROW(db.migrate({.jsonb_index = true}));

@@ -46,7 +46,7 @@ TEST_CASE("sixteen first opens at once all succeed", "[migration]") {
     for (int round = 0; round < 5; ++round) {
         const auto failures = all_at_once(db, 16, [&](int, pqxx::connection& connection) {
             pqxx::nontransaction(connection).exec(setting);
-            store::migrate(connection, config);
+            schema::migrate(connection, config);
         });
         CHECK(failures == std::vector<std::string>());
         CHECK_NOTHROW(db.verify({.jsonb_index = true}));
@@ -68,7 +68,7 @@ TEST_CASE("programs that use the Go SDK may start at the same time", "[migration
                 return;
             }
             try {
-                store::migrate(connection, config);
+                schema::migrate(connection, config);
             } catch (const std::exception& e) {
                 const std::lock_guard lock(mutex);
                 failures.emplace_back(e.what());
@@ -93,7 +93,7 @@ TEST_CASE("a Go-made table under load is taken over without losing a write", "[m
     const auto config = db.resolved();
     const auto failures = all_at_once(db, 8, [&](int i, pqxx::connection& connection) {
         if (i == 0) {
-            store::migrate(connection, config);
+            schema::migrate(connection, config);
             return;
         }
         for (int n = 0; n < 50; ++n)

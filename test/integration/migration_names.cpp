@@ -39,12 +39,12 @@ TEST_CASE("a table of any name is made, found again and written", "[migration]")
 
     SECTION("by migrate") {
         db.migrate({.jsonb_index = true}, name);
-        CHECK_NOTHROW(db.exec(store::schema_sql(config)));
+        CHECK_NOTHROW(db.exec(schema::schema_sql(config)));
     }
     SECTION("by hand, twice") {
-        db.exec(store::schema_sql(config));
+        db.exec(schema::schema_sql(config));
         const auto indexes = db.number("SELECT count(*) FROM pg_index");
-        db.exec(store::schema_sql(config));
+        db.exec(schema::schema_sql(config));
         CHECK(db.number("SELECT count(*) FROM pg_index") == indexes);
     }
     const auto before = db.snapshot();
@@ -106,7 +106,7 @@ TEST_CASE("schema_sql takes over a table that the Go SDK made", "[migration]") {
     db.exec(go_schema);
     db.exec("INSERT INTO agent_states VALUES ('a', 's', '{}')");
     db.exec("SET standard_conforming_strings = off");
-    db.exec(store::schema_sql(db.resolved()));
+    db.exec(schema::schema_sql(db.resolved()));
     CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 3");
     CHECK(db.number("SELECT count(*) FROM agent_states WHERE version > 0") == 1);
     CHECK_NOTHROW(db.verify());

@@ -188,7 +188,7 @@ TEST_CASE("a migration waits for another of the same table, also for one by hand
     auto other = db.connect();
     pqxx::work holder(other);
     holder.exec("SELECT pg_advisory_xact_lock(hashtextextended('" +
-                store::migration_lock_name("public", "agent_states") + "', 0))");
+                schema::migration_lock_name("public", "agent_states") + "', 0))");
     db.exec("SET lock_timeout = '200ms'");
     CHECK(db.migrate_failure().sqlstate() == "55P03");
     CHECK(db.migrate_failure({}, "public.agent_states").sqlstate() == "55P03");
@@ -196,7 +196,7 @@ TEST_CASE("a migration waits for another of the same table, also for one by hand
         auto by_hand = db.connect();
         pqxx::nontransaction sql(by_hand);
         sql.exec("SET lock_timeout = '200ms'");
-        CHECK_THROWS_AS(sql.exec(store::schema_sql(db.resolved({}, name))), pqxx::sql_error);
+        CHECK_THROWS_AS(sql.exec(schema::schema_sql(db.resolved({}, name))), pqxx::sql_error);
     }
     CHECK_NOTHROW(db.migrate({}, "other_states"));
     holder.abort();
@@ -216,7 +216,7 @@ TEST_CASE("a lost connection is unavailable", "[migration]") {
     auto victim = db.connect();
     db.exec("SELECT pg_terminate_backend(" + std::to_string(victim.backendpid()) + ", 5000)");
     try {
-        store::migrate(victim, db.resolved());
+        schema::migrate(victim, db.resolved());
         FAIL("the connection should have been lost");
     } catch (const error& failure) {
         CHECK((failure == errc::unavailable || failure == sqlstate::admin_shutdown));

@@ -4,8 +4,8 @@
 #include "config/resolved.hpp"
 #include "pgstate/config.hpp"
 #include "pgstate/error.hpp"
-#include "store/migrate.hpp"
-#include "store/schema.hpp"
+#include "schema/migrate.hpp"
+#include "schema/definition.hpp"
 #include "support/test_server.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -56,7 +56,7 @@ public:
 
     /// Migrates on the fixture's connection.
     void migrate(const pgstate::schema_config& schema = {}, const std::string& table = "agent_states") {
-        pgstate::store::migrate(connection_, resolved(schema, table));
+        pgstate::schema::migrate(connection_, resolved(schema, table));
     }
     void verify(pgstate::schema_config schema = {}, const std::string& table = "agent_states") {
         schema.migrate = pgstate::migrate_mode::verify;

@@ -33,8 +33,8 @@ TEST_CASE("a store that sweeps gets a partial index, once", "[migration][sweep]"
         db.migrate();
     }
     SECTION("by hand") {
-        db.exec(store::schema_sql(db.resolved()));
-        db.exec(store::schema_sql(db.resolved()));
+        db.exec(schema::schema_sql(db.resolved()));
+        db.exec(schema::schema_sql(db.resolved()));
     }
     CHECK(db.definition(expiry_index) ==
           "CREATE INDEX idx_agent_states_expires_at ON public.agent_states USING btree (expires_at) WHERE "

@@ -1,7 +1,7 @@
 // Writes whose connection is lost after they were sent: whether they were applied is found out.
 
 #include "integration/store_support.hpp"
-#include "store/sql_text.hpp"
+#include "sql/text.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -191,8 +191,8 @@ TEST_CASE("what was given up and comes late changes nothing that the same store 
     pqxx::connection connection(f.database);
     pqxx::nontransaction sql(connection);
     const auto name = sql.exec("SELECT write_name FROM agent_states")[0][0].as<std::int64_t>();
-    const pgstate::store::sql_text text("\"agent_states\"");
-    using existing = pgstate::store::sql_text::existing;
+    const pgstate::sql::sql_text text("\"agent_states\"");
+    using existing = pgstate::sql::sql_text::existing;
     const auto rows_of = [&](std::int64_t late) {
         const auto as_text = std::to_string(late) + "::bigint";
         int rows = 0;

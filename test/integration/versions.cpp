@@ -1,7 +1,7 @@
 // Versions grow also where a state is erased and made again while other writers wait for its row.
 
 #include "integration/store_support.hpp"
-#include "store/sql_text.hpp"
+#include "sql/text.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -21,7 +21,7 @@ using pgstate::agent_state;
 using pgstate::as_result;
 
 constexpr std::int64_t no_version = -1;
-constexpr std::int64_t made_within = pgstate::store::sql_text::made_within.count();
+constexpr std::int64_t made_within = pgstate::sql::sql_text::made_within.count();
 
 agent_state state_with_text(std::size_t bytes = 100'000) {
     auto state = numbered_state(1);

@@ -1,6 +1,6 @@
 #include "pgstate/detail/encoded_state.hpp"
-#include "store/codec.hpp"
-#include "store/rfc3339.hpp"
+#include "codec/codec.hpp"
+#include "codec/rfc3339.hpp"
 #include "support/run.hpp"
 #include "support/states.hpp"
 
@@ -17,8 +17,8 @@ using namespace pgstate_test;
 using pgstate::agent_state;
 using pgstate::errc;
 using pgstate::timestamp;
-using pgstate::store::decode;
-using pgstate::store::encode;
+using pgstate::codec::decode;
+using pgstate::codec::encode;
 
 namespace {
 

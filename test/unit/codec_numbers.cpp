@@ -1,5 +1,5 @@
-#include "store/codec.hpp"
-#include "store/json_number.hpp"
+#include "codec/codec.hpp"
+#include "codec/json_number.hpp"
 #include "support/run.hpp"
 
 #include <boost/json/array.hpp>
@@ -16,8 +16,8 @@
 
 using namespace pgstate_test;
 using pgstate::errc;
-using pgstate::store::append_double;
-using pgstate::store::read_double;
+using pgstate::codec::append_double;
+using pgstate::codec::read_double;
 
 namespace {
 
@@ -29,7 +29,7 @@ std::string written(double value) {
 
 /// The value that a number in a document gives.
 boost::json::value loaded(const std::string& literal) {
-    return pgstate::store::decode("a", "s", "{\"data\":{\"x\":[" + literal + "]}}", 1, {}, {})
+    return pgstate::codec::decode("a", "s", "{\"data\":{\"x\":[" + literal + "]}}", 1, {}, {})
         .data.at("x")
         .at(0);
 }
@@ -127,7 +127,7 @@ TEST_CASE("a number that nothing holds is an error, not another number", "[codec
     }
     // And for the members that are not free-form.
     const auto error = failure_of(
-        [] { pgstate::store::decode("a", "s", R"({"version":99999999999999999999})", 1, {}, {}); });
+        [] { pgstate::codec::decode("a", "s", R"({"version":99999999999999999999})", 1, {}, {}); });
     CHECK(names(error, "version"));
 }
 

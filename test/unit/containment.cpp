@@ -1,4 +1,4 @@
-#include "store/containment.hpp"
+#include "memory/containment.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <limits>
 
-using pgstate::store::contains;
+using pgstate::memory::contains;
 namespace json = boost::json;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "store/cursor.hpp"
+#include "codec/cursor.hpp"
 #include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -11,10 +11,10 @@
 using namespace pgstate_test;
 using pgstate::errc;
 using pgstate::timestamp;
-using pgstate::store::decode_cursor;
-using pgstate::store::encode_cursor;
-using pgstate::store::page_position;
-using pgstate::store::query_kind;
+using pgstate::codec::decode_cursor;
+using pgstate::codec::encode_cursor;
+using pgstate::codec::page_position;
+using pgstate::codec::query_kind;
 using std::chrono::microseconds;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "store/memory_table.hpp"
+#include "memory/table.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -6,8 +6,8 @@
 #include <string>
 
 using namespace std::chrono_literals;
-using pgstate::store::memory_row;
-using pgstate::store::memory_table;
+using pgstate::memory::memory_row;
+using pgstate::memory::memory_table;
 
 TEST_CASE("rows that have expired leave a memory table as others are put into it", "[memory]") {
     pgstate::timestamp now{1h};

@@ -1,5 +1,5 @@
 #include "pgstate/error.hpp"
-#include "store/rfc3339.hpp"
+#include "codec/rfc3339.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -11,7 +11,7 @@
 using pgstate::from_rfc3339;
 using pgstate::timestamp;
 using pgstate::to_rfc3339;
-using pgstate::store::append_rfc3339;
+using pgstate::codec::append_rfc3339;
 using namespace std::chrono;
 
 namespace {

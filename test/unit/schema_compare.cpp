@@ -1,5 +1,5 @@
 #include "config/resolved.hpp"
-#include "store/schema_shape.hpp"
+#include "schema/shape.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 using namespace pgstate;
-using store::compare;
-using store::table_shape;
+using schema::compare;
+using schema::table_shape;
 
 namespace {
 
@@ -51,8 +51,8 @@ table_shape current() {
     return shape;
 }
 
-store::column_shape& column(table_shape& shape, std::string_view name) {
-    return *std::ranges::find(shape.columns, name, &store::column_shape::name);
+schema::column_shape& column(table_shape& shape, std::string_view name) {
+    return *std::ranges::find(shape.columns, name, &schema::column_shape::name);
 }
 
 void drop_column(table_shape& shape, std::string_view name) {
@@ -95,9 +95,9 @@ TEST_CASE("a missing table is made with everything", "[schema]") {
     const auto difference = compare(shape, resolved({.jsonb_index = true}));
     CHECK(difference.refusals.empty());
     CHECK(difference.plan.create_table);
-    CHECK(difference.plan.migrations.size() == store::migrations().size());
+    CHECK(difference.plan.migrations.size() == schema::migrations().size());
     CHECK(difference.plan.indexes.size() == 3);
-    CHECK(difference.plan.record == store::migrations().back().number);
+    CHECK(difference.plan.record == schema::migrations().back().number);
     CHECK(difference.missing == texts{"it does not exist"});
 }
 
@@ -252,7 +252,7 @@ TEST_CASE("the primary key must be the two ids in this order", "[schema]") {
 }
 
 TEST_CASE("a list of differences stays short", "[schema]") {
-    CHECK(store::list_differences({"a"}) == "a");
-    CHECK(store::list_differences({"a", "b", "c"}) == "a; b; c");
-    CHECK(store::list_differences({"a", "b", "c", "d", "e"}) == "a; b; c; and 2 more");
+    CHECK(schema::list_differences({"a"}) == "a");
+    CHECK(schema::list_differences({"a", "b", "c"}) == "a; b; c");
+    CHECK(schema::list_differences({"a", "b", "c", "d", "e"}) == "a; b; c; and 2 more");
 }

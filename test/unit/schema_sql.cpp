@@ -1,7 +1,7 @@
 #include "config/resolved.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/postgres_store.hpp"
-#include "store/schema.hpp"
+#include "schema/definition.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -38,7 +38,7 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
     const auto sql =
-        store::statements(store::complete_plan(table_config()), table_config(), "\"agent_states\"");
+        schema::statements(schema::complete_plan(table_config()), table_config(), "\"agent_states\"");
     REQUIRE(sql.size() == 7);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
@@ -60,18 +60,18 @@ TEST_CASE("the default statements are the Go SDK's table and pgstate's migration
 }
 
 TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
-    const auto sql = store::schema_sql(table_config("t", {.indexes = index_mode::lean}));
+    const auto sql = schema::schema_sql(table_config("t", {.indexes = index_mode::lean}));
     CHECK(contains(sql, ") WITH (fillfactor = 70);"));
     CHECK(!contains(sql, "CREATE INDEX"));
-    CHECK(!contains(store::schema_sql(table_config("t")), "fillfactor"));
+    CHECK(!contains(schema::schema_sql(table_config("t")), "fillfactor"));
 }
 
 TEST_CASE("jsonb_index goes with both index modes", "[schema]") {
     const std::string gin =
         "CREATE INDEX IF NOT EXISTS \"idx_t_state\" ON \"t\" USING gin (state jsonb_path_ops);";
-    CHECK(contains(store::schema_sql(table_config("t", {.jsonb_index = true})), gin));
+    CHECK(contains(schema::schema_sql(table_config("t", {.jsonb_index = true})), gin));
     const auto lean =
-        store::schema_sql(table_config("t", {.indexes = index_mode::lean, .jsonb_index = true}));
+        schema::schema_sql(table_config("t", {.indexes = index_mode::lean, .jsonb_index = true}));
     CHECK(contains(lean, gin));
     CHECK(occurrences(lean, "CREATE INDEX") == 1);
 }
@@ -82,24 +82,24 @@ TEST_CASE("a store that sweeps has an index of the rows that expire, unless it i
     const std::string index =
         "CREATE INDEX IF NOT EXISTS \"idx_t_expires_at\" ON \"t\" USING btree (expires_at)"
         " WHERE (expires_at IS NOT NULL);";
-    CHECK(occurrences(store::schema_sql(table_config("t", {}, sweep)), index) == 1);
-    CHECK(!contains(store::schema_sql(table_config("t")), "(expires_at)"));
-    CHECK(!contains(store::schema_sql(table_config("t", {.indexes = index_mode::lean}, sweep)),
+    CHECK(occurrences(schema::schema_sql(table_config("t", {}, sweep)), index) == 1);
+    CHECK(!contains(schema::schema_sql(table_config("t")), "(expires_at)"));
+    CHECK(!contains(schema::schema_sql(table_config("t", {.indexes = index_mode::lean}, sweep)),
                     "(expires_at)"));
 }
 
 TEST_CASE("schema_sql is one transaction under the lock that migrate takes", "[schema]") {
-    const auto unqualified = store::schema_sql(table_config("t"));
+    const auto unqualified = schema::schema_sql(table_config("t"));
     CHECK(contains(unqualified, "BEGIN ISOLATION LEVEL READ COMMITTED;\n"));
     CHECK(unqualified.ends_with("COMMIT;\n"));
     CHECK(contains(unqualified, "hashtextextended(E'pgstate schema ' || current_schema() || E'.t', 0)"));
-    CHECK(contains(store::schema_sql(table_config("app.t")),
+    CHECK(contains(schema::schema_sql(table_config("app.t")),
                    "hashtextextended(E'pgstate schema ' || E'app' || E'.t', 0)"));
-    CHECK(store::migration_lock_name("app", "t") == "pgstate schema app.t");
+    CHECK(schema::migration_lock_name("app", "t") == "pgstate schema app.t");
 }
 
 TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
-    const auto sql = store::schema_sql(table_config("\"x\"\"; DROP TABLE y; --\n\\' \""));
+    const auto sql = schema::schema_sql(table_config("\"x\"\"; DROP TABLE y; --\n\\' \""));
     CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
     CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
     // Only inside quotes: once for the table itself, three ALTER, two indexes twice, COMMENT and the lock.
@@ -107,16 +107,16 @@ TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
 }
 
 TEST_CASE("indexes of a schema-qualified table carry no schema", "[schema]") {
-    const auto sql = store::schema_sql(table_config("App.T"));
+    const auto sql = schema::schema_sql(table_config("App.T"));
     CHECK(contains(sql,
                    "CREATE INDEX IF NOT EXISTS \"idx_T_agent_id\" ON \"App\".\"T\" USING btree (agent_id)"));
 }
 
 TEST_CASE("migrations are numbered from 1 without gaps, and each column belongs to one", "[schema]") {
     int expected = 1;
-    for (const auto& step : store::migrations())
+    for (const auto& step : schema::migrations())
         CHECK(step.number == expected++);
-    for (const auto& column : store::columns()) {
+    for (const auto& column : schema::columns()) {
         CHECK(column.since >= 0);
         CHECK(column.since < expected);
         if (column.since > 0) CHECK((column.needs_default || !column.not_null));
@@ -124,12 +124,12 @@ TEST_CASE("migrations are numbered from 1 without gaps, and each column belongs 
 }
 
 TEST_CASE("the migration's record is read back, and nothing else is one", "[schema]") {
-    CHECK(store::recorded_migration(store::migration_record(1)) == 1);
-    CHECK(store::recorded_migration(store::migration_record(27)) == 27);
+    CHECK(schema::recorded_migration(schema::migration_record(1)) == 1);
+    CHECK(schema::recorded_migration(schema::migration_record(27)) == 27);
     for (const char* other :
          {"", "version of the state", "pgstate migration ", "pgstate migration x", "pgstate migration -1",
           "pgstate migration 1 or so", "pgstate migration 99999999999"})
-        CHECK(store::recorded_migration(other) == 0);
+        CHECK(schema::recorded_migration(other) == 0);
 }
 
 TEST_CASE("the table's name is quoted as SQL of one's own must write it", "[schema]") {

@@ -1,4 +1,4 @@
-#include "store/settlement.hpp"
+#include "sql/settlement.hpp"
 #include "wire/session.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -11,9 +11,9 @@
 namespace {
 
 using pgstate::batch::settlement;
-using pgstate::store::judge;
-using pgstate::store::write_evidence;
-using pgstate::store::write_names;
+using pgstate::sql::judge;
+using pgstate::sql::write_evidence;
+using pgstate::sql::write_names;
 
 constexpr std::int64_t store_a = std::int64_t{77} << 32;
 constexpr std::int64_t store_b = std::int64_t{78} << 32;

@@ -1,7 +1,7 @@
 #include "config/table_identifier.hpp"
 #include "pgstate/error.hpp"
-#include "store/operations.hpp"
-#include "store/statements.hpp"
+#include "postgres/operations.hpp"
+#include "sql/statements.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/io_context.hpp>
@@ -23,7 +23,7 @@ namespace {
 
 using pgstate::agent_state;
 using pgstate::batch::operation_ptr;
-using pgstate::store::table_statements;
+using pgstate::sql::table_statements;
 namespace detail = pgstate::detail;
 namespace store = pgstate::store;
 
@@ -35,20 +35,20 @@ boost::asio::any_completion_executor executor() {
 const auto ignored = [](auto&&...) {};
 
 operation_ptr load(const std::string& session) {
-    return new store::load_operation("agent", session, ignored, executor());
+    return new postgres::load_operation("agent", session, ignored, executor());
 }
 operation_ptr save(const std::string& session, std::int64_t version = -1,
                    std::chrono::milliseconds ttl = std::chrono::milliseconds(0)) {
     agent_state state("agent", session);
     state.version = std::max<std::int64_t>(version, 0);
-    return new store::save_operation(detail::encoded_state(state), version >= 0, ttl, ignored, executor());
+    return new postgres::save_operation(detail::encoded_state(state), version >= 0, ttl, ignored, executor());
 }
 
 operation_ptr large(const std::string& session, std::int64_t version = -1) {
     agent_state state("agent", session);
     state.version = std::max<std::int64_t>(version, 0);
-    state.data["text"] = std::string(store::sql_text::large_document, 'x');
-    return new store::save_operation(detail::encoded_state(state), version >= 0, std::chrono::milliseconds(0),
+    state.data["text"] = std::string(sql::sql_text::large_document, 'x');
+    return new postgres::save_operation(detail::encoded_state(state), version >= 0, std::chrono::milliseconds(0),
                                      ignored, executor());
 }
 
@@ -105,9 +105,9 @@ TEST_CASE("a change is sent with its key, its terms and itself", "[statements]")
     using pgstate::telemetry::operation_id;
     const auto on = statements();
     const auto build = [&](operation_id id, pgstate::detail::state_change change, bool create) {
-        auto encoded = store::encode_change(change, "agent", "a", create);
+        auto encoded = codec::encode_change(change, "agent", "a", create);
         const operation_ptr operation =
-            new store::change_operation(id, "agent", "a", std::move(encoded), {}, ignored, executor());
+            new postgres::change_operation(id, "agent", "a", std::move(encoded), {}, ignored, executor());
         CHECK(operation->alone);
         const auto made = on.build({operation});
         CHECK(made.values.size() == made.what->parameters.size());
@@ -128,7 +128,7 @@ TEST_CASE("a change is sent with its key, its terms and itself", "[statements]")
 TEST_CASE("a document that travels alone is sent from where it was encoded", "[statements]") {
     const auto on = statements();
     const auto operation = save("a");
-    const auto& document = static_cast<const store::save_operation&>(*operation).state().document;
+    const auto& document = static_cast<const postgres::save_operation&>(*operation).state().document;
     CHECK(on.build({operation}).values.value(2).data() == document.data());
 }
 
@@ -210,7 +210,7 @@ TEST_CASE("a row that was made too late is claimed when it is saved again", "[st
     CHECK_FALSE(on.adapt(both, refusal_of("22P02", "invalid input syntax for type bigint: \"a number\"")));
     CHECK_FALSE(on.adapt({load("a")}, made_too_late));
     CHECK_FALSE(on.adapt({save("a", 7)}, made_too_late));
-    const auto touch = operation_ptr(new store::change_operation(pgstate::telemetry::operation_id::touch,
+    const auto touch = operation_ptr(new postgres::change_operation(pgstate::telemetry::operation_id::touch,
                                                                  "agent", "a", {}, {}, ignored, executor()));
     CHECK_FALSE(on.adapt({touch}, made_too_late));
     CHECK(on.build(both).claim == nullptr);
@@ -241,7 +241,7 @@ TEST_CASE("on Citus no statement reads the clock where it returns what it wrote"
     const auto on = statements();
     on.found_citus();
     const auto erase = [](std::optional<std::int64_t> version) {
-        return operation_ptr(new store::erase_operation("agent", "a", version, ignored, executor()));
+        return operation_ptr(new postgres::erase_operation("agent", "a", version, ignored, executor()));
     };
     for (const auto& operations :
          {std::vector{save("a")}, std::vector{save("a"), save("b")}, std::vector{save("a", 0)},
@@ -282,15 +282,15 @@ TEST_CASE("each statement that writes has a name, which grows and which its oper
     on.build({first, second});
     CHECK(first->write_name > 0);
     CHECK(first->write_name == second->write_name);
-    const auto erased = operation_ptr(new store::erase_operation("agent", "a", {}, ignored, executor()));
+    const auto erased = operation_ptr(new postgres::erase_operation("agent", "a", {}, ignored, executor()));
     on.build({erased});
-    CHECK(store::write_names::earlier(first->write_name, erased->write_name));
+    CHECK(sql::write_names::earlier(first->write_name, erased->write_name));
     const auto loaded = load("a");
     on.build({loaded});
     CHECK(loaded->write_name == 0);
     const auto another = statements();
     const auto theirs = save("a");
     another.build({theirs});
-    CHECK_FALSE(store::write_names::earlier(first->write_name, theirs->write_name));
-    CHECK_FALSE(store::write_names::earlier(theirs->write_name, first->write_name));
+    CHECK_FALSE(sql::write_names::earlier(first->write_name, theirs->write_name));
+    CHECK_FALSE(sql::write_names::earlier(theirs->write_name, first->write_name));
 }

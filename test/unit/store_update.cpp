@@ -1,6 +1,6 @@
 #include "pgstate/error.hpp"
-#include "store/bulk.hpp"
-#include "store/update.hpp"
+#include "compose/bulk.hpp"
+#include "compose/update.hpp"
 #include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -12,7 +12,7 @@
 using namespace std::chrono_literals;
 
 TEST_CASE("the pause after a conflict grows up to a limit, and is all chance", "[update]") {
-    using pgstate::store::conflict_pause;
+    using pgstate::compose::conflict_pause;
     CHECK(conflict_pause(1, 1) == 2ms);
     CHECK(conflict_pause(2, 1) == 4ms);
     CHECK(conflict_pause(8, 1) == 256ms);
@@ -27,7 +27,7 @@ TEST_CASE("an atomic save takes the states in the order of their keys, by bytes"
         std::vector<pgstate::detail::encoded_state> encoded;
         for (const auto& each : states)
             encoded.emplace_back(each);
-        return pgstate::store::order_by_key(encoded);
+        return pgstate::compose::order_by_key(encoded);
     };
     CHECK(order({}).empty());
     CHECK(order({{"b", "1"}, {"a", "2"}, {"a", "10"}, {"\xc3\xa4", "0"}, {"B", "9"}}) ==

@@ -1,12 +1,12 @@
-#include "store/sweep_policy.hpp"
+#include "postgres/sweep_policy.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
 
 using namespace std::chrono_literals;
-using pgstate::store::sweep_outcome;
-using pgstate::store::sweep_policy;
+using pgstate::postgres::sweep_outcome;
+using pgstate::postgres::sweep_policy;
 
 namespace {
 

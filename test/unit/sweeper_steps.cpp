@@ -1,5 +1,5 @@
 #include "pgstate/error.hpp"
-#include "store/sweeper.hpp"
+#include "postgres/sweeper.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -15,14 +15,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using pgstate::errc;
-using pgstate::store::sweeper;
-using pgstate::store::swept;
+using pgstate::postgres::sweeper;
+using pgstate::postgres::swept;
 
 /// A store in which nothing happens until the test says so.
 class sweep_host final : public sweeper::host {
 public:
     bool busy() const override { return is_busy; }
-    void sweep(std::size_t most, bool failing, pgstate::store::sweep_operation::handler_type over) override {
+    void sweep(std::size_t most, bool failing, pgstate::postgres::sweep_operation::handler_type over) override {
         asked_most = most;
         told_failing = failing;
         under_way.push_back(std::move(over));
@@ -48,7 +48,7 @@ public:
     std::size_t asked_most = 0;
     bool told_failing = false;
     std::chrono::steady_clock::duration last_delay{};
-    std::deque<pgstate::store::sweep_operation::handler_type> under_way;
+    std::deque<pgstate::postgres::sweep_operation::handler_type> under_way;
     std::deque<std::function<void()>> timers;
 };
 

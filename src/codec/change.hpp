@@ -1,0 +1,63 @@
+#ifndef PGSTATE_CODEC_CHANGE_HPP
+#define PGSTATE_CODEC_CHANGE_HPP
+
+#include "pgstate/agent_state.hpp"
+#include "pgstate/detail/state_change.hpp"
+#include "pgstate/error.hpp"
+#include "pgstate/operations.hpp"
+#include "telemetry/names.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pgstate::codec {
+
+/// How a part of a state is changed. An integer and a double are added by different arithmetic.
+enum class change_form : std::uint8_t { append, merge, add_integer, add_double };
+inline constexpr std::size_t change_forms = 4;
+
+struct json_text {
+    std::string text;
+};
+using change_parameter = std::variant<json_text, std::string, std::vector<std::string>>;
+
+/// A change as its statement takes it.
+struct encoded_change {
+    change_form form = change_form::append;
+    bool create = false; ///< it creates a missing state
+    /// Of the form, in the order of its statement; last, where it creates a state, that state's document.
+    std::vector<change_parameter> parameters;
+};
+
+telemetry::operation_id operation_of(const detail::state_change& change) noexcept;
+
+/// \param create  a missing state is created
+/// \throws error invalid_argument - what jsonb cannot hold, more than max_change_bytes, a name both set and removed, no
+///         JSON pointer into `data` or `context`
+encoded_change encode_change(const detail::state_change& change, std::string_view agent_id,
+                             std::string_view session_id, bool create);
+
+/// The state that a change makes where there is none. \pre encode_change() has accepted the change
+agent_state made_by(const detail::state_change& change, std::string_view agent_id,
+                    std::string_view session_id);
+
+/// The change of a state in memory. \pre encode_change() has accepted the change
+/// \throws error invalid_argument - there is no number to add to, or the sum does not fit
+void apply(const detail::state_change& change, agent_state& state);
+
+/// The conflict of a conditional write. \param current  the version there is, 0 for none
+error conflict(std::string_view operation, std::int64_t wanted, std::int64_t current);
+
+/// What a change needs is not there.
+error not_found(std::string_view operation);
+
+/// What the server's refusals of an increment mean.
+error not_incremented(std::string_view reason);
+
+} // namespace pgstate::codec
+
+#endif

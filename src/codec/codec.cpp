@@ -1,0 +1,213 @@
+#include "codec/codec.hpp"
+
+#include "codec/document_reader.hpp"
+#include "codec/json_writer.hpp"
+#include "codec/rfc3339.hpp"
+#include "pgstate/error.hpp"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/parse_options.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <span>
+#include <utility>
+
+namespace pgstate::codec {
+namespace {
+
+constexpr std::array<std::string_view, 8> known_members = {
+    "agent_id", "session_id", "version", "data", "history", "context", "created_at", "updated_at"};
+constexpr std::array<std::string_view, 4> known_message_members = {"role", "content", "timestamp",
+                                                                   "metadata"};
+
+/// Writes one document; every refusal names the member it stands in.
+class document_writer {
+public:
+    explicit document_writer(std::string_view operation) : operation_(operation) { out_.reserve(1024); }
+
+    std::string write(const agent_state& state) {
+        const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+        out_ += '{';
+        member("agent_id", [&] { append_string(out_, state.agent_id); });
+        member("session_id", [&] { append_string(out_, state.session_id); });
+        member("version", [&] { integer(state.version); });
+        member("data", [&] { append_object(out_, state.data, 1); });
+        name("history");
+        history(state.history);
+        member("context", [&] { append_object(out_, state.context, 1); });
+        member("created_at", [&] { time(state.created_at == timestamp{} ? now : state.created_at); });
+        member("updated_at", [&] { time(now); });
+        member(
+            "extra", [&] { extra(state.extra, known_members, 1); }, hidden);
+        out_ += '}';
+        return std::move(out_);
+    }
+
+    std::string write_messages(std::span<const agent_message> messages) {
+        history(messages);
+        return std::move(out_);
+    }
+
+    std::string write_members(const boost::json::object& members, std::string_view name) {
+        member(
+            name, [&] { append_object(out_, members, 1); }, hidden);
+        return std::move(out_);
+    }
+
+private:
+    enum visibility { named, hidden };
+
+    void name(std::string_view text) {
+        if (out_.back() != '{') out_ += ',';
+        out_ += '"';
+        out_ += text; // one of ours: nothing to escape
+        out_ += "\":";
+    }
+
+    template <class Write>
+    void member(std::string_view text, Write write, visibility shown = named) {
+        if (shown == named) name(text);
+        try {
+            write();
+        } catch (const unwritable& u) {
+            std::string what;
+            if (message_ != nowhere) what = "history[" + std::to_string(message_) + "].";
+            throw error(errc::invalid_argument, operation_, what.append(text).append(" ").append(u.reason));
+        }
+    }
+
+    void history(std::span<const agent_message> messages) {
+        out_ += '[';
+        for (std::size_t i = 0; i < messages.size(); ++i) {
+            const auto& message = messages[i];
+            message_ = i;
+            out_ += i == 0 ? "{" : ",{";
+            member("role", [&] { append_string(out_, message.role); });
+            member("content", [&] { append_string(out_, message.content); });
+            member("timestamp", [&] { time(message.timestamp); });
+            if (!message.metadata.empty())
+                member("metadata", [&] { append_object(out_, message.metadata, 3); });
+            member(
+                "extra", [&] { extra(message.extra, known_message_members, 3); }, hidden);
+            out_ += '}';
+        }
+        message_ = nowhere;
+        out_ += ']';
+    }
+
+    void extra(const boost::json::object& members, std::span<const std::string_view> known,
+               std::size_t depth) {
+        for (const auto& [key, value] : members) {
+            const std::string_view text(key.data(), key.size());
+            if (std::find(known.begin(), known.end(), text) != known.end())
+                throw unwritable{"has a member with the name of a known one; set that one instead"};
+            out_ += ',';
+            append_string(out_, text);
+            out_ += ':';
+            append_value(out_, value, depth);
+        }
+    }
+
+    void integer(std::int64_t value) {
+        char digits[24];
+        out_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+    }
+
+    void time(timestamp when) {
+        out_ += '"';
+        if (!append_rfc3339(out_, when))
+            throw unwritable{"is outside the years 0 to 9999, which RFC 3339 can hold"};
+        out_ += '"';
+    }
+
+    static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
+
+    std::string_view operation_;
+    std::string out_;
+    std::size_t message_ = nowhere; ///< where in the history the writer stands
+};
+
+/// A key as a message can show it: control characters would break a log line.
+std::string quoted(std::string_view key) {
+    std::string out = "\"";
+    for (char c : key) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
+    }
+    return out += '"';
+}
+
+std::string reason_of(const boost::json::error_code& ec) {
+    if (ec == boost::json::error::too_deep)
+        return "the document is nested deeper than " + std::to_string(max_depth) + " objects and arrays";
+    return "the document is no valid JSON: " + ec.message();
+}
+
+} // namespace
+
+std::string encode(const agent_state& state, std::string_view operation) {
+    return document_writer(operation).write(state);
+}
+
+std::string encode_messages(std::span<const agent_message> messages, std::string_view operation) {
+    return document_writer(operation).write_messages(messages);
+}
+
+std::string encode_members(const boost::json::object& members, std::string_view name,
+                           std::string_view operation) {
+    return document_writer(operation).write_members(members, name);
+}
+
+namespace {
+
+/// Lets `reader` read all of `document`.
+boost::json::error_code read_document(boost::json::basic_parser<document_reader>& parser,
+                                      std::string_view document) {
+    boost::json::error_code ec;
+    const auto used = parser.write_some(false, document.data(), document.size(), ec);
+    if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
+    return ec;
+}
+
+boost::json::parse_options nested_to(std::size_t depth) {
+    boost::json::parse_options options;
+    options.max_depth = depth;
+    return options;
+}
+
+} // namespace
+
+agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
+                   std::int64_t version, timestamp created_at, timestamp updated_at,
+                   std::optional<timestamp> expires_at, std::string_view operation) {
+    boost::json::basic_parser<document_reader> parser(nested_to(max_depth));
+    const auto ec = read_document(parser, document);
+    auto& reader = parser.handler();
+    if (ec) {
+        throw error(errc::corrupt_state, operation,
+                    "the stored state of agent " + quoted(agent_id) + ", session " + quoted(session_id) +
+                        " cannot be read: " + (reader.refusal().empty() ? reason_of(ec) : reader.refusal()));
+    }
+    agent_state state = std::move(reader.state());
+    state.agent_id = agent_id;
+    state.session_id = session_id;
+    state.version = version;
+    state.created_at = created_at;
+    state.updated_at = updated_at;
+    state.expires_at = expires_at;
+    return state;
+}
+
+boost::json::value read_value(std::string_view json) {
+    // A member that an agent state does not know can be anything.
+    constexpr std::string_view name = "value";
+    boost::json::basic_parser<document_reader> parser(nested_to(max_depth + 1));
+    const auto ec = read_document(parser, std::string(R"({"value":)").append(json).append("}"));
+    if (ec) throw boost::system::system_error(ec);
+    return std::move(parser.handler().state().extra.at(name));
+}
+
+} // namespace pgstate::codec

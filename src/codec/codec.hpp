@@ -1,0 +1,46 @@
+#ifndef PGSTATE_CODEC_CODEC_HPP
+#define PGSTATE_CODEC_CODEC_HPP
+
+#include "pgstate/agent_state.hpp"
+
+#include <boost/json/value.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace pgstate::codec {
+
+/// The deepest nesting of objects and arrays in a document, the document itself included.
+inline constexpr std::size_t max_depth = 512;
+
+/// The document of `state`, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
+/// `extra`. Keys are not checked here (validate_key). Depends on nothing but `state` and, where `created_at` or
+/// `updated_at` was never set, the clock.
+/// \throws error invalid_argument - of `operation`: a text with NUL or invalid UTF-8, NaN or an infinity, a nesting
+///         deeper than max_depth, or a member of `extra` with the name of a known one; names the place, not the contents
+std::string encode(const agent_state& state, std::string_view operation = "save");
+
+/// A part of such a document, for a statement that changes that part: `history`, or the members `data` or `context`.
+/// \throws error invalid_argument - as of encode
+std::string encode_messages(std::span<const agent_message> messages, std::string_view operation);
+std::string encode_members(const boost::json::object& members, std::string_view name,
+                           std::string_view operation);
+
+/// The state in a row. The columns win over the document's own keys, version and times.
+/// \throws error corrupt_state - of `operation`: the document is no agent state, or holds a number that neither a
+///         64-bit integer nor a double can hold; names the key and the place, not the contents
+agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
+                   std::int64_t version, timestamp created_at, timestamp updated_at,
+                   std::optional<timestamp> expires_at = {}, std::string_view operation = "load");
+
+/// A document, or a part of one, as it stands; its numbers are read as decode() reads them.
+/// \pre encode() or one of its kind made it
+boost::json::value read_value(std::string_view json);
+
+} // namespace pgstate::codec
+
+#endif

@@ -1,0 +1,115 @@
+#ifndef PGSTATE_CODEC_DOCUMENT_READER_HPP
+#define PGSTATE_CODEC_DOCUMENT_READER_HPP
+
+#include "pgstate/agent_state.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/error.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/string.hpp>
+#include <boost/json/string_view.hpp>
+#include <boost/json/value.hpp>
+#include <boost/json/value_stack.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace pgstate::codec {
+
+/// The handler of a boost::json::basic_parser that turns a document into an agent_state in one pass: known members go
+/// straight to their place, free-form JSON (data, context, metadata, unknown members) is built on a value_stack.
+/// Absent and null members stay at their defaults, as Go's nil maps and slices are written as null.
+class document_reader {
+public:
+    using error_code = boost::json::error_code;
+    using string_view = boost::json::string_view;
+
+    static constexpr std::size_t max_object_size = boost::json::object::max_size();
+    static constexpr std::size_t max_array_size = boost::json::array::max_size();
+    static constexpr std::size_t max_key_size = boost::json::string::max_size();
+    static constexpr std::size_t max_string_size = boost::json::string::max_size();
+
+    document_reader() : stack_({}, buffer_, sizeof buffer_) {}
+    document_reader(const document_reader&) = delete;
+    document_reader& operator=(const document_reader&) = delete;
+
+    /// What was read; its keys, version and times are left to the columns.
+    agent_state& state() noexcept { return state_; }
+
+    /// What is wrong, naming the place but not the contents; empty where the text is no JSON at all.
+    const std::string& refusal() const noexcept { return refusal_; }
+
+    bool on_document_begin(error_code&) { return true; }
+    bool on_document_end(error_code&) { return true; }
+    bool on_object_begin(error_code& ec);
+    bool on_object_end(std::size_t count, error_code& ec);
+    bool on_array_begin(error_code& ec);
+    bool on_array_end(std::size_t count, error_code& ec);
+    bool on_key_part(string_view part, std::size_t, error_code& ec);
+    bool on_key(string_view part, std::size_t, error_code& ec);
+    bool on_string_part(string_view part, std::size_t, error_code& ec);
+    bool on_string(string_view part, std::size_t, error_code& ec);
+    bool on_number_part(string_view part, error_code& ec);
+    bool on_int64(std::int64_t value, string_view part, error_code& ec);
+    bool on_uint64(std::uint64_t value, string_view part, error_code& ec);
+    bool on_double(double rounded, string_view part, error_code& ec);
+    bool on_bool(bool value, error_code& ec);
+    bool on_null(error_code& ec);
+    bool on_comment_part(string_view, error_code&) { return true; }
+    bool on_comment(string_view, error_code&) { return true; }
+
+private:
+    /// Which container the next event stands in.
+    enum class place { outside, document, history, message, free_form };
+
+    /// The member that the next value belongs to; `unknown` goes to `extra`.
+    enum class member {
+        unknown,
+        agent_id,
+        session_id,
+        version,
+        data,
+        history,
+        context,
+        created_at,
+        updated_at,
+        role,
+        content,
+        timestamp,
+        metadata,
+    };
+
+    enum class container { object, array };
+
+    bool begin(container kind, error_code& ec);
+    bool accepts_free_form() const noexcept;
+    bool takes_text() const noexcept;
+    void start_free_form() { stack_.reset(); }
+    void take_free_form();
+    template <class Push>
+    bool scalar(const char* kind, Push push, error_code& ec);
+    bool text(std::string_view value, error_code& ec);
+    void clear_member();
+    void name_member(std::string_view name);
+    std::string where() const;
+    bool refuse(std::string_view reason, error_code& ec);
+
+    agent_state state_;
+    std::string refusal_;
+
+    place place_ = place::outside;
+    place around_ = place::outside; ///< where free-form JSON stands
+    std::size_t depth_ = 0;         ///< open containers of free-form JSON
+    member member_ = member::unknown;
+    std::string name_;    ///< of the unknown member, or a part of a name
+    std::string partial_; ///< what came so far of a string or a number that comes in parts
+
+    unsigned char buffer_[4096];
+    boost::json::value_stack stack_;
+};
+
+} // namespace pgstate::codec
+
+#endif

@@ -1,0 +1,19 @@
+#include "pgstate/detail/encoded_state.hpp"
+
+#include "codec/codec.hpp"
+#include "codec/validate.hpp"
+
+namespace pgstate::detail {
+
+encoded_state::encoded_state(const agent_state& state) : version(state.version) {
+    try {
+        codec::validate_key(state.agent_id, state.session_id, "save");
+        agent_id = state.agent_id;
+        session_id = state.session_id;
+        document = codec::encode(state);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+}
+
+} // namespace pgstate::detail

@@ -1,0 +1,120 @@
+#include "codec/json_writer.hpp"
+
+#include "codec/codec.hpp"
+#include "codec/json_number.hpp"
+#include "detail/utf8.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/string.hpp>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+
+namespace pgstate::codec {
+namespace {
+
+/// What a byte of a string becomes: 0: itself, 'u': \u00XX, another letter: that letter behind a backslash.
+constexpr auto escapes = [] {
+    std::array<char, 256> table{};
+    for (std::size_t c = 0; c < 0x20; ++c)
+        table[c] = 'u';
+    table['\b'] = 'b';
+    table['\f'] = 'f';
+    table['\n'] = 'n';
+    table['\r'] = 'r';
+    table['\t'] = 't';
+    table['"'] = '"';
+    table['\\'] = '\\';
+    return table;
+}();
+
+std::string_view view(const boost::json::string& text) {
+    return {text.data(), text.size()};
+}
+
+void append_integer(std::string& out, std::integral auto value) {
+    char digits[24];
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
+void open(std::string& out, char bracket, std::size_t depth) {
+    static_assert(max_depth == 512, "named in the message");
+    if (depth >= max_depth) throw unwritable{"is nested deeper than 512 objects and arrays; flatten it"};
+    out += bracket;
+}
+
+void append_array(std::string& out, const boost::json::array& elements, std::size_t depth) {
+    open(out, '[', depth);
+    bool first = true;
+    for (const auto& element : elements) {
+        if (!first) out += ',';
+        first = false;
+        append_value(out, element, depth + 1);
+    }
+    out += ']';
+}
+
+} // namespace
+
+void append_string(std::string& out, std::string_view text) {
+    switch (detail::check_text(text)) {
+    case detail::text_fault::none: break;
+    case detail::text_fault::nul:
+        throw unwritable{"holds a NUL character, which PostgreSQL cannot store; remove it"};
+    case detail::text_fault::not_utf8: throw unwritable{"holds text that is not valid UTF-8; convert it"};
+    }
+    out += '"';
+    std::size_t plain = 0; // where the run of bytes that need no escape begins
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        const char escape = escapes[byte];
+        if (escape == 0) continue;
+        out.append(text, plain, i - plain);
+        plain = i + 1;
+        out += '\\';
+        out += escape;
+        if (escape == 'u') {
+            constexpr std::string_view hex = "0123456789abcdef";
+            out += "00";
+            out += hex[byte >> 4];
+            out += hex[byte & 15];
+        }
+    }
+    out.append(text, plain);
+    out += '"';
+}
+
+void append_object(std::string& out, const boost::json::object& members, std::size_t depth) {
+    open(out, '{', depth);
+    bool first = true;
+    for (const auto& [name, value] : members) {
+        if (!first) out += ',';
+        first = false;
+        append_string(out, {name.data(), name.size()});
+        out += ':';
+        append_value(out, value, depth + 1);
+    }
+    out += '}';
+}
+
+void append_value(std::string& out, const boost::json::value& value, std::size_t depth) {
+    switch (value.kind()) {
+    case boost::json::kind::null: out += "null"; break;
+    case boost::json::kind::bool_: out += value.get_bool() ? "true" : "false"; break;
+    case boost::json::kind::int64: append_integer(out, value.get_int64()); break;
+    case boost::json::kind::uint64: append_integer(out, value.get_uint64()); break;
+    case boost::json::kind::double_:
+        if (!std::isfinite(value.get_double()))
+            throw unwritable{"holds a NaN or an infinity, which JSON cannot; use null or a string"};
+        append_double(out, value.get_double());
+        break;
+    case boost::json::kind::string: append_string(out, view(value.get_string())); break;
+    case boost::json::kind::array: append_array(out, value.get_array(), depth); break;
+    case boost::json::kind::object: append_object(out, value.get_object(), depth); break;
+    }
+}
+
+} // namespace pgstate::codec

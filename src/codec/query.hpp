@@ -1,0 +1,51 @@
+#ifndef PGSTATE_CODEC_QUERY_HPP
+#define PGSTATE_CODEC_QUERY_HPP
+
+#include "codec/cursor.hpp"
+#include "pgstate/agent_state.hpp"
+#include "pgstate/operations.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pgstate::codec {
+
+/// A query of `find` that has been checked, its document as JSON text.
+struct encoded_query {
+    std::string agent_id; ///< empty: of every agent
+    std::string contains; ///< empty: any document
+    std::string jsonpath; ///< empty: any document
+    time_interval updated{};
+    time_interval created{};
+    find_order order = find_order::updated_descending;
+    std::size_t limit = 0;
+    bool documents = true;
+    std::optional<page_position> after{};
+
+    bool by_created() const noexcept {
+        return order == find_order::created_descending || order == find_order::created_ascending;
+    }
+    bool descending() const noexcept {
+        return order == find_order::updated_descending || order == find_order::created_descending;
+    }
+    /// Everything that makes it another query: a cursor belongs to one scope.
+    std::string scope() const;
+};
+
+/// \throws error invalid_argument - as `find`. The syntax of a jsonpath is left to the server
+encoded_query encode_query(const state_query& query, const find_options& options);
+
+/// One state of a page.
+/// \param document  ignored where the query wants no documents
+/// \throws error corrupt_state
+agent_state found_state(const encoded_query& query, std::string_view agent_id, std::string_view session_id,
+                        std::string_view document, const saved& row);
+
+/// The cursor behind `last`, the last state of a page.
+std::string cursor_behind(const encoded_query& query, const agent_state& last);
+
+} // namespace pgstate::codec
+
+#endif

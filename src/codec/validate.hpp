@@ -1,0 +1,40 @@
+#ifndef PGSTATE_CODEC_VALIDATE_HPP
+#define PGSTATE_CODEC_VALIDATE_HPP
+
+#include "pgstate/operations.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+namespace pgstate::codec {
+
+// Each throws error invalid_argument, naming the operation and the argument but never its contents.
+
+/// Both parts of a key: not empty, UTF-8 without NUL, together at most max_key_bytes.
+void validate_key(std::string_view agent_id, std::string_view session_id, std::string_view operation);
+
+/// An agent's id by itself: as in a key.
+void validate_agent(std::string_view agent_id, std::string_view operation);
+
+/// A time-out of an operation's options: not negative.
+void validate_timeout(std::chrono::milliseconds timeout, std::string_view operation);
+
+/// A time to live: 1 ms to max_ttl.
+void validate_ttl(std::optional<std::chrono::milliseconds> ttl, std::string_view operation);
+
+/// The ttl, and that a state is not both to be at a version and to be made.
+void validate_change(const change_options& options, std::string_view operation);
+
+/// The limit and the time-out; the cursor is for decode_cursor.
+void validate_list(const list_options& options);
+void validate_list_agents(const list_agents_options& options);
+void validate_find(const find_options& options);
+
+/// The time-out and the retries: not negative.
+void validate_transaction(const transaction_options& options);
+void validate_update(const update_options& options);
+
+} // namespace pgstate::codec
+
+#endif

@@ -1,0 +1,244 @@
+#include "compose/update.hpp"
+
+#include "codec/validate.hpp"
+#include "compose/composed.hpp"
+#include "detail/callback_failure.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pgstate {
+namespace compose {
+
+std::chrono::microseconds conflict_pause(int retry, double random) noexcept {
+    using std::chrono::microseconds;
+    constexpr microseconds longest = std::chrono::milliseconds(500);
+    const auto limit =
+        std::min<microseconds>(std::chrono::milliseconds(2) * (1 << std::clamp(retry - 1, 0, 8)), longest);
+    return microseconds(static_cast<long>(static_cast<double>(limit.count()) * random));
+}
+
+namespace {
+
+constexpr std::string_view update_name = "update";
+
+/// One call of `update`: a chain of steps on the handler's executor, each begun by the completion of the one before.
+class update_call final : public std::enable_shared_from_this<update_call> {
+public:
+    using handler_type = completion<void(std::exception_ptr, saved)>;
+    using clock = std::chrono::steady_clock;
+
+    update_call(detail::store_reference store, state_key key, detail::bound_change change,
+                const update_options& options, handler_type handler)
+        : store_(std::move(store)), key_(std::move(key)), change_(std::move(change)), options_(options),
+          where_(boost::asio::get_associated_executor(handler,
+                                                      boost::asio::any_completion_executor(store_.executor))),
+          completion_(std::move(handler), store_.executor) {
+        if (options_.timeout.count() > 0) deadline_ = clock::now() + options_.timeout;
+    }
+
+    void start() {
+        if (auto slot = completion_.slot(); slot.is_connected()) {
+            // The slot owns it, and not this object: what is under way owns this, and would never end if it owned itself.
+            auto cancelling = std::make_shared<cancellation>();
+            cancellation_ = cancelling.get();
+            slot.assign([cancelling = std::move(cancelling)](boost::asio::cancellation_type type) {
+                cancelling->requested = true;
+                cancelling->of_step.emit(type);
+            });
+        }
+        load();
+    }
+
+private:
+    struct cancellation {
+        boost::asio::cancellation_signal of_step; ///< for what is under way
+        bool requested = false;                   ///< also seen between two steps
+    };
+
+    /// `step(this, ...)` as the handler of what comes before it.
+    template <class Step>
+    auto then(Step step) {
+        return boost::asio::bind_executor(
+            where_, boost::asio::bind_cancellation_slot(
+                        cancellation_ ? cancellation_->of_step.slot() : boost::asio::cancellation_slot(),
+                        [self = shared_from_this(), step](auto&&... values) {
+                            step(*self, std::forward<decltype(values)>(values)...);
+                        }));
+    }
+
+    void load() {
+        load_options options;
+        options.parent = options_.parent;
+        const auto store = next_step(options.timeout);
+        if (!store) return;
+        access::load(
+            *store, key_, options,
+            then([](update_call& self, std::exception_ptr failure, std::optional<agent_state> state) {
+                self.loaded(std::move(failure), std::move(state));
+            }));
+    }
+
+    void loaded(std::exception_ptr failure, std::optional<agent_state> state) {
+        if (failure) return fail(std::move(failure));
+        if (cancelled()) return;
+        if (!state) {
+            if (!options_.create)
+                return fail(error(errc::not_found, update_name,
+                                  "there is no such state; save it first, or set update_options::create"));
+            state.emplace(key_.agent_id, key_.session_id);
+        }
+        const saved before{state->version, state->created_at, state->updated_at, state->expires_at};
+        bool wanted = false;
+        try {
+            wanted = call(*state);
+        } catch (...) {
+            return finish(std::current_exception());
+        }
+        if (!wanted) return finish(nullptr, before);
+        if (cancelled()) return;
+        if (state->agent_id != key_.agent_id || state->session_id != key_.session_id)
+            return fail(error(errc::invalid_argument, update_name,
+                              "the function changed agent_id or session_id; nothing was saved"));
+        state->version = before.version; // the one that the function's changes are based on
+        save(*state);
+    }
+
+    bool call(agent_state& state) {
+        try {
+            return change_(state);
+        } catch (...) {
+            throw detail::callback_failure(update_name);
+        }
+    }
+
+    void save(const agent_state& state) {
+        save_options options;
+        options.if_unchanged = true;
+        options.ttl = options_.ttl;
+        options.parent = options_.parent;
+        const auto store = next_step(options.timeout);
+        if (!store) return;
+        access::save(*store, detail::encoded_state(state), options,
+                     then([](update_call& self, std::exception_ptr failure, const saved& value) {
+                         self.saved_or_not(std::move(failure), value);
+                     }));
+    }
+
+    void saved_or_not(std::exception_ptr failure, const saved& value) {
+        if (!failure) return finish(nullptr, value);
+        error why = to_error(std::move(failure));
+        if (why != errc::conflict || retries_ == options_.max_retries) return fail(why);
+        if (cancelled()) return;
+        ++retries_;
+        pause();
+    }
+
+    void pause() {
+        if (!timer_) {
+            timer_.emplace(store_.executor);
+            random_.seed(std::random_device{}());
+        }
+        auto length = conflict_pause(retries_, std::uniform_real_distribution<>(0, 1)(random_));
+        if (deadline_)
+            length = std::clamp(std::chrono::ceil<std::chrono::microseconds>(*deadline_ - clock::now()),
+                                std::chrono::microseconds(0), length);
+        timer_->expires_after(length);
+        auto wait = [self = shared_from_this()](const boost::system::error_code&) mutable {
+            auto where = self->where_;
+            boost::asio::dispatch(where, [self = std::move(self)] {
+                // What the timer left in the slot must not outlive the timer.
+                if (self->cancellation_) self->cancellation_->of_step.slot().clear();
+                if (!self->cancelled()) self->load();
+            });
+        };
+        timer_->async_wait(boost::asio::bind_cancellation_slot(
+            cancellation_ ? cancellation_->of_step.slot() : boost::asio::cancellation_slot(),
+            std::move(wait)));
+    }
+
+    /// The store for another operation, and the time that it may take; null: the call is over, as there is none of
+    /// the one or of the other.
+    std::unique_ptr<state_store> next_step(std::chrono::milliseconds& timeout) {
+        if (deadline_) {
+            timeout = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - clock::now());
+            if (timeout.count() <= 0) {
+                fail(error(errc::timed_out, update_name,
+                           "took longer than its time-out; the state was not saved (conflicts so far: " +
+                               std::to_string(retries_) + ")"));
+                return nullptr;
+            }
+        }
+        auto store = store_.handle();
+        if (!store) fail(error(errc::closed, update_name));
+        return store;
+    }
+
+    bool cancelled() {
+        if (!cancellation_ || !cancellation_->requested) return false;
+        fail(error(boost::asio::error::operation_aborted, update_name));
+        return true;
+    }
+
+    void fail(std::exception_ptr why) { fail(to_error(std::move(why))); }
+    void fail(const error& why) {
+        finish(
+            std::make_exception_ptr(why.operation() == update_name ? why : as_failure_of(update_name, why)));
+    }
+
+    /// Posted, as a step may have been begun by the call itself.
+    void finish(std::exception_ptr failure, const saved& value = {}) {
+        change_ = nullptr; // what it captured must not outlive the operation
+        cancellation_ = nullptr;
+        completion_.post(store_.executor,
+                         [failure = std::move(failure), value](handler_type handler) mutable {
+                             std::move(handler)(std::move(failure), value);
+                         });
+    }
+
+    const detail::store_reference store_;
+    const state_key key_;
+    detail::bound_change change_;
+    const update_options options_;
+    const boost::asio::any_completion_executor where_;
+    detail::pending_completion<void(std::exception_ptr, saved)> completion_;
+    std::optional<clock::time_point> deadline_;
+    cancellation* cancellation_ = nullptr; ///< lives until the call is over; null: it cannot be cancelled
+    int retries_ = 0;
+    std::optional<boost::asio::steady_timer> timer_;
+    std::minstd_rand random_;
+};
+
+} // namespace
+} // namespace compose
+
+void state_store::start_update(state_key key, detail::bound_change change, update_options options,
+                               completion<void(std::exception_ptr, saved)> handler) {
+    auto store = compose::access::refer(*this);
+    if (!store.executor) return compose::complete_without_store(std::move(handler), compose::update_name);
+    try {
+        codec::validate_key(key.agent_id, key.session_id, compose::update_name);
+        codec::validate_update(options);
+    } catch (const error&) {
+        return compose::complete_at_once(store.executor, std::move(handler), std::current_exception());
+    }
+    std::make_shared<compose::update_call>(std::move(store), std::move(key), std::move(change), options,
+                                           std::move(handler))
+        ->start();
+}
+
+} // namespace pgstate

@@ -1,0 +1,88 @@
+#ifndef PGSTATE_MEMORY_TABLE_HPP
+#define PGSTATE_MEMORY_TABLE_HPP
+
+#include "codec/query.hpp"
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/detail/state_change.hpp"
+#include "pgstate/operations.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pgstate::memory {
+
+/// One row of a memory_store: the document as text, so that nothing is shared with what was saved.
+struct memory_row {
+    std::string document;
+    std::int64_t version = 0;
+    timestamp created_at{};
+    timestamp updated_at{};
+    std::optional<timestamp> expires_at{}; ///< nothing: never
+
+    saved as_saved() const { return {version, created_at, updated_at, expires_at}; }
+};
+
+/// The table behind a memory_store, with the rules of the PostgreSQL table and none of its I/O. Not thread-safe.
+class table {
+public:
+    using key = std::pair<std::string, std::string>; ///< agent, session
+    /// What a transaction wrote; nothing: erased.
+    using changes = std::map<key, std::optional<memory_row>>;
+
+    /// \param default_ttl  of states saved without one; 0: none
+    table(std::function<timestamp()> now, std::chrono::milliseconds default_ttl)
+        : now_(std::move(now)), default_ttl_(default_ttl) {}
+
+    /// Null where there is none, or one that has expired.
+    const memory_row* find(const key& k) const;
+
+    /// The row that saving `state` over `current` (null: none) makes. It gets the next version whether it is put into
+    /// the table or not.
+    /// \throws error conflict - `options.if_unchanged` and another version is there
+    memory_row next_row(const memory_row* current, const detail::encoded_state& state, save_options options);
+
+    /// The row with `change` made, put into the table.
+    /// \throws error not_found, conflict, invalid_argument - as the operation; nothing is changed
+    const memory_row& change(const key& k, const detail::state_change& change, const change_options& options);
+    /// \throws error not_found
+    const memory_row& touch(const key& k, std::optional<std::chrono::milliseconds> ttl);
+
+    void put(const key& k, memory_row row);
+    /// True if there was one that had not expired.
+    bool erase(const key& k);
+    void apply(changes&& written);
+
+    std::size_t rows() const; ///< with those that have expired and are still there
+
+    agent_page list_agents(const list_agents_options& options) const;
+    /// \throws error invalid_argument - of a jsonpath that is not evaluated here
+    state_page search(const codec::encoded_query& query) const;
+    session_page list(const std::string& agent_id, const list_options& options) const;
+    std::int64_t count(const std::optional<std::string>& agent_id) const;
+
+private:
+    using sessions = std::map<std::string, memory_row, std::less<>>;
+
+    bool expired(const memory_row& row) const { return row.expires_at && *row.expires_at <= now_(); }
+    void drop_expired();
+    void look_at_next(timestamp now);
+    memory_row made(const memory_row* current, std::string document);
+
+    std::function<timestamp()> now_;
+    std::chrono::milliseconds default_ttl_;
+    std::map<std::string, sessions, std::less<>> agents_; ///< none without sessions
+    key looked_at_;                                       ///< the last one; empty: begin anew
+    std::int64_t last_version_ =
+        0; ///< of all keys: one that is erased and made again never sees a version twice
+};
+
+} // namespace pgstate::memory
+
+#endif

@@ -1,0 +1,73 @@
+#ifndef PGSTATE_POSTGRES_OPERATIONS_CHANGE_HPP
+#define PGSTATE_POSTGRES_OPERATIONS_CHANGE_HPP
+
+#include "codec/change.hpp"
+#include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/written_row.hpp"
+#include "sql/prepared.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstate::postgres {
+
+/// The conditions and the expiry of a change.
+struct change_terms {
+    std::optional<std::int64_t> if_version{};
+    std::chrono::milliseconds ttl{0};         ///< 0: it stays as it is
+    std::chrono::milliseconds created_ttl{0}; ///< of a state that is created; 0: never
+};
+
+/// append, merge and increment.
+class change_operation final : public caller_operation<saved> {
+public:
+    change_operation(telemetry::operation_id which, const batch::operation_type& as, std::string agent,
+                     std::string session, codec::encoded_change change, change_terms terms,
+                     handler_type handler, const boost::asio::any_completion_executor& io);
+
+    /// Adds the parameters, which stay here until the statement is sent.
+    void add_to(wire::parameters& values) const;
+
+    std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
+    bool conditional() const noexcept override;
+    bool wants_retry(const wire::rows& rows, int row) override;
+
+private:
+    result<saved> decode() override;
+    error explain(error failure) const override;
+
+    std::string agent_;
+    std::string session_;
+    codec::encoded_change change_;
+    change_terms terms_;
+    std::int64_t probed_version_ = 0; ///< 0: none
+};
+
+/// One form of change, to a state that must exist or to one that may be created.
+class change_type final : public writing_type {
+public:
+    change_type(sql::target_table& table, codec::change_form form, bool create);
+
+private:
+    batch::command build_without_name(const batch::operation_list& operations) const override;
+
+    sql::by_size statement_;
+};
+
+/// One type for each form, with and without creation.
+class change_types {
+public:
+    explicit change_types(sql::target_table& table);
+    const batch::operation_type& of(const codec::encoded_change& change) const noexcept;
+
+private:
+    std::vector<std::unique_ptr<change_type>> all_;
+};
+
+} // namespace pgstate::postgres
+
+#endif

@@ -1,0 +1,168 @@
+#include "postgres/operations/find.hpp"
+
+#include "postgres/operations/written_row.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pgstate::postgres {
+namespace {
+
+using sql::table_sql;
+using wire::type_oid;
+
+namespace found_row {
+enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at };
+}
+
+/// Puts a statement together, each parameter beside the text that it belongs to.
+class search_builder {
+public:
+    search_builder(const table_sql& sql, const codec::encoded_query& query) : sql_(sql), query_(query) {}
+
+    search build(bool by_index) {
+        const std::string_view time = query_.by_created() ? "t.created_at" : "t.updated_at";
+        // Rows without a time, which neither pgstate nor the Go SDK makes, have no place in the order.
+        conditions_ = std::string(" WHERE ")
+                          .append(table_sql::alive)
+                          .append(" AND ")
+                          .append(time)
+                          .append(" IS NOT NULL");
+        if (!query_.agent_id.empty()) also("t.agent_id = " + text(query_.agent_id));
+        if (!query_.contains.empty()) {
+            made_.values.add_jsonb_in_place(query_.contains);
+            also("t.state @> " + next(type_oid::jsonb));
+        }
+        if (!query_.jsonpath.empty()) {
+            made_.values.add_jsonpath_in_place(query_.jsonpath);
+            also("t.state @@ " + next(type_oid::jsonpath));
+        }
+        within("t.updated_at", query_.updated);
+        within("t.created_at", query_.created);
+        const auto place = std::string(time).append(", t.agent_id COLLATE \"C\", t.session_id COLLATE \"C\"");
+        if (query_.after) {
+            // One after the other: they number the parameters.
+            const auto when = moment(query_.after->time);
+            const auto agent = text(query_.after->agent_id);
+            const auto session = text(query_.after->session_id);
+            also("(" + place + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
+                 session + ")");
+        }
+        conditions_.append(" ORDER BY ").append(order(time, by_index)).append(" LIMIT ").append(limit());
+        made_.what = {{}, sql_.select(columns(), "", conditions_), std::move(types_)};
+        return std::move(made_);
+    }
+
+private:
+    std::string next(type_oid type) {
+        types_.push_back(type);
+        return "$" + std::to_string(types_.size());
+    }
+    std::string text(const std::string& value) {
+        made_.values.add_text(value);
+        return next(type_oid::text);
+    }
+    std::string moment(timestamp value) {
+        made_.values.add_timestamptz(value);
+        return next(type_oid::timestamptz);
+    }
+    // One more than asked for, to know whether there is a next page.
+    std::string limit() {
+        made_.values.add_int8(static_cast<std::int64_t>(query_.limit) + 1);
+        return next(type_oid::int8);
+    }
+    void also(const std::string& condition) { conditions_.append(" AND ").append(condition); }
+
+    void within(const std::string& column, const time_interval& interval) {
+        if (interval.from) also(column + " >= " + moment(*interval.from));
+        if (interval.until) also(column + " < " + moment(*interval.until));
+    }
+
+    std::string order(std::string_view time, bool by_index) const {
+        const std::string_view direction = query_.descending() ? " DESC" : "";
+        // The server thinks that what a document holds is frequent, and would read the whole table in the order of time
+        // until it has a page of it. Where there is an index over the documents, it is not to see that order.
+        const bool hidden = by_index && !(query_.contains.empty() && query_.jsonpath.empty());
+        std::string key(time);
+        if (hidden) key = "coalesce(" + key + ", 'epoch'::timestamptz)";
+        return key.append(direction)
+            .append(", t.agent_id COLLATE \"C\"")
+            .append(direction)
+            .append(", t.session_id COLLATE \"C\"")
+            .append(direction);
+    }
+
+    std::string columns() const {
+        constexpr std::string_view document = "t.state";
+        constexpr std::string_view none = "NULL::jsonb";
+        return std::string("t.agent_id, t.session_id, ")
+            .append(query_.documents ? document : none)
+            .append(", t.version, t.created_at, t.updated_at, t.expires_at");
+    }
+
+    const table_sql& sql_;
+    const codec::encoded_query& query_;
+    search made_;
+    std::vector<type_oid> types_;
+    std::string conditions_;
+};
+
+} // namespace
+
+search make_search(const table_sql& sql, const codec::encoded_query& query, bool by_index) {
+    return search_builder(sql, query).build(by_index);
+}
+
+find_operation::find_operation(const batch::operation_type& as, codec::encoded_query query,
+                               const table_sql& sql, bool by_index, handler_type handler,
+                               const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::find, as, std::move(handler), io), query_(std::move(query)),
+      search_(make_search(sql, query_, by_index)) {
+    agent_id = query_.agent_id;
+    key_hash = batch::hash_key(agent_id, {});
+    bytes = search_.values.bytes();
+}
+
+result<state_page> find_operation::decode() {
+    state_page page;
+    const auto found = static_cast<std::size_t>(rows().size());
+    const auto shown = std::min(found, query_.limit);
+    page.states.reserve(shown);
+    for (std::size_t i = 0; i < shown; ++i) {
+        const int at = static_cast<int>(i);
+        const saved row{rows().int8(at, found_row::version), rows().timestamptz(at, found_row::created_at),
+                        rows().timestamptz(at, found_row::updated_at),
+                        expiry_in(rows(), at, found_row::expires_at)};
+        const auto document = query_.documents ? rows().jsonb(at, found_row::state) : std::string_view();
+        page.states.push_back(codec::found_state(query_, rows().text(at, found_row::agent_id),
+                                                 rows().text(at, found_row::session_id), document, row));
+    }
+    if (found > shown) page.next = codec::cursor_behind(query_, page.states.back());
+    return page;
+}
+
+error find_operation::explain(error failure) const {
+    // syntax_error, undefined_object (a variable), invalid_regular_expression, feature_not_supported (an XQuery flag)
+    constexpr std::array<std::string_view, 4> about_paths{"42601", "42704", "2201B", "0A000"};
+    if (query_.jsonpath.empty() || std::ranges::find(about_paths, failure.sqlstate()) == about_paths.end())
+        return failure;
+    const std::string_view what = failure.what();
+    const auto prefix = failure.operation().size() + 2; // "find: "
+    error refused(errc::invalid_argument, name(),
+                  std::string("jsonpath is refused by the server: ")
+                      .append(what.substr(std::min(prefix, what.size()))));
+    return refused.with_sqlstate(failure.sqlstate());
+}
+
+batch::command find_type::build(const batch::operation_list& operations) const {
+    const auto& search = static_cast<const find_operation&>(*operations.front()).search();
+    return {&search.what, search.values, table_.before()};
+}
+
+} // namespace pgstate::postgres

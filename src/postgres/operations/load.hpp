@@ -1,0 +1,33 @@
+#ifndef PGSTATE_POSTGRES_OPERATIONS_LOAD_HPP
+#define PGSTATE_POSTGRES_OPERATIONS_LOAD_HPP
+
+#include "pgstate/agent_state.hpp"
+#include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/probe.hpp"
+
+#include <optional>
+#include <string>
+
+namespace pgstate::postgres {
+
+class load_operation final : public caller_operation<std::optional<agent_state>> {
+public:
+    load_operation(const batch::operation_type& as, std::string agent, std::string session,
+                   handler_type handler, const boost::asio::any_completion_executor& io);
+
+private:
+    result<std::optional<agent_state>> decode() override;
+
+    std::string agent_;
+    std::string session_;
+};
+
+class load_type final : public selecting_type {
+public:
+    explicit load_type(sql::target_table& table)
+        : selecting_type(table, "load", "t.state, t.version, t.created_at, t.updated_at, t.expires_at") {}
+};
+
+} // namespace pgstate::postgres
+
+#endif

@@ -1,0 +1,42 @@
+#include "postgres/operations/probe.hpp"
+
+#include "sql/keys.hpp"
+
+#include <string>
+
+namespace pgstate::postgres {
+
+using sql::table_sql;
+
+selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns)
+    : operation_type({.keyed = true, .shares = true}), table_(table) {
+    using enum wire::type_oid;
+    const auto& sql = table.sql();
+    const auto one = std::string("1::bigint, ").append(columns);
+    const auto many = std::string("u.n, ").append(columns);
+    statements_ = sql::make_lookup(
+        purpose,
+        sql.select(one, "",
+                   std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
+        {text, text},
+        sql.select(many, "unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(a, s, n) JOIN ",
+                   std::string(" ON ").append(table_sql::by_input).append(" AND ").append(table_sql::alive)),
+        {text_array, text_array});
+}
+
+batch::command selecting_type::build(const batch::operation_list& operations) const {
+    const bool one = operations.size() == 1;
+    const bool large = table_.large();
+    batch::command made{&(one ? statements_.one : statements_.many).of(large),
+                        {},
+                        one || large ? table_.before() : table_.before_lookups()};
+    one ? sql::add_key(made.values, *operations.front()) : sql::add_keys(made.values, operations);
+    return made;
+}
+
+std::vector<int> selecting_type::pair(const batch::operation_list& operations, const wire::rows& rows) const {
+    return operations.size() == 1 ? std::vector{sql::only_row(rows)}
+                                  : sql::pair_by_ordinal(operations, rows, probed_row::ordinal);
+}
+
+} // namespace pgstate::postgres

@@ -1,0 +1,77 @@
+#ifndef PGSTATE_POSTGRES_OPERATIONS_TYPES_HPP
+#define PGSTATE_POSTGRES_OPERATIONS_TYPES_HPP
+
+#include "batch/operation_type.hpp"
+#include "postgres/operations/change.hpp"
+#include "postgres/operations/count.hpp"
+#include "postgres/operations/erase.hpp"
+#include "postgres/operations/find.hpp"
+#include "postgres/operations/health.hpp"
+#include "postgres/operations/list.hpp"
+#include "postgres/operations/load.hpp"
+#include "postgres/operations/probe.hpp"
+#include "postgres/operations/save.hpp"
+#include "postgres/operations/settle.hpp"
+#include "postgres/operations/sweep.hpp"
+#include "postgres/operations/touch.hpp"
+#include "sql/target_table.hpp"
+
+namespace pgstate::postgres {
+
+/// All types of operations on one table.
+struct operation_types {
+    explicit operation_types(sql::target_table& table)
+        : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
+          list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
+          sweep(table), probe(table), settle(table) {}
+
+    save_types save;
+    load_type load;
+    erase_type erase;
+    erase_version_type erase_version;
+    touch_type touch;
+    change_types change;
+    list_type list;
+    list_agents_type list_agents;
+    find_type find;
+    count_type count;
+    estimate_type estimate;
+    health_type health;
+    sweep_type sweep;
+    // What the engine asks for an operation.
+    probe_type probe;
+    settle_type settle;
+    fence_type fence;
+};
+
+/// The engine's view of them.
+class table_dialect final : public batch::dialect {
+public:
+    table_dialect(const settings::table_identifier& table, sql::session_settings settings)
+        : table_(table, std::move(settings)), types_(table_) {}
+
+    sql::target_table& table() noexcept { return table_; }
+    const operation_types& types() const noexcept { return types_; }
+
+    const batch::operation_type& probe() const noexcept override { return types_.probe; }
+    const batch::operation_type& settle() const noexcept override { return types_.settle; }
+    const batch::operation_type& fence() const noexcept override { return types_.fence; }
+
+    batch::settlement judge(const batch::operation& what, const wire::incarnation& seen_by,
+                            const wire::rows& rows, int row) const override {
+        return types_.settle.judge(what, seen_by, rows, row);
+    }
+    bool fenced(const wire::rows& rows) const override { return rows.boolean(0, 0); }
+    void learn(const wire::rows& before) noexcept override { table_.learn(before); }
+    void censor(wire::server_error& refusal, bool first) const override {
+        sql::censor(refusal, first, table_.settings());
+    }
+
+private:
+    sql::target_table table_;
+    const operation_types types_;
+};
+
+} // namespace pgstate::postgres
+
+#endif

@@ -1,0 +1,423 @@
+#include "pgstate/postgres_store.hpp"
+
+#include "batch/shards.hpp"
+#include "codec/cursor.hpp"
+#include "codec/validate.hpp"
+#include "compose/composed.hpp"
+#include "detail/cancellable_wait.hpp"
+#include "detail/complete.hpp"
+#include "detail/pending_completion.hpp"
+#include "pool/call.hpp"
+#include "pool/sql_error.hpp"
+#include "postgres/operations/types.hpp"
+#include "postgres/sweeper.hpp"
+#include "postgres/transaction.hpp"
+#include "schema/definition.hpp"
+#include "schema/migrate.hpp"
+#include "telemetry/hub.hpp"
+#include "telemetry/instruments.hpp"
+
+#include <boost/asio/any_completion_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+
+#include <algorithm>
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pgstate {
+namespace postgres {
+
+class impl final : public sweeper::host {
+public:
+    impl(boost::asio::any_io_executor executor, const config& settings)
+        : core(pool::core::create(std::move(executor), settings::resolve(settings))), pool(core),
+          dialect(std::make_shared<table_dialect>(core->config().table, core->config().session_settings)),
+          engines(core, dialect), expired(std::make_shared<sweeper>(core->config().sweep)) {
+        show_to_metrics();
+    }
+
+    ~impl() override {
+        expired->stop();
+        engines.shut_down();
+    }
+
+    const operation_types& types() const noexcept { return dialect->types(); }
+
+    bool busy() const override { return engines.count().queued + core->waiting() > 0; }
+
+    void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
+        start(
+            std::move(over), telemetry::operation_id::sweep, {}, {}, [] {},
+            [&](auto to) {
+                return boost::intrusive_ptr(new sweep_operation(types().sweep, most, std::move(to), io));
+            },
+            failing);
+    }
+
+    void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
+        core->after(delay, std::move(then));
+    }
+
+    /// The shorter of the configured and the call's own time-out.
+    std::chrono::milliseconds timeout(std::chrono::milliseconds own) const {
+        const auto configured = core->config().operation_timeout;
+        if (own.count() == 0) return configured;
+        return configured.count() == 0 ? own : std::min(own, configured);
+    }
+
+    /// Validates with `check`, then queues the operation that `make(handler)` gives.
+    /// \param failing  the same failed the last time
+    template <class Handler, class Check, class Make>
+    void start(Handler handler, telemetry::operation_id id, std::chrono::milliseconds own_timeout,
+               const span_context& parent, Check check, Make make, bool failing = false) {
+        const auto& hub = core->telemetry();
+        const auto limit = timeout(own_timeout);
+        const auto now = hub || limit.count() > 0 ? batch::clock::now() : batch::clock::time_point();
+        std::unique_ptr<telemetry::operation_watch> watch;
+        if (hub) {
+            watch = std::make_unique<telemetry::operation_watch>();
+            watch->begin(hub, id, now, parent);
+            if (failing) watch->failing();
+        }
+        try {
+            codec::validate_timeout(own_timeout, telemetry::name_of(id));
+            check();
+        } catch (const error& refused) {
+            if (watch) watch->end(&refused);
+            return compose::complete_at_once(core->executor(), std::move(handler), std::current_exception());
+        }
+        const auto what = make(std::move(handler));
+        what->watch = std::move(watch);
+        if (limit.count() > 0) what->deadline = now + limit;
+        const auto& engine = engines.of(*what);
+        if (auto slot = what->slot(); slot.is_connected())
+            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
+                if (const auto to = weak.lock()) to->cancel(what);
+            });
+        engines.submit(what);
+    }
+
+    void show_to_metrics() {
+        const auto& hub = core->telemetry();
+        if (!hub) return;
+        namespace instruments = telemetry::instruments;
+        const auto show = [&](const instrument& what, std::initializer_list<attribute> labels,
+                              auto batch::counters::*value) {
+            hub->show(observations, what, telemetry::hub::owner::store, labels,
+                      [this, value] { return static_cast<double>(engines.count().*value); });
+        };
+        hub->show(observations, instruments::swept, telemetry::hub::owner::store, {},
+                  [this] { return static_cast<double>(expired->swept_rows()); });
+        const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
+        show(instruments::queue_depth, {}, &batch::counters::queued);
+        show(instruments::pending_bytes, {}, &batch::counters::pending_bytes);
+        show(instruments::conflicts, {}, &batch::counters::conflicts);
+        show(instruments::bytes, {direction("transmit")}, &batch::counters::bytes_sent);
+        show(instruments::bytes, {direction("receive")}, &batch::counters::bytes_received);
+    }
+
+    const std::shared_ptr<pool::core> core;
+    connection_pool pool;
+    const std::shared_ptr<table_dialect> dialect;
+    batch::shards engines;
+    const std::shared_ptr<sweeper> expired;
+    telemetry::observations observations; // end before what they read
+    /// The store's executor, converted once: that allocates.
+    const boost::asio::any_completion_executor io = core->executor();
+    /// A worker may outlive the pool: what it reads is its own.
+    const std::shared_ptr<const settings::resolved_config> shared_config =
+        std::make_shared<const settings::resolved_config>(core->config());
+};
+
+} // namespace postgres
+
+postgres_store::postgres_store() noexcept = default;
+postgres_store::postgres_store(postgres_store&&) noexcept = default;
+postgres_store& postgres_store::operator=(postgres_store&&) noexcept = default;
+postgres_store::postgres_store(std::shared_ptr<postgres::impl> impl) noexcept : impl_(std::move(impl)) {}
+postgres_store::~postgres_store() = default;
+
+connection_pool& postgres_store::pool() noexcept {
+    return impl_->pool;
+}
+
+store_stats postgres_store::stats() const noexcept {
+    if (!impl_) return {};
+    const auto done = impl_->engines.count();
+    return {done.operations, done.statements, done.operations_sent, done.retries,
+            done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
+            done.queued,     done.pending,    done.pending_bytes};
+}
+
+namespace {
+
+settings::resolved_config resolve_without_server(config settings) {
+    if (settings.connection_string.empty())
+        settings.connection_string = "postgresql://"; // what is asked for does not depend on it
+    return settings::resolve(settings);
+}
+
+} // namespace
+
+std::string postgres_store::schema_sql(const config& settings) {
+    return schema::schema_sql(resolve_without_server(settings));
+}
+
+schema_report postgres_store::inspect_schema(pqxx::connection& connection, const config& settings) {
+    return schema::inspect(connection, resolve_without_server(settings));
+}
+
+std::string postgres_store::quoted_table(const config& settings) {
+    return resolve_without_server(settings).table.quoted();
+}
+
+void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
+                                completion<void(std::exception_ptr, postgres_store)> handler) {
+    std::shared_ptr<postgres::impl> impl;
+    try {
+        impl = std::make_shared<postgres::impl>(executor, settings);
+    } catch (const error&) {
+        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler),
+                                                                                     executor);
+        return pending.post(executor, [failure = std::current_exception()](auto to) mutable {
+            std::move(to)(std::move(failure), postgres_store());
+        });
+    }
+    const auto& core = impl->core;
+    auto prepare = [config = impl->shared_config, hub = core->telemetry()](
+                       pqxx::connection& connection, const pool::call_context& context) {
+        telemetry::in_span(hub.get(), "pgstate.migrate", context.span,
+                           [&] { schema::migrate(connection, *config); });
+        if (hub) hub->log_life("store opened");
+    };
+    // If opening fails the relay drops the store, which closes what was opened.
+    auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    auto where = boost::asio::get_associated_executor(handler, impl->io);
+    detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
+        std::move(handler), std::move(opened)};
+    auto begin = [impl, relay = std::move(relay)](std::exception_ptr failure) mutable {
+        if (!failure) impl->expired->start(impl);
+        impl.reset();
+        relay(std::move(failure));
+    };
+    pool::call_with_connection(
+        core, std::move(prepare),
+        {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
+        boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
+}
+
+void postgres_store::do_save(detail::encoded_state state, save_options options,
+                             completion<void(std::exception_ptr, saved)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "save");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
+        [&] {
+            if (state.failure) std::rethrow_exception(state.failure);
+            codec::validate_ttl(options.ttl, "save");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::save_operation(
+                impl_->types().save.of(options.if_unchanged, state.version), std::move(state),
+                options.if_unchanged, options.ttl.value_or(impl_->shared_config->default_ttl), std::move(to),
+                impl_->io));
+        });
+}
+
+void postgres_store::do_load(std::string agent_id, std::string session_id, load_options options,
+                             completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "load");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::load, options.timeout, options.parent,
+        [&] { codec::validate_key(agent_id, session_id, "load"); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::load_operation(
+                impl_->types().load, std::move(agent_id), std::move(session_id), std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
+                              completion<void(std::exception_ptr, bool)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "erase");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
+        [&] { codec::validate_key(agent_id, session_id, "erase"); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::erase_operation(
+                options.if_version ? static_cast<const batch::operation_type&>(impl_->types().erase_version)
+                                   : impl_->types().erase,
+                std::move(agent_id), std::move(session_id), options.if_version, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_touch(std::string agent_id, std::string session_id,
+                              std::optional<std::chrono::milliseconds> ttl, touch_options options,
+                              completion<void(std::exception_ptr, saved)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "touch");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::touch, options.timeout, options.parent,
+        [&] {
+            codec::validate_key(agent_id, session_id, "touch");
+            codec::validate_ttl(ttl, "touch");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::touch_operation(
+                impl_->types().touch, std::move(agent_id), std::move(session_id),
+                ttl.value_or(std::chrono::milliseconds(0)), std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
+                               change_options options, completion<void(std::exception_ptr, saved)> handler) {
+    const auto id = codec::operation_of(change);
+    const auto name = telemetry::name_of(id);
+    if (!impl_) return compose::complete_without_store(std::move(handler), name);
+    codec::encoded_change encoded;
+    impl_->start(
+        std::move(handler), id, options.timeout, options.parent,
+        [&] {
+            codec::validate_key(agent_id, session_id, name);
+            codec::validate_change(options, name);
+            encoded = codec::encode_change(change, agent_id, session_id, options.create);
+        },
+        [&](auto to) {
+            const auto ttl = options.ttl.value_or(std::chrono::milliseconds(0));
+            return boost::intrusive_ptr(new postgres::change_operation(
+                id, impl_->types().change.of(encoded), std::move(agent_id), std::move(session_id),
+                std::move(encoded),
+                {options.if_version, ttl, options.ttl.value_or(impl_->shared_config->default_ttl)},
+                std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_list(std::string agent_id, list_options options,
+                             completion<void(std::exception_ptr, session_page)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "list");
+    std::optional<codec::page_position> after;
+    impl_->start(
+        std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
+        [&] {
+            codec::validate_agent(agent_id, "list");
+            codec::validate_list(options);
+            if (!options.after.empty())
+                after = codec::decode_cursor(codec::query_kind::list, agent_id, options.after, "list");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::list_operation(impl_->types().list, std::move(agent_id),
+                                                                     options.limit, std::move(after),
+                                                                     std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_list_agents(list_agents_options options,
+                                    completion<void(std::exception_ptr, agent_page)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "list_agents");
+    std::optional<codec::page_position> after;
+    impl_->start(
+        std::move(handler), telemetry::operation_id::list_agents, options.timeout, options.parent,
+        [&] {
+            codec::validate_list_agents(options);
+            if (!options.after.empty())
+                after =
+                    codec::decode_cursor(codec::query_kind::list_agents, {}, options.after, "list_agents");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::list_agents_operation(
+                impl_->types().list_agents, options.limit, std::move(after), std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_find(state_query query, find_options options,
+                             completion<void(std::exception_ptr, state_page)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "find");
+    codec::encoded_query encoded;
+    impl_->start(
+        std::move(handler), telemetry::operation_id::find, options.timeout, options.parent,
+        [&] { encoded = codec::encode_query(query, options); },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::find_operation(
+                impl_->types().find, std::move(encoded), impl_->dialect->table().sql(),
+                impl_->shared_config->schema.jsonb_index, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
+                              completion<void(std::exception_ptr, std::int64_t)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "count");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::count, options.timeout, options.parent,
+        [&] {
+            if (agent_id) codec::validate_agent(*agent_id, "count");
+        },
+        [&](auto to) {
+            return boost::intrusive_ptr(new postgres::count_operation(
+                options.estimate ? static_cast<const batch::operation_type&>(impl_->types().estimate)
+                                 : impl_->types().count,
+                std::move(agent_id), options.estimate, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "health_check");
+    impl_->start(
+        std::move(handler), telemetry::operation_id::health_check, {}, {}, [] {},
+        [&](auto to) {
+            return boost::intrusive_ptr(
+                new postgres::health_operation(impl_->types().health, impl_->core, std::move(to), impl_->io));
+        });
+}
+
+void postgres_store::do_transaction(std::function<void(class transaction&)> function,
+                                    transaction_options options,
+                                    completion<void(std::exception_ptr)> handler) {
+    if (!impl_) return compose::complete_without_store(std::move(handler), "transaction");
+    std::shared_ptr<void> place;
+    try {
+        codec::validate_transaction(options);
+        place = std::make_shared<batch::admission::place>(impl_->engines.enter("transaction"));
+    } catch (const error&) {
+        return compose::complete_at_once(impl_->core->executor(), std::move(handler),
+                                         std::current_exception());
+    }
+    auto work = [function = std::move(function), options, config = impl_->shared_config,
+                 hub = impl_->core->telemetry()](pqxx::connection& connection,
+                                                 const pool::call_context& context) {
+        postgres::run_transaction(connection, *config, function, options, context, hub);
+    };
+    pool::call_with_connection(impl_->core, std::move(work),
+                               {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true,
+                                false, options.parent, std::move(place)},
+                               std::move(handler));
+}
+
+detail::store_reference postgres_store::do_refer() const {
+    if (!impl_) return {};
+    return {impl_->core->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+                auto impl = weak.lock();
+                if (!impl) return nullptr;
+                return std::unique_ptr<state_store>(new postgres_store(std::move(impl)));
+            }};
+}
+
+void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
+    if (!impl_) {
+        return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
+    }
+    auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
+    impl_->expired->stop();
+    // First the engine has to come to rest, then the pool.
+    impl_->engines.close([wait, core = impl_->core] {
+        core->close([wait, hub = core->telemetry()] {
+            if (hub) hub->log_life("store closed");
+            wait->finish();
+        });
+    });
+}
+
+} // namespace pgstate

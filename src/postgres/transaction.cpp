@@ -1,0 +1,205 @@
+#include "postgres/transaction.hpp"
+
+#include "codec/change.hpp"
+#include "codec/codec.hpp"
+#include "codec/validate.hpp"
+#include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/error.hpp"
+#include "pool/policy.hpp"
+#include "pool/sql_error.hpp"
+#include "sql/pqxx_compat.hpp"
+#include "sql/session_settings.hpp"
+#include "sql/table_sql.hpp"
+
+#include <pqxx/connection>
+#include <pqxx/except>
+#include <pqxx/transaction>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+namespace pgstate::postgres {
+namespace {
+
+constexpr auto transaction_name = "transaction";
+
+std::string microseconds_of(std::string_view column) {
+    return std::string("(extract(epoch FROM coalesce(")
+        .append(column)
+        .append(", 'epoch')) * 1000000)::bigint");
+}
+
+timestamp to_timestamp(const pqxx::field& value) {
+    return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
+}
+
+std::optional<timestamp> to_expiry(const pqxx::field& value) {
+    if (value.is_null()) return std::nullopt;
+    return to_timestamp(value);
+}
+
+class postgres_transaction final : public transaction {
+public:
+    postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
+                         const span_context& span, telemetry::hub* hub)
+        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl),
+          settings_(config.session_settings), span_(span), hub_(hub) {}
+
+    saved save(const agent_state& state, save_options options) override {
+        const detail::encoded_state encoded(state);
+        if (encoded.failure) std::rethrow_exception(encoded.failure);
+        return do_save(encoded, options);
+    }
+
+    std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
+        codec::validate_key(agent_id, session_id, "load");
+        return guarded(telemetry::operation_id::load, [&]() -> std::optional<agent_state> {
+            const auto found = sql::execute(
+                around_,
+                sql_.select("t.state::text, t.version, " + microseconds_of("t.created_at") + ", " +
+                                microseconds_of("t.updated_at") + ", " + std::string(expiry),
+                            "", where_alive()),
+                pqxx::params(agent_id, session_id));
+            if (found.empty()) return std::nullopt;
+            const auto row = found[0];
+            return codec::decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
+                                 to_timestamp(row[2]), to_timestamp(row[3]), to_expiry(row[4]));
+        });
+    }
+
+    bool erase(std::string_view agent_id, std::string_view session_id) override {
+        codec::validate_key(agent_id, session_id, "erase");
+        return guarded(telemetry::operation_id::erase, [&] {
+            return !sql::execute(around_, sql_.erase("", by_key, "t.version"),
+                                 pqxx::params(agent_id, session_id))
+                        .empty();
+        });
+    }
+
+    pqxx::transaction_base& sql() override { return around_; }
+
+private:
+    static constexpr auto by_key = sql::table_sql::by_key;
+    /// A commit whose outcome is not known is not looked for in the rows.
+    static constexpr std::string_view no_name = "NULL";
+    static constexpr std::string_view expiry = "(extract(epoch FROM t.expires_at) * 1000000)::bigint";
+
+    static std::string where_alive() {
+        return std::string(" WHERE ").append(by_key).append(" AND ").append(sql::table_sql::alive);
+    }
+
+    saved do_save(const detail::encoded_state& state, save_options options) override {
+        codec::validate_ttl(options.ttl, "save");
+        return guarded(telemetry::operation_id::save, [&] {
+            return save_encoded(state, options.if_unchanged, options.ttl.value_or(default_ttl_));
+        });
+    }
+
+    saved save_encoded(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
+        const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
+                               microseconds_of("t.updated_at") + ", " + std::string(expiry);
+        const auto expires = sql::table_sql::expiry_in("$4::bigint");
+        pqxx::params key(state.agent_id, state.session_id);
+        pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
+        pqxx::result done;
+        if (!if_unchanged || state.version == 0) {
+            using existing = sql::table_sql::existing;
+            done = sql::execute(around_,
+                                sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
+                                            if_unchanged ? existing::kept : existing::replaced, returning),
+                                all);
+        } else {
+            all.append(state.version);
+            done = sql::execute(around_,
+                                sql_.replace("$3::jsonb", expires, "",
+                                             std::string(by_key) + " AND t.version = $5::bigint", no_name,
+                                             returning),
+                                all);
+        }
+        if (done.empty()) {
+            const auto current = sql::execute(around_, sql_.select("t.version", "", where_alive()), key);
+            throw codec::conflict("save", state.version,
+                                  current.empty() ? 0 : current[0][0].as<std::int64_t>());
+        }
+        const auto row = done[0];
+        return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
+    }
+
+    template <class Work>
+    std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
+        return telemetry::in_span(hub_, telemetry::span_name_of(what), span_, [&] {
+            return sql::keeping_values_secret(settings_, [&] {
+                try {
+                    return work();
+                } catch (...) {
+                    pool::rethrow_as_error(telemetry::name_of(what));
+                }
+            });
+        });
+    }
+
+    pqxx::dbtransaction& around_;
+    const sql::table_sql sql_;
+    std::chrono::milliseconds default_ttl_;
+    const sql::session_settings& settings_;
+    span_context span_;
+    telemetry::hub* hub_;
+};
+
+std::unique_ptr<pqxx::dbtransaction> begin(pqxx::connection& connection, isolation_level isolation) {
+    switch (isolation) {
+    case isolation_level::serializable:
+        return std::make_unique<pqxx::transaction<pqxx::isolation_level::serializable>>(connection);
+    case isolation_level::repeatable_read:
+        return std::make_unique<pqxx::transaction<pqxx::isolation_level::repeatable_read>>(connection);
+    case isolation_level::read_committed: break;
+    }
+    return std::make_unique<pqxx::transaction<pqxx::isolation_level::read_committed>>(connection);
+}
+
+void refuse_abandoned(const pool::abandoned_flag& abandoned) {
+    if (*abandoned)
+        throw error(errc::timed_out, transaction_name, "nobody waits for it any more; it was rolled back");
+}
+
+void attempt(pqxx::connection& connection, const settings::resolved_config& config,
+             const std::function<void(transaction&)>& function, isolation_level isolation,
+             const pool::call_context& context, telemetry::hub* hub) {
+    sql::keeping_values_secret(config.session_settings, [&] {
+        try {
+            const auto around = begin(connection, isolation);
+            sql::set_for(*around, config.session_settings, transaction_name);
+            postgres_transaction with(*around, config, context.span, hub);
+            function(with);
+            refuse_abandoned(context.abandoned);
+            around->commit();
+        } catch (...) {
+            pool::rethrow_callback_failure(transaction_name);
+        }
+    });
+}
+
+} // namespace
+
+void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
+                     const std::function<void(transaction&)>& function, const transaction_options& options,
+                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& hub) {
+    std::minstd_rand random{std::random_device{}()};
+    for (int tries = 1;; ++tries) {
+        try {
+            return attempt(connection, config, function, options.isolation, context, hub.get());
+        } catch (const error& e) {
+            const bool again = e.sqlstate() == "40001" || e.sqlstate() == "40P01";
+            if (!again || tries > options.max_retries) throw;
+        }
+        refuse_abandoned(context.abandoned);
+        const double dice = std::uniform_real_distribution<>(0, 1)(random);
+        std::this_thread::sleep_for(pool::backoff(static_cast<std::size_t>(tries), dice) / 4);
+    }
+}
+
+} // namespace pgstate::postgres

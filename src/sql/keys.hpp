@@ -1,0 +1,41 @@
+#ifndef PGSTATE_SQL_KEYS_HPP
+#define PGSTATE_SQL_KEYS_HPP
+
+#include "batch/operation.hpp"
+#include "wire/rows.hpp"
+#include "wire/statement.hpp"
+
+#include <vector>
+
+namespace pgstate::sql {
+
+// How the keys of operations become parameters, and how the rows of an answer find their operations. The operations of a
+// batch are sorted by key.
+
+/// Adds $1 and $2 of a statement for one key.
+void add_key(wire::parameters& values, const batch::operation& what);
+
+/// Adds two arrays, $1 and $2 of a statement for several keys: each key once, as operations that read the same state share
+/// its row.
+void add_keys(wire::parameters& values, const batch::operation_list& operations);
+
+/// \throws error corrupt_state - the answer does not fit the statement
+[[noreturn]] void refuse_answer();
+
+/// For a statement of one operation: its row, -1 where the answer is empty.
+/// \throws error corrupt_state - there are more rows
+int only_row(const wire::rows& rows);
+
+/// Of an answer whose column `ordinal` counts the keys from 1: which row is each operation's, -1 for none.
+/// \throws error corrupt_state - an ordinal is out of range, or occurs twice
+std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const wire::rows& rows,
+                                 int ordinal);
+
+/// Of an answer whose columns `agent_id` and `agent_id + 1` are the key.
+/// \pre no two operations have the same key
+/// \throws error corrupt_state - a key was not asked for, or occurs twice
+std::vector<int> pair_by_key(const batch::operation_list& operations, const wire::rows& rows, int agent_id);
+
+} // namespace pgstate::sql
+
+#endif

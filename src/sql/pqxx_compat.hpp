@@ -1,0 +1,22 @@
+#ifndef PGSTATE_SQL_PQXX_COMPAT_HPP
+#define PGSTATE_SQL_PQXX_COMPAT_HPP
+
+#include <pqxx/params>
+#include <pqxx/result>
+#include <pqxx/transaction_base>
+#include <pqxx/zview>
+
+namespace pgstate::sql {
+
+/// Runs a statement with parameters: libpqxx 7.8 calls it exec_params, later versions exec.
+template <class Transaction>
+pqxx::result execute(Transaction& on, pqxx::zview sql, const pqxx::params& values) {
+    if constexpr (requires { on.exec(sql, values); })
+        return on.exec(sql, values);
+    else
+        return on.exec_params(sql, values);
+}
+
+} // namespace pgstate::sql
+
+#endif

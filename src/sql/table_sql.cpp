@@ -1,0 +1,143 @@
+#include "sql/table_sql.hpp"
+
+namespace pgstate::sql {
+namespace {
+
+// Citus refuses now() in DO UPDATE: the time of the row that was to be inserted is the same.
+constexpr std::string_view expired = "t.expires_at <= EXCLUDED.updated_at";
+
+/// The end of every statement that changes existing rows.
+std::string where_alive(std::string_view condition, std::string_view returning) {
+    return std::string(" WHERE ")
+        .append(condition)
+        .append(" AND ")
+        .append(table_sql::alive)
+        .append(" RETURNING ")
+        .append(returning);
+}
+
+std::string if_expired(std::string_view made, std::string_view kept) {
+    if (made == kept) return std::string(made);
+    return std::string("CASE WHEN ")
+        .append(expired)
+        .append(" THEN ")
+        .append(made)
+        .append(" ELSE ")
+        .append(kept)
+        .append(" END");
+}
+
+} // namespace
+
+std::string table_sql::expiry_in(std::string_view milliseconds) {
+    return std::string("now() + nullif(").append(milliseconds).append(", 0) * interval '1 millisecond'");
+}
+
+std::string table_sql::one_row(std::string_view document, std::string_view expiry, std::string_view name) {
+    return std::string("VALUES ($1, $2, ")
+        .append(document)
+        .append(", now(), now(), ")
+        .append(expiry)
+        .append(", ")
+        .append(name)
+        .append("::uuid)");
+}
+
+std::string table_sql::insert(std::string_view source, existing what, std::string_view returning) const {
+    return insert_or_change(source, "EXCLUDED.state", "EXCLUDED.expires_at",
+                            what == existing::kept ? "false" : "", returning);
+}
+
+std::string table_sql::insert_or_change(std::string_view source, std::string_view document,
+                                        std::string_view expiry, std::string_view guard,
+                                        std::string_view returning) const {
+    std::string sql = "INSERT INTO " + table_ + " AS t ";
+    sql.append("(agent_id, session_id, state, created_at, updated_at, expires_at, write_name) ")
+        .append(source)
+        .append(" ON CONFLICT (agent_id, session_id) DO UPDATE SET state = ")
+        .append(if_expired("EXCLUDED.state", document))
+        .append(", created_at = ")
+        .append(if_expired("EXCLUDED.created_at", "t.created_at"))
+        .append(", updated_at = EXCLUDED.updated_at, version = DEFAULT, expires_at = ")
+        .append(if_expired("EXCLUDED.expires_at", expiry))
+        .append(", write_name = EXCLUDED.write_name");
+    if (!guard.empty()) sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
+    return sql.append(" RETURNING ").append(returning);
+}
+
+std::string table_sql::replace(std::string_view document, std::string_view expiry, std::string_view from,
+                               std::string_view condition, std::string_view name,
+                               std::string_view returning) const {
+    return std::string("UPDATE ")
+        .append(table_)
+        .append(" AS t SET state = ")
+        .append(document)
+        .append(", updated_at = now(), version = DEFAULT, expires_at = ")
+        .append(expiry)
+        .append(", write_name = ")
+        .append(name)
+        .append(from)
+        .append(where_alive(condition, returning));
+}
+
+std::string table_sql::touch(std::string_view expiry, std::string_view condition,
+                             std::string_view returning) const {
+    return std::string("UPDATE ")
+        .append(table_)
+        .append(" AS t SET expires_at = ")
+        .append(expiry)
+        .append(where_alive(condition, returning));
+}
+
+std::string table_sql::erase(std::string_view using_, std::string_view condition,
+                             std::string_view returning) const {
+    return std::string("DELETE FROM ")
+        .append(table_)
+        .append(" AS t")
+        .append(using_)
+        .append(where_alive(condition, returning));
+}
+
+std::string table_sql::select(std::string_view columns, std::string_view from,
+                              std::string_view condition) const {
+    return std::string("SELECT ")
+        .append(columns)
+        .append(" FROM ")
+        .append(from)
+        .append(table_)
+        .append(" AS t")
+        .append(condition);
+}
+
+// The sweep lock is an advisory lock until the transaction ends, on a hash of the table's oid: it works behind poolers, and
+// for every way to write the table's name. It is taken before a row is read. A row that another transaction has locked is
+// passed over. A row that has changed since the statement began is checked again, here and where it is deleted.
+std::string table_sql::sweep() const {
+    constexpr std::string_view over = "t.expires_at <= now()";
+    return std::string("WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended("
+                       "'pgstate sweep ' || ")
+        .append(quote_literal(table_))
+        .append("::regclass::oid, 0)) AS held)"
+                ", doomed AS MATERIALIZED (SELECT t.agent_id, t.session_id FROM ")
+        .append(table_)
+        .append(" AS t WHERE (SELECT held FROM lock) AND ")
+        .append(over)
+        .append(" ORDER BY t.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
+                ", gone AS (DELETE FROM ")
+        .append(table_)
+        .append(" AS t USING doomed AS d WHERE t.agent_id = d.agent_id AND t.session_id = d.session_id AND ")
+        .append(over)
+        .append(" RETURNING 1)"
+                " SELECT count(*), (SELECT held FROM lock) FROM gone");
+}
+
+std::string quote_literal(std::string_view text) {
+    std::string quoted = "E'";
+    for (const char c : text) {
+        if (c == '\'' || c == '\\') quoted += c;
+        quoted += c;
+    }
+    return quoted += '\'';
+}
+
+} // namespace pgstate::sql

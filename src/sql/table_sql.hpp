@@ -1,0 +1,68 @@
+#ifndef PGSTATE_SQL_TABLE_SQL_HPP
+#define PGSTATE_SQL_TABLE_SQL_HPP
+
+#include <string>
+#include <string_view>
+
+namespace pgstate::sql {
+
+/// `text` as a string constant, correct for either value of standard_conforming_strings.
+std::string quote_literal(std::string_view text);
+
+/// The text of the statements on one table. The single-row form, the batched form and a transaction's form of a statement
+/// differ in where the input comes from and in what they return. The table's alias is always `t`.
+///
+/// Every statement that writes a state draws a new version, after it has locked the row: INSERT leaves the column out, and
+/// UPDATE says `version = DEFAULT`. The exceptions keep the version: `touch` and the deleting statements.
+class table_sql {
+public:
+    /// \param quoted_table  as table_identifier::quoted() gives it
+    explicit table_sql(std::string quoted_table) : table_(std::move(quoted_table)) {}
+
+    enum class existing { replaced, kept };
+
+    // `name` is the write_name of the statement: an expression, or NULL where it has none.
+
+    /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, expires_at,
+    ///                write_name
+    std::string insert(std::string_view source, existing what, std::string_view returning) const;
+    /// Inserts a row, or changes the existing one; an expired row is replaced.
+    /// \param source  as of insert
+    /// \param guard   what must hold for the existing row; "": nothing
+    std::string insert_or_change(std::string_view source, std::string_view document, std::string_view expiry,
+                                 std::string_view guard, std::string_view returning) const;
+    /// \param from    "" or " FROM ... AS u(...)"
+    std::string replace(std::string_view document, std::string_view expiry, std::string_view from,
+                        std::string_view condition, std::string_view name, std::string_view returning) const;
+    /// Changes the expiry and nothing else.
+    std::string touch(std::string_view expiry, std::string_view condition, std::string_view returning) const;
+    std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;
+    std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
+
+    /// Deletes the rows that expired first, $1 at most. Returns their number, and whether this session held the sweep lock:
+    /// one session sweeps a table at a time.
+    std::string sweep() const;
+
+    const std::string& table() const noexcept { return table_; }
+
+    /// Where the key is $1 and $2.
+    static constexpr std::string_view by_key = "t.agent_id = $1 AND t.session_id = $2";
+    /// Where the keys are those of the input `u`.
+    static constexpr std::string_view by_input = "t.agent_id = u.a AND t.session_id = u.s";
+    /// The order of rows in a statement with several: two programs lock rows in the same order. The input is `u`, and its
+    /// columns a and s are the key.
+    static constexpr std::string_view in_order_of_input = "u.a COLLATE \"C\", u.s COLLATE \"C\"";
+    /// An expired state is invisible to every operation, though its row may still exist.
+    static constexpr std::string_view alive = "(t.expires_at IS NULL OR t.expires_at > now())";
+    /// A source of one row, whose key is $1 and $2.
+    static std::string one_row(std::string_view document, std::string_view expiry, std::string_view name);
+    /// \param milliseconds  an expression; 0 and NULL: never
+    static std::string expiry_in(std::string_view milliseconds);
+
+private:
+    std::string table_;
+};
+
+} // namespace pgstate::sql
+
+#endif
