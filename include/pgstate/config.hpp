@@ -98,6 +98,10 @@ struct schema_config {
     index_mode indexes = index_mode::standard;  ///< the indexes of a new table
     /// Also a GIN index over the document, for searches by containment.
     bool jsonb_index = false;
+    /// Also a trigger that gives a row a new version when a writer other than pgstate changes its state: the Go SDK, or SQL
+    /// of your own. Without it, such a change keeps the version, so that `if_unchanged` does not see it. The trigger and its
+    /// function are `<table>_guard`; the function runs with the rights of whoever opens the store first.
+    bool guard = false;
 };
 
 /// The sweeper, which deletes the rows of states that have expired. They are gone for every operation anyhow; it is the

@@ -80,6 +80,9 @@ public:
             ->check(CLI::IsMember({"standard", "lean"}));
         app_->add_flag("--jsonb-index", schema.jsonb_index,
                        "also the index over documents (config.schema.jsonb_index)");
+        app_->add_flag(
+            "--guard", schema.guard,
+            "also the trigger that gives rows which others write a new version (config.schema.guard)");
         app_->add_flag_callback(
             "--sweep", [this] { into_.settings.sweep.period = std::chrono::hours(1); },
             "also the index for sweeping (config.sweep.period)");

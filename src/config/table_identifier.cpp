@@ -80,6 +80,17 @@ std::string take_part(std::string_view& rest) {
     return part;
 }
 
+/// PREFIX TABLE _ SUFFIX, shortened to what the server takes.
+std::string derived_name(std::string_view prefix, std::string_view table, std::string_view suffix) {
+    BOOST_ASSERT(suffix.size() <= 32);
+    auto whole = std::string(prefix).append(table).append("_").append(suffix);
+    if (whole.size() <= max_identifier_bytes) return whole;
+
+    const auto hash = fingerprint(whole);
+    const auto room = max_identifier_bytes - prefix.size() - 1 - hash.size() - 1 - suffix.size();
+    return std::string(prefix).append(cut(table, room)).append("_").append(hash).append("_").append(suffix);
+}
+
 } // namespace
 
 std::string quote_identifier(std::string_view name) {
@@ -96,14 +107,11 @@ std::string table_identifier::quoted() const {
 }
 
 std::string table_identifier::index_name(std::string_view suffix) const {
-    BOOST_ASSERT(suffix.size() <= 32);
-    constexpr std::string_view prefix = "idx_";
-    auto whole = std::string(prefix).append(name).append("_").append(suffix);
-    if (whole.size() <= max_identifier_bytes) return whole;
+    return derived_name("idx_", name, suffix);
+}
 
-    const auto hash = fingerprint(whole);
-    const auto room = max_identifier_bytes - prefix.size() - 1 - hash.size() - 1 - suffix.size();
-    return std::string(prefix).append(cut(name, room)).append("_").append(hash).append("_").append(suffix);
+std::string table_identifier::related_name(std::string_view suffix) const {
+    return derived_name("", name, suffix);
 }
 
 std::string table_identifier::quoted_index(std::string_view suffix) const {

@@ -26,6 +26,10 @@ struct table_identifier {
     /// \pre suffix is ASCII and at most 32 characters
     std::string index_name(std::string_view suffix) const;
 
+    /// The name of something else that belongs to the table, not quoted: `<table>_<suffix>`, cut as index_name.
+    /// \pre as of index_name
+    std::string related_name(std::string_view suffix) const;
+
     /// `index_name(suffix)` quoted, without a schema, as CREATE INDEX wants it.
     std::string quoted_index(std::string_view suffix) const;
 

@@ -158,7 +158,10 @@ std::unique_ptr<pqxx::dbtransaction> begin(pqxx::connection& connection, isolati
         return std::make_unique<pqxx::transaction<pqxx::isolation_level::repeatable_read>>(connection);
     case isolation_level::read_committed: break;
     }
-    return std::make_unique<pqxx::transaction<pqxx::isolation_level::read_committed>>(connection);
+    // libpqxx takes it for the server's default, but a role or a session can have another one.
+    auto begun = std::make_unique<pqxx::transaction<pqxx::isolation_level::read_committed>>(connection);
+    begun->exec("SET TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    return begun;
 }
 
 void refuse_abandoned(const pool::abandoned_flag& abandoned) {

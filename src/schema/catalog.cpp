@@ -64,6 +64,18 @@ void read_indexes(pqxx::transaction_base& sql, const std::string& oid, table_sha
     }
 }
 
+/// Whether the guard's trigger is there: BEFORE UPDATE OF state FOR EACH ROW (pg_trigger.tgtype), and enabled.
+bool read_guard(pqxx::transaction_base& sql, const std::string& oid,
+                const settings::resolved_config& config) {
+    const auto name = sql.quote(config.table.related_name(guard_suffix));
+    return !sql.exec("SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid"
+                     " JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid AND c.relnamespace = p.pronamespace"
+                     " WHERE g.tgrelid = " +
+                     oid + " AND g.tgname = " + name + " AND p.proname = " + name +
+                     " AND g.tgtype = 19 AND g.tgenabled IN ('O', 'A')")
+                .empty();
+}
+
 std::vector<std::string> read_taken_names(pqxx::transaction_base& sql,
                                           const settings::resolved_config& config) {
     std::string names;
@@ -107,6 +119,7 @@ catalog_entry read_catalog(pqxx::transaction_base& sql, const settings::resolved
     entry.shape.temporary = row[6].as<bool>();
     read_columns(sql, oid, entry.shape);
     read_indexes(sql, oid, entry.shape);
+    entry.shape.guarded = read_guard(sql, oid, config);
     return entry;
 }
 

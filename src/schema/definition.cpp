@@ -89,6 +89,23 @@ std::string create_index(const index_definition& index, const settings::table_id
     return sql;
 }
 
+/// The version of a row that pgstate itself writes has changed by then: `version = DEFAULT`. The function names the table
+/// through its oid, as a partition fires the trigger of its root, and both can be renamed.
+std::vector<std::string> create_guard(const settings::table_identifier& table,
+                                      std::string_view quoted_table) {
+    const auto trigger = settings::quote_identifier(table.related_name(guard_suffix));
+    const auto function =
+        (table.schema.empty() ? "" : settings::quote_identifier(table.schema) + ".") + trigger;
+    return {
+        "CREATE OR REPLACE FUNCTION " + function +
+            "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
+            "$$BEGIN NEW.version := nextval(pg_get_serial_sequence("
+            "coalesce(pg_partition_root(TG_RELID), TG_RELID::regclass)::text, 'version'));"
+            " RETURN NEW; END$$",
+        "CREATE OR REPLACE TRIGGER " + trigger + " BEFORE UPDATE OF state ON " + std::string(quoted_table) +
+            " FOR EACH ROW WHEN (NEW.version = OLD.version) EXECUTE FUNCTION " + function + "()"};
+}
+
 } // namespace
 
 std::span<const column_definition> columns() noexcept {
@@ -117,6 +134,7 @@ schema_plan complete_plan(const settings::resolved_config& config) {
     return {.create_table = true,
             .migrations = {all_migrations.begin(), all_migrations.end()},
             .indexes = wanted_indexes(config),
+            .guard = config.schema.guard,
             .record = all_migrations.back().number};
 }
 
@@ -129,6 +147,9 @@ std::vector<std::string> statements(const schema_plan& plan, const settings::res
         sql.push_back(step.sql(quoted_table));
     for (const auto& index : plan.indexes)
         sql.push_back(create_index(index, config.table, quoted_table));
+    if (plan.guard)
+        for (auto& each : create_guard(config.table, quoted_table))
+            sql.push_back(std::move(each));
     if (!plan.migrations.empty())
         sql.push_back(std::string("COMMENT ON COLUMN ")
                           .append(quoted_table)

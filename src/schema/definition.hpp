@@ -43,14 +43,18 @@ std::span<const migration> migrations() noexcept;
 
 std::vector<index_definition> wanted_indexes(const settings::resolved_config& config);
 
+/// The suffix of the guard's trigger and function: see table_identifier::related_name.
+inline constexpr std::string_view guard_suffix = "guard";
+
 /// What is still to be done to a table.
 struct schema_plan {
     bool create_table = false;
     std::vector<migration> migrations;
     std::vector<index_definition> indexes;
-    int record = 0; ///< the number to write down after `migrations`
+    bool guard = false; ///< the trigger of schema_config::guard
+    int record = 0;     ///< the number to write down after `migrations`
 
-    bool empty() const noexcept { return !create_table && migrations.empty() && indexes.empty(); }
+    bool empty() const noexcept { return !create_table && migrations.empty() && indexes.empty() && !guard; }
 };
 
 /// Everything, for a table that does not exist.

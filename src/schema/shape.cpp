@@ -130,6 +130,14 @@ void compare_indexes(const table_shape& actual, const settings::resolved_config&
     }
 }
 
+void compare_guard(const table_shape& actual, const settings::resolved_config& wanted,
+                   shape_difference& difference) {
+    if (!wanted.schema.guard || actual.guarded) return;
+    difference.missing.push_back("trigger " + quote_identifier(wanted.table.related_name(guard_suffix)) +
+                                 " is missing or disabled");
+    difference.plan.guard = true;
+}
+
 } // namespace
 
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted) {
@@ -139,6 +147,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         difference.plan.migrations.assign(migrations().begin(), migrations().end());
         difference.plan.record = migrations().back().number;
         compare_indexes(actual, wanted, difference);
+        compare_guard(actual, wanted, difference);
         difference.missing = {"it does not exist"};
         return difference;
     }
@@ -151,6 +160,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         difference.refusals.push_back(std::move(refusal));
     compare_migrations(actual, difference);
     compare_indexes(actual, wanted, difference);
+    compare_guard(actual, wanted, difference);
     return difference;
 }
 

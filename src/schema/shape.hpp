@@ -39,6 +39,7 @@ struct table_shape {
     std::vector<index_shape> indexes;
     std::vector<std::string>
         taken_index_names; ///< of the wanted ones, those that the schema has for anything
+    bool guarded = false;  ///< the trigger of schema_config::guard is there and enabled
     int recorded = 0;      ///< the number of the last migration, as it was written down
 };
 

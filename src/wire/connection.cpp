@@ -48,6 +48,9 @@ server_error failure_of(const PGresult* result) {
     return failure;
 }
 
+/// Begins an exchange where the role's default is another level, and cannot be changed for the session.
+const statement read_committed{{}, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", {}, {}};
+
 // Decrypted bytes can wait inside OpenSSL while the socket is silent.
 bool has_decrypted_bytes(PGconn* raw) {
     auto* tls = PQsslInUse(raw) ? static_cast<SSL*>(PQsslStruct(raw, "OpenSSL")) : nullptr;
@@ -71,14 +74,16 @@ void connection::send(const statement& what, const parameters& values, statement
                       reply_handler handler, std::span<const step> before) {
     auto& exchange = pending_.emplace_back();
     exchange.handler = std::move(handler);
+    if (session_ && session_->needs_isolation()) exchange.steps.push_back({&read_committed});
+    const std::size_t first = exchange.steps.size();
     for (const auto& each : before)
         exchange.steps.push_back({each.what});
     exchange.steps.push_back({&what});
     if (broken_) return lose({"", "the connection was lost"});
 
-    bool sent = true;
+    bool sent = first == 0 || put(read_committed, parameters(), mode, exchange.steps.front());
     for (std::size_t i = 0; sent && i < before.size(); ++i)
-        sent = put(*before[i].what, *before[i].values, mode, exchange.steps[i]);
+        sent = put(*before[i].what, *before[i].values, mode, exchange.steps[first + i]);
     sent = sent && put(what, values, mode, exchange.steps.back()) && PQpipelineSync(session_->raw()) == 1;
     std::size_t results = 0;
     for (const auto& each : exchange.steps)
@@ -241,8 +246,8 @@ void connection::learn_of_refusal(pending& over) {
         }
     }
     auto& answer = over.answer;
-    answer.steps_left = over.steps.size() - 1 - at;
-    answer.refused_first = at == 0 && over.steps.size() > 1;
+    const std::size_t first = over.steps.front().what == &read_committed ? 1 : 0;
+    answer.refused_first = at == first && over.steps.size() > first + 1;
     for (std::size_t skipped = at + 1; skipped < over.steps.size(); ++skipped)
         if (over.steps[skipped].prepares) session_->prepared.erase(over.steps[skipped].what);
     remember_prepared(*over.steps[at].what, in_prepare, answer.failure.sqlstate);

@@ -64,7 +64,6 @@ struct reply {
     rows before; ///< of the last statement with a result set that was sent to run before it, if there was one
     server_error failure;
     bool refused_first = false; ///< what was refused is the first of those that were sent to run before it
-    std::size_t steps_left = 0; ///< of the exchange, behind what was refused: 0 where it is the last
 };
 
 } // namespace pgstate::wire

@@ -155,19 +155,28 @@ std::shared_ptr<PGresult> answer_of(PGconn* raw, clock::time_point deadline,
     return first;
 }
 
-/// Asks who answers on a new connection, and sets the timeout of statements that take too long. A server that does not say
-/// is used all the same.
+/// What a new connection's server says of itself.
+struct introduction {
+    backend who{};
+    bool needs_isolation = false; ///< session::needs_isolation
+};
+
+/// Asks who answers on a new connection. Sets the timeout of statements that take too long, and READ COMMITTED as the default,
+/// which the SQL of pgstate assumes and a role can have otherwise. A server that does not say is used all the same.
 /// \throws error unavailable - the connection is lost, or there is no answer in time
-backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, clock::time_point deadline,
-                  const std::function<bool()>& cancelled) {
+introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, clock::time_point deadline,
+                       const std::function<bool()>& cancelled) {
     // A pooler makes up the number that it gives its clients: there nothing may be set.
     constexpr auto question =
         "SELECT pg_backend_pid() = $1::int, (extract(epoch FROM a.backend_start) * 1000000)::bigint,"
         " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,"
         " (SELECT timeline_id FROM pg_control_checkpoint()),"
         " (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint,"
+        " current_setting('default_transaction_isolation') <> 'read committed',"
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
-        " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END"
+        " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END,"
+        " CASE WHEN pg_backend_pid() = $1::int"
+        " THEN set_config('default_transaction_isolation', 'read committed', false) END"
         " FROM pg_catalog.pg_stat_get_activity(pg_backend_pid()) a";
     const int pid = PQbackendPID(raw);
     const auto pid_text = std::to_string(pid);
@@ -179,20 +188,21 @@ backend introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, cloc
         answer = answer_of(raw, deadline, cancelled);
     if (!answer || PQstatus(raw) != CONNECTION_OK || PQsetnonblocking(raw, 0) != 0)
         throw error(errc::unavailable, "connect", "the new connection was lost, or did not answer in time");
-    backend found;
-    if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK || PQntuples(answer.get()) != 1 ||
-        PQgetvalue(answer.get(), 0, 0)[0] != 't' || PQgetisnull(answer.get(), 0, 1))
-        return found;
-    found.pid = pid;
+    introduction made;
+    if (PQresultStatus(answer.get()) != PGRES_TUPLES_OK || PQntuples(answer.get()) != 1) return made;
+    const auto says_true = [&](int column) { return PQgetvalue(answer.get(), 0, column)[0] == 't'; };
+    if (!says_true(0) || PQgetisnull(answer.get(), 0, 1)) {
+        made.needs_isolation = says_true(5);
+        return made;
+    }
     const auto number = [&](int column) {
         const std::string_view text = PQgetvalue(answer.get(), 0, column);
         std::int64_t value = 0;
         std::from_chars(text.data(), text.data() + text.size(), value);
         return value;
     };
-    found.started = number(1);
-    found.of = {number(2), number(3), number(4)};
-    return found;
+    made.who = {.pid = pid, .started = number(1), .of = {number(2), number(3), number(4)}};
+    return made;
 }
 
 void ignore_notice(void*, const char*) {}
@@ -255,7 +265,7 @@ std::shared_ptr<session> session::connect(const connect_options& options,
         if (outcome == attempt::connected) {
             PQsetErrorVerbosity(raw.get(), PQERRORS_DEFAULT);
             const auto known = introduce(raw.get(), options.statement_timeout, deadline, cancelled);
-            return std::make_shared<session>(raw.release(), known);
+            return std::make_shared<session>(raw.release(), known.who, known.needs_isolation);
         }
         if (outcome == attempt::failed) {
             const auto failure = parse_connect_failure(PQerrorMessage(raw.get()));
@@ -273,7 +283,8 @@ std::shared_ptr<session> session::connect(const connect_options& options,
     }
 }
 
-session::session(pg_conn* raw, wire::backend of) : raw_(raw), backend_(of) {
+session::session(pg_conn* raw, wire::backend of, bool needs_isolation)
+    : raw_(raw), backend_(of), needs_isolation_(needs_isolation) {
     raw_connection guard(raw);
     if (const auto wanted = effective(raw, "target_session_attrs"); wanted == "primary")
         wanted_ = writer::primary;

@@ -64,7 +64,8 @@ public:
     static std::shared_ptr<session> connect(const connect_options& options,
                                             const std::function<bool()>& cancelled);
 
-    explicit session(pg_conn* raw, wire::backend of = {});
+    /// \param needs_isolation  see below
+    explicit session(pg_conn* raw, wire::backend of = {}, bool needs_isolation = false);
     session(const session&) = delete;
     session& operator=(const session&) = delete;
     ~session();
@@ -72,6 +73,9 @@ public:
     pg_conn* raw() const noexcept { return raw_; }
     /// Unknown behind a pooler, which gives a statement to any of its own.
     const wire::backend& backend() const noexcept { return backend_; }
+    /// Transactions do not begin as READ COMMITTED, and the session's default must not be changed, as it is behind a pooler:
+    /// each transaction has to set it.
+    bool needs_isolation() const noexcept { return needs_isolation_; }
     int socket() const noexcept;
 
     /// Pipeline and non-blocking mode, for wire::connection. False: the session is no good any more.
@@ -98,6 +102,7 @@ private:
     std::unique_ptr<pqxx::connection> owner_;
     pg_conn* raw_;
     wire::backend backend_;
+    bool needs_isolation_;
     enum class writer : std::uint8_t { any, primary, read_write } wanted_ = writer::any;
 };
 
