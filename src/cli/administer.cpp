@@ -54,6 +54,7 @@ asio::awaitable<schema_report> inspect(const context& with, postgres_store& stor
 std::string_view color_of(severity status) {
     switch (status) {
     case severity::ok: return "32";
+    case severity::skipped: return "36";
     case severity::advice: return "33";
     case severity::problem: break;
     }
@@ -138,7 +139,12 @@ asio::awaitable<int> doctor(const context& with) {
     auto store = std::move(*opened);
     const auto health = co_await store.health_check();
     auto settings = std::make_shared<const config>(with.given.settings);
-    auto read = [settings](pqxx::connection& connection) { return read_facts(connection, *settings); };
+    auto read = [settings, mend = with.given.mend](pqxx::connection& connection) {
+        auto found = read_facts(connection, *settings);
+        if (!mend || !found.exists || !found.refusals.empty()) return found;
+        advance_versions(connection, *settings);
+        return read_facts(connection, *settings);
+    };
     auto found = co_await store.pool().with_connection(std::move(read));
     found.round_trip = health.round_trip;
     found.server_version = health.server_version;

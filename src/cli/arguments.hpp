@@ -34,6 +34,7 @@ struct arguments {
     bool all = false;
     bool yes = false;
     bool dry_run = false;
+    bool mend = false;
     bool resume = false;
     on_conflict conflict = on_conflict::fail;
     std::string shell;

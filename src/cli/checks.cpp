@@ -17,6 +17,10 @@ result advise(std::string found, std::string what_to_do) {
     return finding{severity::advice, std::move(found), std::move(what_to_do)};
 }
 
+result skip(std::string found) {
+    return finding{severity::skipped, std::move(found)};
+}
+
 result problem(std::string found, std::string what_to_do) {
     return finding{severity::problem, std::move(found), std::move(what_to_do)};
 }
@@ -135,11 +139,24 @@ result check_hot_updates(const facts& read) {
                       read.table + " SET (fillfactor = 70)");
 }
 
+/// COPY, logical replication, TRUNCATE ... RESTART IDENTITY and a promotion can leave rows above the sequence.
+result check_versions(const facts& read) {
+    if (!read.exists || !read.refusals.empty()) return std::nullopt;
+    if (!read.newest_version || !read.last_drawn)
+        return skip(
+            "the version's sequence was not compared with the rows: not readable, or not within --timeout");
+    if (*read.newest_version <= *read.last_drawn) return fine("no row is above the version's sequence");
+    return problem("the version's sequence has drawn " + grouped(*read.last_drawn) +
+                       ", but there are versions up to " + grouped(*read.newest_version) +
+                       ", which it would draw again",
+                   "run 'pgstate doctor --mend', which advances the sequence");
+}
+
 result check_expired(const facts& read) {
     if (!read.exists) return std::nullopt;
     constexpr std::int64_t few = 1'000;
     if (!read.expired_rows)
-        return fine("expired states were not counted: not readable, or not within --timeout");
+        return skip("expired states were not counted: not readable, or not within --timeout");
     const bool more = *read.expired_rows >= most_expired;
     const auto found =
         (more ? "at least " : "") + grouped(*read.expired_rows) + " expired states are still in the table";
@@ -183,6 +200,7 @@ result check_durability(const facts& read) {
 std::string_view to_string(severity s) noexcept {
     switch (s) {
     case severity::ok: return "ok";
+    case severity::skipped: return "skipped";
     case severity::advice: return "advice";
     case severity::problem: break;
     }
@@ -204,6 +222,7 @@ const std::vector<check>& checks() {
         {"invalid-indexes", check_invalid_indexes},
         {"bloat", check_bloat},
         {"heap-only-updates", check_hot_updates},
+        {"versions", check_versions},
         {"expired", check_expired},
     };
     return all;

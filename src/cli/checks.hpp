@@ -38,6 +38,8 @@ struct facts {
     std::string last_vacuum; ///< by hand or automatic; empty: never
     std::int64_t updates = 0;
     std::int64_t hot_updates = 0;
+    std::optional<std::int64_t> newest_version{}; ///< of all rows, 0 without rows; nothing: could not be read
+    std::optional<std::int64_t> last_drawn{};     ///< by the version's sequence, 0 before the first; likewise
     std::optional<std::int64_t> expired_rows{}; ///< counted up to most_expired; nothing: could not be counted
     bool lean = false;                          ///< the settings ask for lean indexes
 
@@ -53,14 +55,15 @@ struct facts {
 
 inline constexpr std::int64_t most_expired = 10'000;
 
-enum class severity { ok, advice, problem };
+/// `skipped`: what the check needs could not be read.
+enum class severity { ok, skipped, advice, problem };
 
 std::string_view to_string(severity s) noexcept;
 
 struct finding {
     severity status = severity::ok;
     std::string found;
-    std::string what_to_do{}; ///< empty where everything is well
+    std::string what_to_do{}; ///< empty where there is nothing to do
 };
 
 /// A check of what was read. It gives nothing where it does not apply.

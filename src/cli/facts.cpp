@@ -6,6 +6,7 @@
 #include <pqxx/except>
 #include <pqxx/nontransaction>
 #include <pqxx/result>
+#include <pqxx/transaction>
 
 #include <string>
 #include <utility>
@@ -77,6 +78,27 @@ void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts&
     read.hot_updates = row[4].as<std::int64_t>();
 }
 
+/// The sequence of the table's versions, as a query's FROM gives it.
+std::string sequence_of(const std::string& table) {
+    return "pg_get_serial_sequence(" + table + "::regclass::text, 'version')";
+}
+
+void read_versions(pqxx::nontransaction& sql, const std::string& table, facts& read) {
+    try {
+        // Without rights on the sequence, and before it has drawn one, this is NULL.
+        const auto drawn =
+            sql.exec("SELECT coalesce(pg_sequence_last_value(s::regclass),"
+                     " CASE WHEN has_sequence_privilege(s, 'USAGE, SELECT') THEN 0 END) FROM " +
+                     sequence_of(sql.quote(table)) + " AS s");
+        if (!drawn[0][0].is_null()) read.last_drawn = drawn[0][0].as<std::int64_t>();
+        const auto newest = sql.exec("SELECT coalesce(max(version), 0) FROM " + table);
+        read.newest_version = newest[0][0].as<std::int64_t>();
+    } catch (const pqxx::sql_error& e) {
+        // There is no index over versions, so that reading the table can take too long; or the role may not.
+        if (e.sqlstate() != "57014" && e.sqlstate() != "42501") throw;
+    }
+}
+
 void read_expired(pqxx::nontransaction& sql, const std::string& table, facts& read) {
     // The column may be missing, and the role may not be allowed to read it.
     const auto readable =
@@ -113,6 +135,7 @@ facts read_facts(pqxx::connection& connection, const config& settings) {
         read_privileges(sql, oid, read);
         read_statistics(sql, oid, read);
         read_expired(sql, read.table, read);
+        if (read.refusals.empty()) read_versions(sql, read.table, read);
     } else {
         const auto rows =
             sql.exec("SELECT coalesce(has_schema_privilege(coalesce(parts[array_length(parts, 1) - 1],"
@@ -121,6 +144,16 @@ facts read_facts(pqxx::connection& connection, const config& settings) {
         read.may_create = rows[0][0].as<bool>();
     }
     return read;
+}
+
+void advance_versions(pqxx::connection& connection, const config& settings) {
+    const auto table = postgres_store::quoted_table(settings);
+    pqxx::work sql(connection);
+    sql.exec("LOCK TABLE " + table + " IN EXCLUSIVE MODE"); // no version is drawn meanwhile
+    sql.exec("SELECT setval(s::regclass, newest) FROM (SELECT max(version) AS newest FROM " + table +
+             ") AS t, " + sequence_of(sql.quote(table)) +
+             " AS s WHERE newest > coalesce(pg_sequence_last_value(s::regclass), 0)");
+    sql.commit();
 }
 
 } // namespace pgstate::cli

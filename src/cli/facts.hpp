@@ -14,6 +14,10 @@ namespace pgstate::cli {
 /// may not read is left at its default.
 facts read_facts(pqxx::connection& connection, const config& settings);
 
+/// Advances the version's sequence to the newest version, if it is behind; writers wait meanwhile. Blocks.
+/// \throws error  what the server refuses
+void advance_versions(pqxx::connection& connection, const config& settings);
+
 } // namespace pgstate::cli
 
 #endif

@@ -21,6 +21,8 @@ facts sound() {
     read.max_connections = 100;
     read.reserved_connections = 3;
     read.pool_size = 4;
+    read.newest_version = 7;
+    read.last_drawn = 7;
     return read;
 }
 
@@ -56,6 +58,9 @@ const std::vector<fault> faults{
     {"migrations", severity::advice, [](facts& f) { f.owns_table = false; }},
     {"migrations", severity::advice, [](facts& f) { f.exists = f.may_create = false; }},
     {"invalid-indexes", severity::problem, [](facts& f) { f.invalid_indexes = {"i"}; }},
+    {"versions", severity::problem, [](facts& f) { f.last_drawn = 6; }},
+    {"versions", severity::skipped, [](facts& f) { f.last_drawn.reset(); }},
+    {"versions", severity::skipped, [](facts& f) { f.newest_version.reset(); }},
     {"bloat", severity::advice, [](facts& f) { f.live_rows = 40'000, f.dead_rows = 10'000; }},
     {"heap-only-updates", severity::advice, [](facts& f) { f.updates = 1'000, f.hot_updates = 499; }},
     {"expired", severity::advice, [](facts& f) { f.expired_rows = 1'000; }},
