@@ -18,10 +18,10 @@ namespace {
 
 using wire::type_oid;
 
-constexpr std::string_view operation = "find";
+constexpr std::string_view find_name = "find";
 
 [[noreturn]] void refuse_query(std::string_view argument, std::string_view reason) {
-    throw error(errc::invalid_argument, operation, std::string(argument).append(" ").append(reason));
+    throw error(errc::invalid_argument, find_name, std::string(argument).append(" ").append(reason));
 }
 
 void validate_length(std::string_view argument, const std::string& text) {
@@ -40,7 +40,7 @@ void validate_jsonpath(const std::string& path) {
     // What the server cannot parse is left to it, as a later version may know more; but of a variable it is silent.
     const auto fault = jsonpath::first_fault(path);
     if (fault && fault->what == jsonpath_fault::kind::variable)
-        throw error(errc::invalid_argument, operation, "jsonpath: " + fault->message);
+        throw error(errc::invalid_argument, find_name, "jsonpath: " + fault->message);
 }
 
 void validate_interval(std::string_view argument, const time_interval& interval) {
@@ -161,9 +161,9 @@ std::string encoded_query::scope() const {
 encoded_query encode_query(const state_query& query, const find_options& options) {
     validate_find(options);
     encoded_query encoded;
-    if (!query.agent_id.empty()) validate_agent(query.agent_id, operation);
+    if (!query.agent_id.empty()) validate_agent(query.agent_id, find_name);
     encoded.agent_id = query.agent_id;
-    if (!query.contains.empty()) encoded.contains = encode_members(query.contains, "contains", operation);
+    if (!query.contains.empty()) encoded.contains = encode_members(query.contains, "contains", find_name);
     validate_length("contains", encoded.contains);
     validate_jsonpath(query.jsonpath);
     encoded.jsonpath = query.jsonpath;
@@ -175,7 +175,7 @@ encoded_query encode_query(const state_query& query, const find_options& options
     encoded.limit = options.limit;
     encoded.documents = options.documents;
     if (!options.after.empty())
-        encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, operation);
+        encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, find_name);
     return encoded;
 }
 
@@ -187,7 +187,7 @@ agent_state found_state(const encoded_query& query, std::string_view agent_id, s
                         std::string_view document, const saved& row) {
     if (query.documents)
         return decode(agent_id, session_id, document, row.version, row.created_at, row.updated_at,
-                      row.expires_at, operation);
+                      row.expires_at, find_name);
     agent_state state{std::string(agent_id), std::string(session_id)};
     state.version = row.version;
     state.created_at = row.created_at;
@@ -201,11 +201,11 @@ std::optional<error> refused_jsonpath(const std::string& path, std::string_view 
     constexpr std::array<std::string_view, 4> about_paths{"42601", "42704", "2201B", "0A000"};
     if (std::ranges::find(about_paths, sqlstate) == about_paths.end()) return std::nullopt;
     try {
-        jsonpath::parse(path, operation);
+        jsonpath::parse(path, find_name);
     } catch (const error& failure) {
         return failure;
     }
-    error unclear(errc::invalid_argument, operation, "jsonpath is refused by the server");
+    error unclear(errc::invalid_argument, find_name, "jsonpath is refused by the server");
     return unclear.with_sqlstate(std::string(sqlstate));
 }
 
