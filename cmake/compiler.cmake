@@ -14,6 +14,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
     # g++ 12 and 14 see overruns in the standard library's own string operations (GCC bugs 105329 and 105651).
     target_compile_options(pgstate_compiler INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 16)
+    # g++ 16 takes a vector's memory for what lies inside of it, where a list that initialized it is optimized away.
+    target_compile_options(pgstate_compiler INTERFACE -Wno-free-nonheap-object)
+endif()
 if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # What a source keeps to itself looks to g++ as if it came from a header, once several sources are compiled as one.
     # And with more to inline, it takes libpqxx's parameters for uninitialized.

@@ -15,7 +15,7 @@ find_package(Threads REQUIRED)
 find_package(PostgreSQL ${PGSTATE_LIBPQ_MINIMUM} REQUIRED) # libpq
 find_package(OpenSSL REQUIRED) # what libpq encrypts with: the wire asks it for decrypted bytes
 
-set(pgstate_boost_components headers json)
+set(pgstate_boost_components headers json url)
 if(PGSTATE_BUILD_EMBEDDED)
     list(APPEND pgstate_boost_components filesystem)
 endif()
@@ -40,7 +40,7 @@ FetchContent_Declare(Catch2
 
 block(SCOPE_FOR VARIABLES)
     set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-    set(BOOST_INCLUDE_LIBRARIES asio container crc endian filesystem intrusive json locale process program_options system)
+    set(BOOST_INCLUDE_LIBRARIES asio container crc endian filesystem intrusive json locale process program_options system url)
     set(BUILD_TESTING OFF)
     set(SKIP_BUILD_TEST ON)
     FetchContent_MakeAvailable(Boost libpqxx)

@@ -90,7 +90,7 @@ if(BUILD_SHARED_LIBS)
         endif()
     endforeach()
 else()
-    list(APPEND pgstate_development_packages libpq-dev libssl-dev libboost-filesystem-dev)
+    list(APPEND pgstate_development_packages libpq-dev libssl-dev libboost-filesystem-dev libboost-url-dev)
 endif()
 pgstate_package(development libpgstate-dev libdevel
     NEEDS ${pgstate_library_components} DEPENDS ${pgstate_development_packages}

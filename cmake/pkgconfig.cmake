@@ -53,7 +53,7 @@ pgstate_pkgconfig(pgstate pgstate
     DESCRIPTION "${PROJECT_DESCRIPTION}"
     REQUIRES "libpqxx >= ${PGSTATE_LIBPQXX_MINIMUM}"
     LIBRARIES Boost::json
-    USES PostgreSQL::PostgreSQL OpenSSL::SSL OpenSSL::Crypto)
+    USES Boost::url PostgreSQL::PostgreSQL OpenSSL::SSL OpenSSL::Crypto)
 if(TARGET pgstate_embedded)
     pgstate_pkgconfig(pgstate_embedded pgstate-embedded
         DESCRIPTION "A private PostgreSQL server for tests and demonstrations"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs everything that building and testing pgstate needs, on Debian 12, Debian 13 and Ubuntu 24.04.
+# Installs everything that building and testing pgstate needs, on Debian 12, 13 and unstable and on Ubuntu 24.04.
 # Run it again at will: when nothing is missing it returns at once and changes nothing.
 #
 # Debian 12 lacks three things. Catch2 3 and opentelemetry-cpp come from its backports, and libpqxx is built from the
@@ -28,22 +28,26 @@ opentelemetry=(opentelemetry-cpp-dev libabsl-dev libgrpc++-dev libprotobuf-dev p
 build_libpqxx=no
 backports=none
 backported=() # those of the packages that come from the backports
-case ${ID:-}:${VERSION_ID:-} in
+case ${ID:-}:${VERSION_ID:-${VERSION_CODENAME:-}} in # unstable has no VERSION_ID, but the name of the next release
     debian:12)
         # Boost's unversioned packages are 1.74 here.
         packages+=(libboost1.81-dev libboost-json1.81-dev libboost-filesystem1.81-dev libboost-system1.81-dev
-                   libboost-program-options1.81-dev clang-format-14 "${opentelemetry[@]}")
+                   libboost-program-options1.81-dev libboost-url1.81-dev clang-format-14 clang-19 "${opentelemetry[@]}")
         build_libpqxx=yes
         backports=bookworm-backports
         backported=(catch2 opentelemetry-cpp-dev)
         ;;
     debian:13)
         packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev libboost-system-dev
-                   libboost-program-options-dev libpqxx-dev "${opentelemetry[@]}")
+                   libboost-program-options-dev libboost-url-dev libpqxx-dev clang-19 "${opentelemetry[@]}")
+        ;;
+    debian:forky)
+        packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev libboost-process-dev
+                   libboost-program-options-dev libboost-url-dev libpqxx-dev clang "${opentelemetry[@]}")
         ;;
     ubuntu:24.04)
         packages+=(libboost1.83-dev libboost-json1.83-dev libboost-filesystem1.83-dev libboost-system1.83-dev
-                   libboost-program-options1.83-dev libpqxx-dev clang-format-14)
+                   libboost-program-options1.83-dev libboost-url1.83-dev libpqxx-dev clang-format-14 clang-19)
         ;;
     *) fail "${PRETTY_NAME:-this system} is not known here; on others, install: ${packages[*]}, Boost 1.81, libpqxx 7.8" ;;
 esac

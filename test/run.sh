@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds pgstate and runs its tests, installing what is missing first.
-# Usage: test/run.sh [--preset release|debug|asan-ubsan|tsan] [ctest option...]     e.g. test/run.sh -L unit
+# Usage: test/run.sh [--preset release|debug|asan-ubsan|tsan|clang] [ctest option...]     e.g. test/run.sh -L unit
 # TMPDIR: where the private servers' files go; by default into memory, where there is plenty, else to /tmp
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

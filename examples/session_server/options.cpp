@@ -1,6 +1,9 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#if __has_include(<CLI/ExtraValidators.hpp>) // of CLI11 2.6 and newer
+#    include <CLI/ExtraValidators.hpp>
+#endif
 
 #include <algorithm>
 #include <cctype>

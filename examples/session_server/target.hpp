@@ -14,7 +14,8 @@ struct target {
     std::map<std::string, std::string, std::less<>> query;
 };
 
-/// \throws http_error 400 - it is not a path, a "%" without two hexadecimal digits, or a name of the query stands twice
+/// Takes a path with a query, or all of an absolute URI, as proxies are sent.
+/// \throws http_error 400 - it is neither, by RFC 3986's grammar, or a name of the query stands twice
 target parse_target(std::string_view text);
 
 /// For a path's segment or a query's value: all but RFC 3986's unreserved characters as "%XX".

@@ -89,6 +89,13 @@ TEST_CASE("a problem says when to come back") {
     CHECK(body.at("title") == "Service Unavailable");
 }
 
+TEST_CASE("a target may be a whole URI, as proxies are sent") {
+    const auto parsed = parse_target("http://user@[::1]:8080/agents/a%2Fb?limit=1");
+    CHECK(parsed.segments == std::vector<std::string>{"agents", "a/b"});
+    CHECK(parsed.query.at("limit") == "1");
+    CHECK(parse_target("http://host").segments.empty());
+}
+
 TEST_CASE("whatever is percent-encoded comes back") {
     std::string all;
     for (int byte = 0; byte < 256; ++byte)
@@ -98,7 +105,8 @@ TEST_CASE("whatever is percent-encoded comes back") {
     CHECK(parsed.query.at("b") == all);
     CHECK(parse_target("/?a=b+c&d&").query ==
           std::map<std::string, std::string, std::less<>>{{"a", "b c"}, {"d", ""}});
-    for (const auto* text : {"", "*", "a", "/%", "/%1", "/%G0", "/?a=%1", "/?a=1&a=2"}) {
+    for (const auto* text :
+         {"", "*", "a", "/%", "/%1", "/%G0", "/?a=%1", "/?a=1&a=2", "/a b", "/\xC3\xBC", "urn:/a"}) {
         CAPTURE(text);
         CHECK_THROWS_AS(parse_target(text), http_error);
     }

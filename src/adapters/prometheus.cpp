@@ -193,7 +193,7 @@ std::vector<::prometheus::MetricFamily> prometheus_metrics::Collect() const {
         if (sums.empty()) continue;
         // A name occurs once only, whether its series are recorded, observed, or some of each.
         auto family = std::find_if(collected.begin(), collected.end(),
-                                   [&name = name](const auto& each) { return each.name == name; });
+                                   [&](const auto& each) { return each.name == name; });
         if (family == collected.end()) {
             family = collected.emplace(collected.end());
             family->name = name;

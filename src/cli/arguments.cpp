@@ -9,6 +9,9 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#if __has_include(<CLI/ExtraValidators.hpp>) // of CLI11 2.6 and newer
+#    include <CLI/ExtraValidators.hpp>
+#endif
 
 #include <array>
 #include <string_view>

@@ -6,11 +6,13 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
 #include <boost/json/value.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <pqxx/result>
 #include <pqxx/transaction_base>
 
 #include <algorithm>
+#include <utility>
 
 namespace pgstate::cli {
 namespace {
@@ -31,7 +33,9 @@ std::string columns() {
 
 constexpr std::string_view alive = "(t.expires_at IS NULL OR t.expires_at > now())";
 
-document to_document(const pqxx::row& row) {
+using row_of_result = decltype(std::declval<const pqxx::result&>()[0]); // not pqxx::row in libpqxx 8
+
+document to_document(const row_of_result& row) {
     document made{state_key(row[0].as<std::string>(), row[1].as<std::string>()), {}};
     if (row[6].is_null())
         throw failure(
@@ -40,7 +44,7 @@ document to_document(const pqxx::row& row) {
                 ": the stored document is no object, or has a member \"expires_at\" of its own, which"
                 " here is the row's");
     auto& json = made.json;
-    const auto time = [&](const char* name, const pqxx::field& value) {
+    const auto time = [&](const char* name, const auto& value) {
         json.append(",\"").append(name).append("\":");
         if (value.is_null())
             json += "null";
@@ -148,7 +152,7 @@ boost::json::object parse_document(std::string_view text, std::string& refusal) 
     boost::json::parse_options options;
     options.max_depth = deepest;
     boost::json::stream_parser parser({}, options);
-    boost::json::error_code wrong;
+    boost::system::error_code wrong;
     const auto used = parser.write_some(text.data(), text.size(), wrong);
     const bool rest = !wrong && text.find_first_not_of(" \t\r\n", used) != text.npos;
     if (wrong || rest || !parser.done()) {

@@ -7,6 +7,7 @@
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse_options.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <algorithm>
 #include <array>
@@ -140,7 +141,7 @@ std::string quoted(std::string_view key) {
     return out += '"';
 }
 
-std::string reason_of(const boost::json::error_code& ec) {
+std::string reason_of(const boost::system::error_code& ec) {
     if (ec == boost::json::error::too_deep)
         return "the document is nested deeper than " + std::to_string(max_depth) + " objects and arrays";
     return "the document is no valid JSON: " + ec.message();
@@ -164,9 +165,9 @@ std::string encode_members(const boost::json::object& members, std::string_view 
 namespace {
 
 /// Lets `reader` read all of `document`.
-boost::json::error_code read_document(boost::json::basic_parser<document_reader>& parser,
+boost::system::error_code read_document(boost::json::basic_parser<document_reader>& parser,
                                       std::string_view document) {
-    boost::json::error_code ec;
+    boost::system::error_code ec;
     const auto used = parser.write_some(false, document.data(), document.size(), ec);
     if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
     return ec;

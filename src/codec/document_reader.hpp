@@ -10,6 +10,7 @@
 #include <boost/json/string_view.hpp>
 #include <boost/json/value.hpp>
 #include <boost/json/value_stack.hpp>
+#include <boost/system/error_code.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +24,7 @@ namespace pgstate::codec {
 /// Absent and null members stay at their defaults, as Go's nil maps and slices are written as null.
 class document_reader {
 public:
-    using error_code = boost::json::error_code;
+    using error_code = boost::system::error_code;
     using string_view = boost::json::string_view;
 
     static constexpr std::size_t max_object_size = boost::json::object::max_size();

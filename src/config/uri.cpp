@@ -3,6 +3,11 @@
 #include "config/number.hpp"
 #include "config/refuse.hpp"
 
+#include <boost/url/grammar/alnum_chars.hpp>
+#include <boost/url/grammar/alpha_chars.hpp>
+#include <boost/url/grammar/lut_chars.hpp>
+#include <boost/url/pct_string_view.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>
@@ -13,39 +18,16 @@
 namespace pgstate::settings {
 namespace {
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-std::optional<int> hex_digit(char c) {
-    if (is_digit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return std::nullopt;
-}
+namespace urls = boost::urls;
 
 std::string percent_decode(std::string_view text) {
-    std::string decoded;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] != '%') {
-            decoded += text[at];
-            continue;
-        }
-        const auto high = at + 1 < text.size() ? hex_digit(text[at + 1]) : std::nullopt;
-        const auto low = at + 2 < text.size() ? hex_digit(text[at + 2]) : std::nullopt;
-        if (!high || !low) {
-            refuse(
-                "connection_string: the URI has a '%' that is not followed by two hexadecimal digits; write a "
-                "percent sign as %25");
-        }
-        const auto byte = static_cast<char>(*high * 16 + *low);
-        if (byte == '\0') refuse("connection_string: the URI holds a NUL character, %00");
-        decoded += byte;
-        at += 2;
+    const auto encoded = urls::make_pct_string_view(text);
+    if (!encoded) {
+        refuse("connection_string: the URI has a '%' that is not followed by two hexadecimal digits; write a "
+               "percent sign as %25");
     }
+    auto decoded = encoded->decode();
+    if (decoded.find('\0') != decoded.npos) refuse("connection_string: the URI holds a NUL character, %00");
     return decoded;
 }
 
@@ -140,13 +122,11 @@ parameter read_parameter(std::string_view text) {
 } // namespace
 
 std::string_view uri_scheme(std::string_view text) {
-    const auto end = text.find("://");
-    if (end == std::string_view::npos || end == 0 || !is_letter(text.front())) return {};
-    const auto scheme = text.substr(0, end);
-    const auto belongs = [](char c) {
-        return is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
-    };
-    return std::all_of(scheme.begin(), scheme.end(), belongs) ? scheme : std::string_view{};
+    constexpr auto belonging = urls::grammar::alnum_chars + urls::grammar::lut_chars("+-.");
+    const auto scheme = text.substr(0, std::min(text.find("://"), text.size()));
+    if (scheme.empty() || scheme.size() == text.size() || !urls::grammar::alpha_chars(scheme.front()))
+        return {};
+    return std::all_of(scheme.begin(), scheme.end(), belonging) ? scheme : std::string_view{};
 }
 
 split_connection_string split_uri(std::string_view uri) {

@@ -1,7 +1,9 @@
 #ifndef PGSTATE_EMBEDDED_BOOST_PROCESS_HPP
 #define PGSTATE_EMBEDDED_BOOST_PROCESS_HPP
 
-// Boost.Process's first API moved to a directory and a namespace of its own in Boost 1.86.
+// Boost.Process's first API, which has a directory and a namespace of its own since Boost 1.86. Not the second: in Boost 1.81
+// and 1.83 it lets the child have the descriptors below its own pipe's, runs this process's atexit functions in a child that
+// could not be executed, and does not wait for that child.
 #if __has_include(<boost/process/v1/child.hpp>)
 #    include <boost/process/v1/args.hpp>
 #    include <boost/process/v1/child.hpp>

@@ -33,11 +33,11 @@ std::string microseconds_of(std::string_view column) {
         .append(", 'epoch')) * 1000000)::bigint");
 }
 
-timestamp to_timestamp(const pqxx::field& value) {
+timestamp to_timestamp(const field& value) {
     return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
 }
 
-std::optional<timestamp> to_expiry(const pqxx::field& value) {
+std::optional<timestamp> to_expiry(const field& value) {
     if (value.is_null()) return std::nullopt;
     return to_timestamp(value);
 }

@@ -6,7 +6,12 @@
 #include <pqxx/transaction_base>
 #include <pqxx/zview>
 
+#include <utility>
+
 namespace pgstate::sql {
+
+/// What a result has in a row and a column: pqxx::field, but for libpqxx 8.
+using field = decltype(std::declval<const pqxx::result&>()[0][0]);
 
 /// Runs a statement with parameters: libpqxx 7.8 calls it exec_params, later versions exec.
 template <class Transaction>

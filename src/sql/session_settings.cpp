@@ -63,7 +63,7 @@ void set_for(pqxx::transaction_base& transaction, const session_settings& settin
         execute(transaction, "SELECT " + setting_calls(settings), values);
     } catch (const pqxx::sql_error& e) {
         if (!refuses_a_setting(e.sqlstate())) throw;
-        wire::server_error refusal{e.sqlstate(), {}};
+        wire::server_error refusal{std::string(e.sqlstate()), {}};
         censor(refusal, true, settings);
         throw error::from_server(refusal.sqlstate, operation, refusal.message);
     }

@@ -24,15 +24,15 @@ using pgstate::agent_state;
 
 namespace {
 
-constexpr int callers = 8;
+constexpr int caller_count = 8;
 constexpr int rounds_each = 200;
 
-/// Calls `call(0)` to `call(callers - 1)`, each on a thread of its own; gives how many threw.
+/// Calls `call(0)` to `call(caller_count - 1)`, each on a thread of its own; gives how many threw.
 template <class Call>
 int from_many_threads(Call call) {
     std::atomic<int> failures{0};
     std::vector<std::thread> threads;
-    for (int i = 0; i < callers; ++i) {
+    for (int i = 0; i < caller_count; ++i) {
         threads.emplace_back([&, i] {
             try {
                 call(i);
@@ -87,7 +87,7 @@ TEST_CASE("threads that share keys never see a version twice or half a state", "
     CAPTURE(kind);
     store_under_test store(kind);
     const running runs(store.context(), 4);
-    std::vector<std::vector<std::int64_t>> versions(callers);
+    std::vector<std::vector<std::int64_t>> versions(caller_count);
     std::atomic<int> wrong{0};
     const int failures = from_many_threads([&](int caller) {
         for (int i = 0; i < rounds_each; ++i) {
@@ -107,7 +107,7 @@ TEST_CASE("threads that share keys never see a version twice or half a state", "
     std::set<std::int64_t> all;
     for (const auto& of_one : versions)
         all.insert(of_one.begin(), of_one.end());
-    CHECK(all.size() == static_cast<std::size_t>(callers) * rounds_each);
+    CHECK(all.size() == static_cast<std::size_t>(caller_count) * rounds_each);
     const auto loaded = store->load("a", "shared", asio::use_future).get();
     REQUIRE(loaded.has_value());
     CHECK(loaded->version == *all.rbegin());
@@ -138,7 +138,7 @@ TEST_CASE("transactions from many threads lose no update", "[concurrency]") {
     CHECK(failures == 0);
     const auto loaded = store->load("a", "counter", asio::use_future).get();
     REQUIRE(loaded.has_value());
-    CHECK(loaded->data.at("n") == callers * increments);
+    CHECK(loaded->data.at("n") == caller_count * increments);
 }
 
 TEST_CASE("every kind of operation at once from many threads", "[concurrency]") {
@@ -182,7 +182,7 @@ TEST_CASE("handlers of a strand never run at the same time", "[concurrency]") {
                         asio::bind_executor(strand, [&](std::exception_ptr, pgstate::saved) {
                             if (++inside != 1 || !strand.running_in_this_thread()) ++overlaps;
                             --inside;
-                            if (++done == callers * rounds_each) all_done.set_value();
+                            if (++done == caller_count * rounds_each) all_done.set_value();
                         }));
         }
     });

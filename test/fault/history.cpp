@@ -283,9 +283,7 @@ private:
             auto& [least, most] = bounds;
             const auto at = seen.counters.find(client);
             const auto value = at == seen.counters.end() ? 0 : at->second;
-            if (value > most)
-                each_unknown(kind::increment, client, seen,
-                             [&most = bounds.second](const write&) { ++most; });
+            if (value > most) each_unknown(kind::increment, client, seen, [&most](const write&) { ++most; });
             if (value >= least && value <= most) continue;
             wrong(value < least ? sort::lost : sort::doubled,
                   "the counter of client " + std::to_string(client) + " is " + std::to_string(value) +

@@ -367,9 +367,9 @@ TEST_CASE("an embedded server holds nothing that this process has open", "[embed
     pipe_pair ends; // not close-on-exec, as the sockets of most libraries
     const embedded_server own;
     ends.close_writing();
-    pollfd watched{.fd = ends.reading(), .events = POLLIN, .revents = 0};
-    CHECK(::poll(&watched, 1, 0) == 1);
-    CHECK((watched.revents & POLLHUP) != 0);
+    pollfd ended{.fd = ends.reading(), .events = POLLIN, .revents = 0};
+    CHECK(::poll(&ended, 1, 0) == 1);
+    CHECK((ended.revents & POLLHUP) != 0);
 }
 
 TEST_CASE("a program that is not root runs an embedded server as itself", "[embedded]") {

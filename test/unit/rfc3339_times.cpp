@@ -59,9 +59,8 @@ TEST_CASE("years that RFC 3339 does not have are not written", "[rfc3339]") {
 
 TEST_CASE("what is written reads back", "[rfc3339]") {
     // A prime number of microseconds as the step, so that every field takes many values.
-    const auto first = at(0, 1, 1);
-    const auto last = at(9999, 12, 31);
-    for (timestamp when = first; when < last; when += microseconds(77'777'777'777'779)) {
+    const auto end = at(9999, 12, 31);
+    for (timestamp when = at(0, 1, 1); when < end; when += microseconds(77'777'777'777'779)) {
         const auto back = from_rfc3339(written(when));
         REQUIRE(back.has_value());
         REQUIRE(*back == when);
