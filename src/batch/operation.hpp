@@ -16,7 +16,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,7 +51,7 @@ public:
         rows_ = rows;
         row_ = row;
     }
-    void settle(error why) { failure_ = std::make_exception_ptr(std::move(why)); }
+    void settle(error why) { failure_ = std::make_unique<error>(std::move(why)); }
 
     /// Asked when its probe has found `row`: whether it is to be sent once more, as that row came after the statement
     /// that found none to its liking.
@@ -92,13 +91,13 @@ protected:
     const wire::rows& rows() const noexcept { return rows_; }
     int row() const noexcept { return row_; }
     /// What was settled, and the memory behind it, are no longer needed.
-    std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
+    std::unique_ptr<error> take_failure() noexcept { return std::move(failure_); }
     void release_rows() noexcept { rows_ = {}; }
 
 private:
     wire::rows rows_;
     int row_ = -1;
-    std::exception_ptr failure_;
+    std::unique_ptr<error> failure_; ///< behind a pointer: an operation is no larger for it
 };
 
 } // namespace pgstate::batch

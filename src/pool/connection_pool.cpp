@@ -32,7 +32,7 @@ void connection_pool::reset() {
 }
 
 void connection_pool::start(std::function<void(pqxx::connection&)> callback, acquire_options options,
-                            boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
+                            completion<void> handler) {
     constexpr auto operation = "with_connection";
     auto guarded = [callback = std::move(callback)](pqxx::connection& connection, const pool::call_context&) {
         try {
@@ -48,7 +48,7 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
         std::move(handler));
 }
 
-void connection_pool::start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
+void connection_pool::start_close(completion<void> handler) {
     auto wait = detail::cancellable_wait::start(std::move(handler), core_->executor(), "close");
     core_->close([wait] { wait->finish(); });
 }

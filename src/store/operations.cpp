@@ -126,17 +126,11 @@ saved change_operation::decode() {
     return saved_in(rows(), row(), true);
 }
 
-std::exception_ptr change_operation::explain(std::exception_ptr failure) const {
+error change_operation::explain(error failure) const {
     if (id != telemetry::operation_id::increment) return failure;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& e) {
-        // The casts' refusals: invalid_parameter_value and numeric_value_out_of_range.
-        if (e.sqlstate() == "22023")
-            return std::make_exception_ptr(not_incremented("there is something else than a number"));
-        if (e.sqlstate() == "22003")
-            return std::make_exception_ptr(not_incremented("the sum would not fit into a double"));
-    } catch (...) {}
+    // The casts' refusals: invalid_parameter_value and numeric_value_out_of_range.
+    if (failure.sqlstate() == "22023") return not_incremented("there is something else than a number");
+    if (failure.sqlstate() == "22003") return not_incremented("the sum would not fit into a double");
     return failure;
 }
 
@@ -262,14 +256,9 @@ state_page find_operation::decode() {
     return page;
 }
 
-std::exception_ptr find_operation::explain(std::exception_ptr failure) const {
+error find_operation::explain(error failure) const {
     if (query_.jsonpath.empty()) return failure;
-    try {
-        std::rethrow_exception(failure);
-    } catch (const error& e) {
-        if (auto refused = refused_jsonpath(query_.jsonpath, e.sqlstate()))
-            return std::make_exception_ptr(*std::move(refused));
-    } catch (...) {}
+    if (auto refused = refused_jsonpath(query_.jsonpath, failure.sqlstate())) return *std::move(refused);
     return failure;
 }
 

@@ -3,6 +3,7 @@
 
 #include "batch/operation.hpp"
 #include "detail/complete.hpp"
+#include "pgstate/detail/completion.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/operations.hpp"
 #include "pool/core.hpp"
@@ -12,7 +13,6 @@
 #include "wire/statement.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -34,7 +34,7 @@ namespace pgstate::store {
 template <class T>
 class caller_operation : public batch::operation {
 public:
-    using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr, T)>;
+    using handler_type = completion<T>;
 
     /// \param io  where the handler runs if it brings no executor of its own
     caller_operation(handler_type handler, const boost::asio::any_completion_executor& io)
@@ -50,19 +50,9 @@ public:
     }
 
     void complete(batch::operation_ptr self) final {
-        std::exception_ptr failure = take_failure();
-        if (failure) failure = explain(std::move(failure));
-        T value{};
-        if (!failure) {
-            if (watch) watch->decoding();
-            try {
-                value = decode();
-            } catch (...) {
-                failure = std::current_exception();
-            }
-        }
+        result<T> outcome = finished();
         release_rows();
-        if (const auto told = std::move(watch)) told->end(failure, agent_id, session_id);
+        if (const auto told = std::move(watch)) told->end(outcome, agent_id, session_id);
         auto handler = std::move(handler_);
         const auto own = std::move(own_); // its work ends when the handler is done
         // The slot may outlive the operation; from here on it must not reach it.
@@ -70,7 +60,7 @@ public:
             slot.clear();
         place.give_back();
         self.reset(); // what the handler starts may have the memory
-        std::move(handler)(std::move(failure), std::move(value));
+        std::move(handler)(std::move(outcome));
     }
 
     void post_completion(const boost::asio::any_io_executor& io) final {
@@ -85,7 +75,19 @@ private:
     /// What the caller gets; on the caller's executor, so that it costs the caller's thread and not the store's.
     virtual T decode() = 0;
     /// A failure in words that fit the operation.
-    virtual std::exception_ptr explain(std::exception_ptr failure) const { return failure; }
+    virtual error explain(error failure) const { return failure; }
+
+    result<T> finished() {
+        if (const auto failure = take_failure()) return explain(std::move(*failure));
+        if (watch) watch->decoding();
+        try {
+            return decode();
+        } catch (const error& e) {
+            return e;
+        } catch (...) {
+            return to_error(std::current_exception());
+        }
+    }
 
     handler_type handler_;
     std::optional<detail::completion_work> own_; ///< of a caller who brought an executor
@@ -133,7 +135,7 @@ public:
 
 private:
     saved decode() override;
-    std::exception_ptr explain(std::exception_ptr failure) const override;
+    error explain(error failure) const override;
 
     std::string agent_;
     std::string session_;
@@ -210,7 +212,7 @@ public:
 
 private:
     state_page decode() override;
-    std::exception_ptr explain(std::exception_ptr failure) const override;
+    error explain(error failure) const override;
 
     const encoded_query query_;
     const store::search search_; ///< refers to the query

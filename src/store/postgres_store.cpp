@@ -2,8 +2,6 @@
 
 #include "batch/shards.hpp"
 #include "detail/cancellable_wait.hpp"
-#include "detail/complete.hpp"
-#include "detail/pending_completion.hpp"
 #include "pool/call.hpp"
 #include "pool/sql_error.hpp"
 #include "store/composed.hpp"
@@ -27,6 +25,7 @@
 #include <pqxx/nontransaction>
 
 #include <algorithm>
+#include <cassert>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -55,7 +54,7 @@ public:
 
     void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
         start(
-            std::move(over), telemetry::operation_id::sweep, {}, {}, [] {},
+            std::move(over), telemetry::operation_id::sweep, call_options{}, [] {},
             [&](auto to) { return boost::intrusive_ptr(new sweep_operation(most, std::move(to), io)); },
             failing);
     }
@@ -73,24 +72,24 @@ public:
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
     /// \param failing  the same failed the last time
-    template <class Handler, class Check, class Make>
-    void start(Handler handler, telemetry::operation_id id, std::chrono::milliseconds own_timeout,
-               const span_context& parent, Check check, Make make, bool failing = false) {
+    template <class T, class Options, class Check, class Make>
+    void start(completion<T> handler, telemetry::operation_id id, const Options& options, Check check,
+               Make make, bool failing = false) {
         const auto& told = core->telemetry();
-        const auto limit = timeout(own_timeout);
+        const auto limit = timeout(options.timeout);
         const auto now = told || limit.count() > 0 ? batch::clock::now() : batch::clock::time_point();
         std::unique_ptr<telemetry::operation_watch> watch;
         if (told) {
             watch = std::make_unique<telemetry::operation_watch>();
-            watch->begin(told, id, now, parent);
+            watch->begin(told, id, now, options.parent);
             if (failing) watch->failing();
         }
         try {
-            validate_timeout(own_timeout, telemetry::name_of(id));
+            validate_timeout(options.timeout, telemetry::name_of(id));
             check();
-        } catch (const error&) {
-            if (watch) watch->end(std::current_exception());
-            return complete_at_once(core->executor(), std::move(handler), std::current_exception());
+        } catch (const error& e) {
+            if (watch) watch->end(&e);
+            return complete_at_once<T>(core->executor(), std::move(handler), e);
         }
         const auto what = make(std::move(handler));
         what->watch = std::move(watch);
@@ -135,6 +134,15 @@ public:
         std::make_shared<const settings::resolved_config>(core->config());
 };
 
+namespace {
+
+/// \pre the handle has a store
+postgres_impl& in(const std::shared_ptr<postgres_impl>& handle) {
+    assert(handle && "an operation of a postgres_store without a store");
+    return *handle;
+}
+
+} // namespace
 } // namespace store
 
 postgres_store::postgres_store() noexcept = default;
@@ -145,12 +153,11 @@ postgres_store::postgres_store(std::shared_ptr<store::postgres_impl> impl) noexc
 postgres_store::~postgres_store() = default;
 
 connection_pool& postgres_store::pool() noexcept {
-    return impl_->pool;
+    return store::in(impl_).pool;
 }
 
 store_stats postgres_store::stats() const noexcept {
-    if (!impl_) return {};
-    const auto done = impl_->engines.count();
+    const auto done = store::in(impl_).engines.count();
     return {done.operations, done.statements, done.operations_sent, done.retries,
             done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
             done.queued,     done.pending,    done.pending_bytes};
@@ -178,17 +185,14 @@ std::string postgres_store::quoted_table(const config& settings) {
     return resolve_without_server(settings).table.quoted();
 }
 
-void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
-                                completion<void(std::exception_ptr, postgres_store)> handler) {
+void postgres_store::start_open(boost::asio::any_io_executor executor,
+                                const std::shared_ptr<const config>& settings,
+                                completion<postgres_store> handler) {
     std::shared_ptr<store::postgres_impl> impl;
     try {
-        impl = std::make_shared<store::postgres_impl>(executor, settings);
-    } catch (const error&) {
-        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler),
-                                                                                     executor);
-        return pending.post(executor, [failure = std::current_exception()](auto to) mutable {
-            std::move(to)(std::move(failure), postgres_store());
-        });
+        impl = std::make_shared<store::postgres_impl>(executor, *settings);
+    } catch (const error& e) {
+        return store::complete_at_once<postgres_store>(executor, std::move(handler), e);
     }
     const auto& core = impl->core;
     auto prepare = [config = impl->shared_config, statements = impl->statements, told = core->telemetry()](
@@ -209,12 +213,11 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto where = boost::asio::get_associated_executor(handler, impl->io);
-    detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
-        std::move(handler), std::move(opened)};
-    auto begin = [impl, relay = std::move(relay)](std::exception_ptr failure) mutable {
-        if (!failure) impl->expired->start(impl);
+    detail::value_relay<postgres_store> relay{std::move(handler), std::move(opened)};
+    auto begin = [impl, relay = std::move(relay)](result<void> outcome) mutable {
+        if (outcome) impl->expired->start(impl);
         impl.reset();
-        relay(std::move(failure));
+        relay(std::move(outcome));
     };
     pool::call_with_connection(
         core, std::move(prepare),
@@ -222,13 +225,11 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
         boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
 }
 
-void postgres_store::do_save(detail::encoded_state state, save_options options,
-                             completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "save");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
+void postgres_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::save, options,
         [&] {
-            if (state.failure) std::rethrow_exception(state.failure);
+            if (state.failure) throw *state.failure;
             store::validate_ttl(options.ttl, "save");
         },
         [&](auto to) {
@@ -239,10 +240,9 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
 }
 
 void postgres_store::do_load(std::string agent_id, std::string session_id, load_options options,
-                             completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "load");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::load, options.timeout, options.parent,
+                             completion<std::optional<agent_state>> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::load, options,
         [&] { store::validate_key(agent_id, session_id, "load"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::load_operation(std::move(agent_id), std::move(session_id),
@@ -251,10 +251,9 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
 }
 
 void postgres_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
-                              completion<void(std::exception_ptr, bool)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "erase");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
+                              completion<bool> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::erase, options,
         [&] { store::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::erase_operation(
@@ -263,11 +262,10 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
 }
 
 void postgres_store::do_touch(std::string agent_id, std::string session_id,
-                              std::optional<std::chrono::milliseconds> ttl, touch_options options,
-                              completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "touch");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::touch, options.timeout, options.parent,
+                              std::optional<std::chrono::milliseconds> ttl, call_options options,
+                              completion<saved> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::touch, options,
         [&] {
             store::validate_key(agent_id, session_id, "touch");
             store::validate_ttl(ttl, "touch");
@@ -280,13 +278,12 @@ void postgres_store::do_touch(std::string agent_id, std::string session_id,
 }
 
 void postgres_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                               change_options options, completion<void(std::exception_ptr, saved)> handler) {
+                               change_options options, completion<saved> handler) {
     const auto id = store::operation_of(change);
     const auto name = telemetry::name_of(id);
-    if (!impl_) return store::complete_without_store(std::move(handler), name);
     store::encoded_change encoded;
-    impl_->start(
-        std::move(handler), id, options.timeout, options.parent,
+    store::in(impl_).start(
+        std::move(handler), id, options,
         [&] {
             store::validate_key(agent_id, session_id, name);
             store::validate_change(options, name);
@@ -301,12 +298,10 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
         });
 }
 
-void postgres_store::do_list(std::string agent_id, list_options options,
-                             completion<void(std::exception_ptr, session_page)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "list");
+void postgres_store::do_list(std::string agent_id, list_options options, completion<session_page> handler) {
     std::optional<store::page_position> after;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::list, options,
         [&] {
             store::validate_agent(agent_id, "list");
             store::validate_list(options);
@@ -319,12 +314,10 @@ void postgres_store::do_list(std::string agent_id, list_options options,
         });
 }
 
-void postgres_store::do_list_agents(list_agents_options options,
-                                    completion<void(std::exception_ptr, agent_page)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "list_agents");
+void postgres_store::do_list_agents(list_agents_options options, completion<agent_page> handler) {
     std::optional<store::page_position> after;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::list_agents, options.timeout, options.parent,
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::list_agents, options,
         [&] {
             store::validate_list_agents(options);
             if (!options.after.empty())
@@ -337,12 +330,10 @@ void postgres_store::do_list_agents(list_agents_options options,
         });
 }
 
-void postgres_store::do_find(state_query query, find_options options,
-                             completion<void(std::exception_ptr, state_page)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "find");
+void postgres_store::do_find(state_query query, find_options options, completion<state_page> handler) {
     store::encoded_query encoded;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::find, options.timeout, options.parent,
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::find, options,
         [&] { encoded = store::encode_query(query, options); },
         [&](auto to) {
             return boost::intrusive_ptr(new store::find_operation(
@@ -352,10 +343,9 @@ void postgres_store::do_find(state_query query, find_options options,
 }
 
 void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
-                              completion<void(std::exception_ptr, std::int64_t)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "count");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::count, options.timeout, options.parent,
+                              completion<std::int64_t> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::count, options,
         [&] {
             if (agent_id) store::validate_agent(*agent_id, "count");
         },
@@ -365,25 +355,22 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
         });
 }
 
-void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "health_check");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::health_check, {}, {}, [] {},
+void postgres_store::do_health_check(call_options options, completion<health_report> handler) {
+    store::in(impl_).start(
+        std::move(handler), telemetry::operation_id::health_check, options, [] {},
         [&](auto to) {
             return boost::intrusive_ptr(new store::health_operation(impl_->core, std::move(to), impl_->io));
         });
 }
 
 void postgres_store::do_transaction(std::function<void(class transaction&)> function,
-                                    transaction_options options,
-                                    completion<void(std::exception_ptr)> handler) {
-    if (!impl_) return store::complete_without_store(std::move(handler), "transaction");
+                                    transaction_options options, completion<void> handler) {
     std::shared_ptr<void> place;
     try {
         store::validate_transaction(options);
-        place = std::make_shared<batch::admission::place>(impl_->engines.enter("transaction"));
-    } catch (const error&) {
-        return store::complete_at_once(impl_->core->executor(), std::move(handler), std::current_exception());
+        place = std::make_shared<batch::admission::place>(store::in(impl_).engines.enter("transaction"));
+    } catch (const error& e) {
+        return store::complete_at_once<void>(impl_->core->executor(), std::move(handler), e);
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
                  kept = impl_->statements->kept(), told = impl_->core->telemetry()](
@@ -397,19 +384,17 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
 }
 
 detail::store_reference postgres_store::do_refer() const {
-    if (!impl_) return {};
-    return {impl_->core->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+    return {store::in(impl_).core->executor(),
+            [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
                 auto impl = weak.lock();
                 if (!impl) return nullptr;
                 return std::unique_ptr<state_store>(new postgres_store(std::move(impl)));
             }};
 }
 
-void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
-    if (!impl_) {
-        return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
-    }
-    auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
+void postgres_store::do_close(completion<void> handler) {
+    auto wait =
+        detail::cancellable_wait::start(std::move(handler), store::in(impl_).core->executor(), "close");
     impl_->expired->stop();
     // First the engine has to come to rest, then the pool.
     impl_->engines.close([wait, core = impl_->core] {

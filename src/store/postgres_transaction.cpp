@@ -53,7 +53,7 @@ public:
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
-        if (encoded.failure) std::rethrow_exception(encoded.failure);
+        if (encoded.failure) throw *encoded.failure;
         return do_save(encoded, options);
     }
 

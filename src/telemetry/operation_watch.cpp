@@ -23,7 +23,7 @@ void operation_watch::sent(std::shared_ptr<const sent_statement> statement) noex
     report_.statement = std::move(statement);
 }
 
-void operation_watch::end(const std::exception_ptr& failure, std::string_view agent_id,
+void operation_watch::end(const error* failure, std::string_view agent_id,
                           std::string_view session_id) noexcept {
     const auto to = std::exchange(hub_, nullptr);
     if (!to) return;
@@ -38,9 +38,7 @@ void operation_watch::end(const std::exception_ptr& failure, std::string_view ag
             if (happened(decoding_)) span_->event("pgstate.decoding", decoding_, {});
         });
     guarded([&] {
-        if (!failure) return to->operation_ended(report_, span_.get());
-        const auto why = to_error(failure);
-        report_.failure = &why;
+        report_.failure = failure;
         to->operation_ended(report_, span_.get());
         report_.failure = nullptr;
     });

@@ -1,11 +1,11 @@
 #ifndef PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 #define PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 
+#include "pgstate/result.hpp"
 #include "pgstate/tracer.hpp"
 #include "telemetry/hub.hpp"
 #include "telemetry/reports.hpp"
 
-#include <exception>
 #include <memory>
 #include <string_view>
 
@@ -39,9 +39,16 @@ public:
         if (span_) decoding_ = clock::now();
     }
 
-    /// Calls the user's code, once. \param agent_id, session_id  lent for the call
-    void end(const std::exception_ptr& failure, std::string_view agent_id = {},
-             std::string_view session_id = {}) noexcept;
+    /// Calls the user's code, once. \param failure  null: it succeeded \param agent_id, session_id  lent for the call
+    void end(const error* failure, std::string_view agent_id = {}, std::string_view session_id = {}) noexcept;
+    template <class T>
+    void end(const result<T>& outcome, std::string_view agent_id, std::string_view session_id) noexcept {
+        if (outcome) return end(nullptr, agent_id, session_id);
+        guarded([&] {
+            const error why = outcome.error();
+            end(&why, agent_id, session_id);
+        });
+    }
 
 private:
     std::shared_ptr<hub> hub_;
