@@ -55,7 +55,8 @@ struct acquire_options {
     span_context parent{};
 };
 
-/// A pool of PostgreSQL connections that belongs to an executor and never blocks it.
+/// A pool of PostgreSQL connections that belongs to an executor and never blocks it. A pool that was moved from can only be
+/// assigned to or destroyed.
 ///
 /// Executor:      a completion runs on the handler's associated executor, by default the pool's.
 /// Thread safety: every member may be called from any thread.

@@ -52,8 +52,7 @@ struct schema_report {
 
 /// The state store on PostgreSQL.
 ///
-/// A movable handle; default-constructed or moved from, every operation completes with errc::closed (but `pool()` must
-/// not be called).
+/// A movable handle. One that was default-constructed or moved from has no store: it can only be assigned to or destroyed.
 /// Destructor: does not block and does not wait. Operations still queued complete with errc::closed; those sent are
 ///             abandoned and complete likewise. Call `close()` first to let them finish.
 class PGSTATE_API postgres_store final : public state_store {
@@ -73,6 +72,7 @@ public:
                                                 std::make_shared<const config>(settings));
     }
 
+    /// A handle without a store, to be assigned to.
     postgres_store() noexcept;
     postgres_store(postgres_store&&) noexcept;
     postgres_store& operator=(postgres_store&&) noexcept;
@@ -81,7 +81,7 @@ public:
     /// The pool that the store runs on. Valid while this handle, or one moved from it, lives.
     connection_pool& pool() noexcept;
 
-    /// Thread safety: any thread. Zeros for a handle without a store.
+    /// Thread safety: any thread.
     store_stats stats() const noexcept;
 
     /// The statements that bring an empty database to the schema that `settings` asks for, one per line group, for

@@ -38,7 +38,7 @@ struct as_result_t {
 ///     auto loaded = co_await store.load("agent-1", "session-1", pgstate::as_result);
 ///     if (!loaded && loaded.error() == pgstate::errc::timed_out) ...
 /// \endcode
-/// `as_result` alone is awaited; `as_result(token)` adapts any other token.
+/// `as_result` alone is awaited, as no token is; `as_result(token)` adapts any other token. No exception is made on the way.
 inline constexpr as_result_t<default_token> as_result{};
 
 namespace detail {

@@ -33,9 +33,10 @@ class access;
 
 /// Keeps the state of agents. `postgres_store` and `memory_store` implement it; a program depends on this.
 ///
-/// Every operation takes a completion token as its last argument (default `use_awaitable`; `pgstate::as_result` for
-/// `result<T>` instead of exceptions).
+/// Every operation takes a completion token as its last argument. Without one it is awaited (`default_token`), and a failure
+/// is thrown; `pgstate::as_result` gives a `result<T>`, and makes no exception on the way. `redirect_error` does not compile.
 ///
+/// \pre           the handle has a store: it was not moved from (a debug build asserts it)
 /// Executor:      a completion runs on the handler's associated executor, by default the store's own, and never inside
 ///                the call that started it.
 /// Thread safety: every operation may be started from any thread. A token that is awaited starts when it is awaited.
@@ -43,6 +44,8 @@ class access;
 ///                different keys are unordered.
 /// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
 ///                operation.
+/// Allocator:     the handler's associated allocator has the memory in which the handler waits for its completion, and no
+///                other: what an operation allocates besides may outlive its handler, and is from the default allocator.
 ///
 /// Every operation can fail with
 ///   invalid_argument   an argument is refused (what() names it); nothing was sent
@@ -60,7 +63,8 @@ class PGSTATE_API state_store {
 public:
     virtual ~state_store();
 
-    /// Saves `state`, creating the row or replacing it.
+    /// Saves `state`, creating the row or replacing it. `state` itself stays as it is; `saved::apply_to` puts the new version
+    /// and times into it.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
@@ -130,8 +134,8 @@ public:
         return touch(agent_id, session_id, ttl, call_options{}, std::forward<Token>(token));
     }
 
-    /// Adds messages to the end of a state's history, without sending the state there and back. Appends of one store
-    /// object for one key keep the order in which they were accepted; those of several interleave as a whole.
+    /// Adds messages to the end of a state's history, without sending the state there and back: a vector, one message, or
+    /// some in braces, `{{"user", "Hello!"}}`. Appends of one store object for one key keep the order in which they were accepted; those of several interleave as a whole.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state and `options.create` is not set
@@ -171,7 +175,8 @@ public:
     ///
     /// \param pointer  where it is, as a JSON pointer (RFC 6901) that begins with "/data/" or "/context/". Objects on
     ///                 the way must be there already, unless the state is created
-    /// \param by       with an integer the result must fit into 64 bits; with a double it is a double
+    /// \param by       a signed integer, with which the result must fit into 64 bits, or a float or double, with which it is
+    ///                 a double. Other types, unsigned ones among them, do not compile: a large value would wrap
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     as of `append`; invalid_argument - also where there is something else than a number, the result does
     ///             not fit, or an object on the way is missing. Nothing is changed
