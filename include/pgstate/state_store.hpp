@@ -135,7 +135,8 @@ public:
     }
 
     /// Adds messages to the end of a state's history, without sending the state there and back: a vector, one message, or
-    /// some in braces, `{{"user", "Hello!"}}`. Appends of one store object for one key keep the order in which they were accepted; those of several interleave as a whole.
+    /// some in braces, `{{"user", "Hello!"}}`. Appends of one store object for one key keep the order in which they were
+    /// accepted; those of several interleave as a whole.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state and `options.create` is not set

@@ -11,8 +11,8 @@ encoded_state::encoded_state(const agent_state& state) : version(state.version) 
         agent_id = state.agent_id;
         session_id = state.session_id;
         document = store::encode(state);
-    } catch (const error& e) {
-        failure = e;
+    } catch (...) {
+        failure = to_error(std::current_exception());
     }
 }
 

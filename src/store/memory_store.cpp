@@ -125,8 +125,6 @@ void perform(const std::shared_ptr<memory_impl>& impl, completion<T> handler, Op
     result<T> outcome = [&]() -> result<T> {
         try {
             return operation();
-        } catch (const error& e) {
-            return e;
         } catch (...) {
             return to_error(std::current_exception());
         }
@@ -284,8 +282,8 @@ void memory_store::do_transaction(std::function<void(class transaction&)> functi
         result<void> outcome;
         try {
             impl->run_transaction(function, retries);
-        } catch (const error& e) {
-            outcome = e;
+        } catch (...) {
+            outcome = to_error(std::current_exception());
         }
         function = nullptr; // what it captured must not outlive the operation
         detail::post_completion(impl->executor(), std::move(handler), std::move(outcome));

@@ -82,8 +82,6 @@ private:
         if (watch) watch->decoding();
         try {
             return decode();
-        } catch (const error& e) {
-            return e;
         } catch (...) {
             return to_error(std::current_exception());
         }

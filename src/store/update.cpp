@@ -105,8 +105,8 @@ private:
         bool wanted = false;
         try {
             wanted = call(*state);
-        } catch (const error& e) {
-            return finish(e);
+        } catch (...) {
+            return finish(to_error(std::current_exception()));
         }
         if (!wanted) return finish(before);
         if (cancelled()) return;
