@@ -105,8 +105,8 @@ TEST_CASE("with as_result no exception is made for a failure", "[contract][outco
         auto strand = asio::make_strand(store.context());
         require_value<saved>(store, asio::error::operation_aborted, [&](auto token) {
             const auto cancel = [&](agent_state&) { give_up.emit(asio::cancellation_type::terminal); };
-            store->update("a", "s", cancel,
-                          asio::bind_executor(strand, asio::bind_cancellation_slot(give_up.slot(), token)));
+            const auto handler = asio::bind_cancellation_slot(give_up.slot(), token.inner);
+            store->update("a", "s", cancel, asio::bind_executor(strand, as_result(handler)));
         });
     }
 }

@@ -141,7 +141,7 @@ TEST_CASE("a sweeper ends with its store, closed or destroyed, and when it is st
         gone_under_way.host->fire();
         auto over = std::move(gone_under_way.host->under_way.front());
         gone_under_way.host.reset();
-        std::move(over)(nullptr, swept{5, true});
+        std::move(over)(swept{5, true});
         CHECK(gone_under_way.what->swept_rows() == 5);
     }
 }
