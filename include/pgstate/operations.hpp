@@ -282,12 +282,15 @@ public:
     // g++ 12 ("array used as initializer"). The others are templates so that braces do not make vectors and messages.
 
     message_list() = default;
+    /// All of a vector.
     template <std::same_as<std::vector<agent_message>> Messages>
     message_list(Messages messages) : messages_(std::move(messages)) {}
+    /// One message.
     template <std::same_as<agent_message> Message>
     message_list(Message message) {
         messages_.push_back(std::move(message));
     }
+    /// Messages in braces: each an agent_message, or its role, its text and, if it has one, its time.
     message_list(detail::listed_message first, detail::listed_message second = {},
                  detail::listed_message third = {}, detail::listed_message fourth = {},
                  detail::listed_message fifth = {}, detail::listed_message sixth = {},

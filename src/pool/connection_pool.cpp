@@ -5,6 +5,7 @@
 #include "pool/core.hpp"
 #include "pool/sql_error.hpp"
 
+#include <cassert>
 #include <utility>
 
 namespace pgstate {
@@ -33,6 +34,7 @@ void connection_pool::reset() {
 
 void connection_pool::start(std::function<void(pqxx::connection&)> callback, acquire_options options,
                             completion<void> handler) {
+    assert(core_ && "with_connection of a pool that was moved from");
     constexpr auto operation = "with_connection";
     auto guarded = [callback = std::move(callback)](pqxx::connection& connection, const pool::call_context&) {
         try {
@@ -49,6 +51,7 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
 }
 
 void connection_pool::start_close(completion<void> handler) {
+    assert(core_ && "close of a pool that was moved from");
     auto wait = detail::cancellable_wait::start(std::move(handler), core_->executor(), "close");
     core_->close([wait] { wait->finish(); });
 }
