@@ -20,7 +20,7 @@ asio::awaitable<void> run_agent(std::string database_url) {
 
     pgstate::agent_state state{"agent-1", "session-1"};
     state.context["user"] = "john";
-    co_await store.save(state); // create or replace
+    (co_await store.save(state)).apply_to(state); // create or replace; version and times into `state`
 
     if (auto loaded = co_await store.load("agent-1", "session-1")) { // optional: a missing state is no error
         loaded->context["step"] = 2;

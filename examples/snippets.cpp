@@ -11,7 +11,6 @@
 #include <chrono>
 #include <iostream>
 #include <string>
-#include <vector>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
@@ -19,11 +18,10 @@ using namespace std::chrono_literals;
 namespace {
 
 asio::awaitable<void> change_parts(pgstate::state_store& store) {
-    const std::vector<pgstate::agent_message> messages{{"user", "Hello!"}};
     // [change]
     pgstate::change_options creating;
     creating.create = true;
-    co_await store.append("agent-1", "session-1", messages, creating);
+    co_await store.append("agent-1", "session-1", {{"user", "Hello!"}}, creating);
     co_await store.increment("agent-1", "session-1", "/context/tokens", 512); // a JSON pointer (RFC 6901)
     // [change]
 
@@ -40,6 +38,15 @@ asio::awaitable<void> change_parts(pgstate::state_store& store) {
     co_await store.touch("agent-1", "draft", 7 * 24h);      // a week from now
     co_await store.touch("agent-1", "draft", std::nullopt); // never
     // [expiry]
+}
+
+asio::awaitable<void> save_twice(pgstate::state_store& store) {
+    // [apply_to]
+    pgstate::agent_state state{"agent-1", "twice"};
+    (co_await store.save(state)).apply_to(state);
+    state.data["step"] = 2;
+    (co_await store.save(state, {.if_unchanged = true})).apply_to(state);
+    // [apply_to]
 }
 
 asio::awaitable<void> search(pgstate::state_store& store) {
@@ -92,7 +99,7 @@ asio::awaitable<void> watch(pgstate::postgres_store& store) {
 
 void production(pgstate::config& config) {
     // [unnamed]
-    config.statements = pgstate::statement_mode::unnamed;
+    config.tuning.statements = pgstate::statement_mode::unnamed;
     // [unnamed]
 
     // [session_settings]
@@ -131,6 +138,7 @@ asio::awaitable<void> run(pgstate::config config) {
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
     co_await store.erase("agent-1", "session-1");
     co_await change_parts(store);
+    co_await save_twice(store);
     co_await search(store);
     co_await look_at_errors(store);
     co_await watch(store);

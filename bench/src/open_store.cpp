@@ -14,7 +14,7 @@ pgstate::postgres_store open_store(engine& runs_on, const arguments& chosen, con
     config.table_name = chosen.table;
     config.pool.max_conns = chosen.conns;
     config.schema.indexes = chosen.indexes;
-    config.batch = chosen.batch;
+    config.tuning.batch = chosen.batch;
     add_telemetry(config, chosen.telemetry);
     config.operation_timeout =
         std::chrono::minutes(5); // 100,000 callers on a slow disk wait longer than the default

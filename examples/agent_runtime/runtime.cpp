@@ -100,7 +100,7 @@ boost::asio::awaitable<bool> runtime::take_turns(session_id id, pgstate::agent_s
         --meter_.in_flight;
 
         if (!done && is_settled_by_loading(done.error())) co_return false;
-        state.version = done.value().version; // throws any other error
+        done.value().apply_to(state); // throws any other error
         acknowledge(id, state.history.size());
     }
     co_return true;

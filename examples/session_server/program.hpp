@@ -51,7 +51,7 @@ private:
     // after it; and the store, which works on it, must be gone before.
     std::unique_ptr<pgstate::embedded_server> database_;
     boost::asio::io_context io_;
-    pgstate::postgres_store store_; ///< until it is opened, every operation fails with errc::closed
+    pgstate::postgres_store store_; ///< opened before the first request is taken
 };
 
 } // namespace session_server

@@ -123,6 +123,13 @@ enum class statement_mode {
     unnamed,  ///< nothing is kept on the server: for poolers in transaction mode without prepared statements
 };
 
+/// For those who measure: how operations become statements. The defaults suit all but a few programs; `statements` is also
+/// for what some poolers ask for.
+struct tuning_config {
+    batch_config batch{};                                 ///< what shares a statement
+    statement_mode statements = statement_mode::prepared; ///< behind some poolers: unnamed
+};
+
 /// A setting of the server's, and its value for the store's transactions.
 struct session_setting {
     /// As SET takes it: one of PostgreSQL's ("role", "search_path") or of your own, with a dot ("app.tenant_id").
@@ -157,8 +164,6 @@ struct config {
     /// How long a state lives that is saved without a ttl, 1 ms to max_ttl. 0: for ever.
     std::chrono::milliseconds default_ttl{0};
 
-    statement_mode statements = statement_mode::prepared; ///< behind some poolers: unnamed
-
     /// Set for each transaction that the store sends, and for no longer (SET LOCAL), so that a connection that others
     /// use as well, behind a pooler say, never has them: for row-level security. Migrations and `transaction` begin
     /// with them too; the pool's pings, and what runs in `with_connection`, do not. Distinct names, not
@@ -166,7 +171,7 @@ struct config {
     std::vector<session_setting> session_settings{};
 
     pool_config pool{};       ///< how many connections, and for how long
-    batch_config batch{};     ///< what shares a statement
+    tuning_config tuning{};   ///< for those who measure
     pending_config pending{}; ///< how much may be asked for at once
     schema_config schema{};   ///< what is made of the table
     sweep_config sweep{};     ///< whether states that have expired are deleted

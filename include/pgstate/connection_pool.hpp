@@ -3,16 +3,16 @@
 
 #include "pgstate/config.hpp"
 #include "pgstate/detail/callback.hpp"
+#include "pgstate/detail/completion.hpp"
+#include "pgstate/detail/default_token.hpp"
 #include "pgstate/detail/export.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <pqxx/connection>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -55,7 +55,8 @@ struct acquire_options {
     span_context parent{};
 };
 
-/// A pool of PostgreSQL connections that belongs to an executor and never blocks it.
+/// A pool of PostgreSQL connections that belongs to an executor and never blocks it. A pool that was moved from can only be
+/// assigned to or destroyed.
 ///
 /// Executor:      a completion runs on the handler's associated executor, by default the pool's.
 /// Thread safety: every member may be called from any thread.
@@ -83,21 +84,23 @@ public:
     /// Cancellation: waiting: removed; running: abandoned, `function` goes on and its result is dropped
     /// Lifetime:     `function` is moved into the pool; the connection is valid only until it returns. With g++ 12, name a
     ///               lambda that captures more than references and numbers before the co_await (GCC bug 99576)
-    template <std::invocable<pqxx::connection&> Function, class Token = boost::asio::use_awaitable_t<>>
+    template <std::invocable<pqxx::connection&> Function,
+              detail::token_for<std::invoke_result_t<Function, pqxx::connection&>> Token = default_token>
     auto with_connection(Function function, acquire_options options, Token&& token = Token()) {
         using value = std::invoke_result_t<Function, pqxx::connection&>;
-        return boost::asio::async_initiate<Token, detail::signature_of<value>>(
-            [](auto handler, connection_pool* self, Function f, acquire_options o) {
-                auto [callback, completion] =
+        return detail::initiate<value>(
+            token,
+            [](connection_pool* self, Function f, acquire_options o, completion<value> handler) {
+                auto [callback, relay] =
                     detail::bind_callback<pqxx::connection&>(std::move(f), std::move(handler));
-                self->start(std::move(callback), o, std::move(completion));
+                self->start(std::move(callback), o, std::move(relay));
             },
-            token, this, std::move(function), options);
+            this, std::move(function), options);
     }
     /// The same with default options.
-    template <std::invocable<pqxx::connection&> Function, class Token = boost::asio::use_awaitable_t<>>
-    requires(!std::is_same_v<std::decay_t<Token>, acquire_options>) auto with_connection(
-        Function function, Token&& token = Token()) {
+    template <std::invocable<pqxx::connection&> Function,
+              detail::token_for<std::invoke_result_t<Function, pqxx::connection&>> Token = default_token>
+    auto with_connection(Function function, Token&& token = Token()) {
         return with_connection(std::move(function), acquire_options{}, std::forward<Token>(token));
     }
 
@@ -112,10 +115,9 @@ public:
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the pool stays closed
-    template <class Token = boost::asio::use_awaitable_t<>>
+    template <detail::token_for<void> Token = default_token>
     auto close(Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr)>(
-            [](auto handler, connection_pool* self) { self->start_close(std::move(handler)); }, token, this);
+        return detail::initiate<void>(token, &connection_pool::start_close, this);
     }
 
     /// For the store's own layers: the pool behind this handle.
@@ -125,8 +127,8 @@ public:
 
 private:
     void start(std::function<void(pqxx::connection&)> callback, acquire_options options,
-               boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
-    void start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
+               completion<void> handler);
+    void start_close(completion<void> handler);
 
     std::shared_ptr<pool::core> core_;
 };

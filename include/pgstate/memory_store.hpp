@@ -17,8 +17,9 @@ class impl;
 }
 
 /// A state store in memory, with the semantics of `postgres_store`, for the unit tests of programs that keep state.
-/// Its contents end with it; those that have expired are dropped a few at a time, as others are saved.
-/// `transaction::sql()` is refused; everything else behaves as on PostgreSQL, refusals of arguments included.
+/// Its contents end with it; those that have expired are dropped a few at a time, as others are saved. A handle that was moved
+/// from can only be assigned to or destroyed. `transaction::sql()` is refused; everything else behaves as on PostgreSQL,
+/// refusals of arguments included.
 class PGSTATE_API memory_store final : public state_store {
 public:
     /// \param now  where versions and times come from; by default the system's clock. Called from any thread.
@@ -32,26 +33,21 @@ public:
 private:
     explicit memory_store(std::shared_ptr<memory::impl> impl) noexcept;
 
-    void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
-    void do_load(std::string, std::string, load_options,
-                 completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
-    void do_erase(std::string, std::string, erase_options,
-                  completion<void(std::exception_ptr, bool)>) override;
+    void do_save(detail::encoded_state, save_options, completion<saved>) override;
+    void do_load(std::string, std::string, load_options, completion<std::optional<agent_state>>) override;
+    void do_erase(std::string, std::string, erase_options, completion<bool>) override;
     void do_touch(std::string agent_id, std::string session_id, std::optional<std::chrono::milliseconds> ttl,
-                  touch_options options, completion<void(std::exception_ptr, saved)> handler) override;
+                  call_options options, completion<saved> handler) override;
     void do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                   change_options options, completion<void(std::exception_ptr, saved)> handler) override;
-    void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
-    void do_list_agents(list_agents_options options,
-                        completion<void(std::exception_ptr, agent_page)> handler) override;
-    void do_find(state_query query, find_options options,
-                 completion<void(std::exception_ptr, state_page)> handler) override;
-    void do_count(std::optional<std::string>, count_options,
-                  completion<void(std::exception_ptr, std::int64_t)>) override;
-    void do_health_check(completion<void(std::exception_ptr, health_report)>) override;
+                   change_options options, completion<saved> handler) override;
+    void do_list(std::string, list_options, completion<session_page>) override;
+    void do_list_agents(list_agents_options options, completion<agent_page> handler) override;
+    void do_find(state_query query, find_options options, completion<state_page> handler) override;
+    void do_count(std::optional<std::string>, count_options, completion<std::int64_t>) override;
+    void do_health_check(call_options, completion<health_report>) override;
     void do_transaction(std::function<void(class transaction&)>, transaction_options,
-                        completion<void(std::exception_ptr)>) override;
-    void do_close(completion<void(std::exception_ptr)>) override;
+                        completion<void>) override;
+    void do_close(completion<void>) override;
     detail::store_reference do_refer() const override;
 
     std::shared_ptr<memory::impl> impl_;

@@ -9,10 +9,12 @@
 
 #include <chrono>
 #include <compare>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,11 +26,23 @@ namespace pgstate {
 /// The longest that a state can be told to live: 100 years.
 inline constexpr std::chrono::milliseconds max_ttl = std::chrono::hours(24 * 36'525);
 
+// Each has `timeout` and `parent` as members of its own, not from a base: a designated initializer names no member of a base,
+// and `{.timeout = 5s}` is to work for all of them. Inside, templates read the two from any options.
+
+/// What every operation takes; all there is for touch and health_check.
+struct call_options {
+    /// Shortens `config.operation_timeout` for one call. 0 leaves it as it is; a negative one is refused with
+    /// invalid_argument.
+    std::chrono::milliseconds timeout{0};
+    /// The span that the operation's own belongs to. Not valid: the one that the calling thread is in, where the tracer can
+    /// tell.
+    span_context parent{};
+};
+
+/// Of load and load_all.
+using load_options = call_options;
+
 /// Of save.
-///
-/// In these and all other options, `timeout` shortens `config.operation_timeout` for one call; 0 leaves it as it is, and a
-/// negative one is refused with invalid_argument. `parent` is the span that the operation's own belongs to; by default the
-/// one that the calling thread is in, where the tracer can tell.
 struct save_options {
     /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
     /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
@@ -36,28 +50,16 @@ struct save_options {
     /// How long the state lives from now, 1 ms to max_ttl; nothing: `config.default_ttl`, or for ever where there is
     /// none. A save always decides anew: one without a ttl ends the expiry of what it replaces.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
-};
-
-/// Of load and load_all.
-struct load_options {
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// Of erase and erase_all.
 struct erase_options {
     /// Erase only this version; fails with errc::conflict where there is another and changes nothing.
     std::optional<std::int64_t> if_version{};
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
-};
-
-/// Of touch.
-struct touch_options {
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// Of append, merge and increment, which change a part of a state.
@@ -70,8 +72,8 @@ struct change_options {
     /// How long the state lives from now, 1 ms to max_ttl; nothing: its expiry stays as it is, and one that is created
     /// gets `config.default_ttl`.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// Of count.
@@ -80,8 +82,8 @@ struct count_options {
     /// ANALYZE of the table. States that have expired count until they are swept, and none is estimated as 1 or more.
     /// A memory_store counts.
     bool estimate = false;
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// Of list: which page, and how long.
@@ -90,8 +92,8 @@ struct list_options {
     std::size_t limit = 100;
     /// `session_page::next` of the page before; empty for the first.
     std::string after;
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 
     static constexpr std::size_t max_limit = 10'000; ///< the largest page
 
@@ -108,8 +110,8 @@ struct list_agents_options {
     std::size_t limit = 100;
     /// `agent_page::next` of the page before; empty for the first.
     std::string after;
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 
     static constexpr std::size_t max_limit = 10'000; ///< the largest page
 
@@ -162,8 +164,8 @@ struct find_options {
     std::string after;
     /// False: without what is in the documents; data, history, context and extra are left empty.
     bool documents = true;
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 
     static constexpr std::size_t max_limit = 1'000; ///< the largest page
 
@@ -186,8 +188,8 @@ struct transaction_options {
     isolation_level isolation = isolation_level::read_committed; ///< of all its statements
     /// How often the function is called again after a serialization failure or a deadlock (40001, 40P01).
     int max_retries = 10;
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// Of update.
@@ -202,7 +204,7 @@ struct update_options {
     /// For all of it, pauses included: each load and save gets what is left, and never more than
     /// `config.operation_timeout`. 0: no limit but that.
     std::chrono::milliseconds timeout{0};
-    span_context parent{}; ///< not valid: the calling thread's span
+    span_context parent{}; ///< as in call_options
 };
 
 /// Of save_all.
@@ -213,8 +215,8 @@ struct save_all_options {
     bool if_unchanged = false;
     /// As in save_options, for each of them.
     std::optional<std::chrono::milliseconds> ttl{};
-    std::chrono::milliseconds timeout{0}; ///< 0: `config.operation_timeout`
-    span_context parent{};                ///< not valid: the calling thread's span
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// What a state is known by: one of the keys that `load_all` and `erase_all` take.
@@ -230,15 +232,90 @@ struct state_key {
     friend auto operator<=>(const state_key&, const state_key&) = default;
 };
 
-/// A finished save.
+/// A finished write.
 struct saved {
     std::int64_t version = 0;              ///< that the state has now
     timestamp created_at{};                ///< when the state was first saved, by the server's clock
     timestamp updated_at{};                ///< when it was last saved or changed, likewise
     std::optional<timestamp> expires_at{}; ///< nothing: never
 
+    /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
+    /// based on this one. A store never writes into a caller's state by itself.
+    /// \code
+    ///     (co_await store.save(state)).apply_to(state);
+    /// \endcode
+    void apply_to(agent_state& state) const {
+        state.version = version;
+        state.created_at = created_at;
+        state.updated_at = updated_at;
+        state.expires_at = expires_at;
+    }
+
     friend bool operator==(const saved&, const saved&) = default;
 };
+
+namespace detail {
+
+/// A message in braces: a role, a text and a time, or an agent_message.
+struct listed_message {
+    listed_message() = default;
+    listed_message(std::string_view role_, std::string_view content_, timestamp when_ = {})
+        : role(role_), content(content_), when(when_), there(true) {}
+    listed_message(const agent_message& message) : whole(&message), there(true) {}
+
+    std::string_view role;
+    std::string_view content;
+    timestamp when{};
+    const agent_message* whole = nullptr; ///< not null: it, and none of the above
+    bool there = false;                   ///< false: no message
+};
+
+} // namespace detail
+
+/// What `append` adds: a vector of messages, one message, or up to eight in braces:
+/// \code
+///     co_await store.append("agent-1", "session-1", {{"user", "Hello!"}, {"assistant", "Hi."}});
+/// \endcode
+class message_list {
+public:
+    // Constructors of fixed length in place of an initializer_list: its array must not be in an expression with co_await for
+    // g++ 12 ("array used as initializer"). The others are templates so that braces do not make vectors and messages.
+
+    message_list() = default;
+    /// All of a vector.
+    template <std::same_as<std::vector<agent_message>> Messages>
+    message_list(Messages messages) : messages_(std::move(messages)) {}
+    /// One message.
+    template <std::same_as<agent_message> Message>
+    message_list(Message message) {
+        messages_.push_back(std::move(message));
+    }
+    /// Messages in braces: each an agent_message, or its role, its text and, if it has one, its time.
+    message_list(detail::listed_message first, detail::listed_message second = {},
+                 detail::listed_message third = {}, detail::listed_message fourth = {},
+                 detail::listed_message fifth = {}, detail::listed_message sixth = {},
+                 detail::listed_message seventh = {}, detail::listed_message eighth = {}) {
+        for (const detail::listed_message* each :
+             {&first, &second, &third, &fourth, &fifth, &sixth, &seventh, &eighth})
+            if (each->whole)
+                messages_.push_back(*each->whole);
+            else if (each->there)
+                messages_.emplace_back(std::string(each->role), std::string(each->content), each->when);
+    }
+
+    /// The messages, moved out.
+    std::vector<agent_message> take() && { return std::move(messages_); }
+
+private:
+    std::vector<agent_message> messages_;
+};
+
+/// What `increment` adds: a signed integer of 64 bits at most, or a float or double, none of which can wrap or lose a digit
+/// on the way. No characters, no bool.
+template <class T>
+concept increment_number = std::same_as<T, float> || std::same_as<T, double> ||
+    (std::signed_integral<T> && sizeof(T) <= sizeof(std::int64_t) && !std::same_as<T, char> &&
+     !std::same_as<T, wchar_t>);
 
 /// What `merge` changes: members of `agent_state::data` and `agent_state::context`, each as a whole. A name cannot be
 /// both set and removed; to remove one that is not there is no error.

@@ -52,8 +52,7 @@ struct schema_report {
 
 /// The state store on PostgreSQL.
 ///
-/// A movable handle; default-constructed or moved from, every operation completes with errc::closed (but `pool()` must
-/// not be called).
+/// A movable handle. One that was default-constructed or moved from has no store: it can only be assigned to or destroyed.
 /// Destructor: does not block and does not wait. Operations still queued complete with errc::closed; those sent are
 ///             abandoned and complete likewise. Call `close()` first to let them finish.
 class PGSTATE_API postgres_store final : public state_store {
@@ -66,17 +65,14 @@ public:
     ///             schema_mismatch - the table exists in another shape; names what differs, and nothing was changed
     ///             SQLSTATE 42501 - the role may not create or alter the table
     /// Cancellation: given up; nothing is left half migrated
-    template <boost::asio::completion_token_for<void(std::exception_ptr, postgres_store)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<postgres_store> Token = default_token>
     static auto open(boost::asio::any_io_executor executor, const config& settings, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, postgres_store)>(
-            [](auto handler, boost::asio::any_io_executor ex, std::shared_ptr<const config> c) {
-                start_open(std::move(ex), *c, std::move(handler));
-            },
-            // Behind a pointer: Asio keeps the arguments of an awaited initiation in a coroutine's frame.
-            token, std::move(executor), std::make_shared<const config>(settings));
+        // Behind a pointer: Asio keeps the arguments of an awaited initiation in a coroutine's frame.
+        return detail::initiate<postgres_store>(token, &postgres_store::start_open, std::move(executor),
+                                                std::make_shared<const config>(settings));
     }
 
+    /// A handle without a store, to be assigned to.
     postgres_store() noexcept;
     postgres_store(postgres_store&&) noexcept;
     postgres_store& operator=(postgres_store&&) noexcept;
@@ -85,7 +81,7 @@ public:
     /// The pool that the store runs on. Valid while this handle, or one moved from it, lives.
     connection_pool& pool() noexcept;
 
-    /// Thread safety: any thread. Zeros for a handle without a store.
+    /// Thread safety: any thread.
     store_stats stats() const noexcept;
 
     /// The statements that bring an empty database to the schema that `settings` asks for, one per line group, for
@@ -106,31 +102,26 @@ public:
     static std::string quoted_table(const config& settings);
 
 private:
-    static void start_open(boost::asio::any_io_executor executor, const config& settings,
-                           completion<void(std::exception_ptr, postgres_store)> handler);
+    static void start_open(boost::asio::any_io_executor executor,
+                           const std::shared_ptr<const config>& settings, completion<postgres_store> handler);
 
     explicit postgres_store(std::shared_ptr<postgres::impl> impl) noexcept;
 
-    void do_save(detail::encoded_state, save_options, completion<void(std::exception_ptr, saved)>) override;
-    void do_load(std::string, std::string, load_options,
-                 completion<void(std::exception_ptr, std::optional<agent_state>)>) override;
-    void do_erase(std::string, std::string, erase_options,
-                  completion<void(std::exception_ptr, bool)>) override;
+    void do_save(detail::encoded_state, save_options, completion<saved>) override;
+    void do_load(std::string, std::string, load_options, completion<std::optional<agent_state>>) override;
+    void do_erase(std::string, std::string, erase_options, completion<bool>) override;
     void do_touch(std::string agent_id, std::string session_id, std::optional<std::chrono::milliseconds> ttl,
-                  touch_options options, completion<void(std::exception_ptr, saved)> handler) override;
+                  call_options options, completion<saved> handler) override;
     void do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                   change_options options, completion<void(std::exception_ptr, saved)> handler) override;
-    void do_list(std::string, list_options, completion<void(std::exception_ptr, session_page)>) override;
-    void do_list_agents(list_agents_options options,
-                        completion<void(std::exception_ptr, agent_page)> handler) override;
-    void do_find(state_query query, find_options options,
-                 completion<void(std::exception_ptr, state_page)> handler) override;
-    void do_count(std::optional<std::string>, count_options,
-                  completion<void(std::exception_ptr, std::int64_t)>) override;
-    void do_health_check(completion<void(std::exception_ptr, health_report)>) override;
+                   change_options options, completion<saved> handler) override;
+    void do_list(std::string, list_options, completion<session_page>) override;
+    void do_list_agents(list_agents_options options, completion<agent_page> handler) override;
+    void do_find(state_query query, find_options options, completion<state_page> handler) override;
+    void do_count(std::optional<std::string>, count_options, completion<std::int64_t>) override;
+    void do_health_check(call_options, completion<health_report>) override;
     void do_transaction(std::function<void(class transaction&)>, transaction_options,
-                        completion<void(std::exception_ptr)>) override;
-    void do_close(completion<void(std::exception_ptr)>) override;
+                        completion<void>) override;
+    void do_close(completion<void>) override;
     detail::store_reference do_refer() const override;
 
     std::shared_ptr<postgres::impl> impl_;

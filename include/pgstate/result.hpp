@@ -1,6 +1,7 @@
 #ifndef PGSTATE_RESULT_HPP
 #define PGSTATE_RESULT_HPP
 
+#include "pgstate/detail/default_token.hpp"
 #include "pgstate/error.hpp"
 
 #include <boost/asio/associated_allocator.hpp>
@@ -8,7 +9,6 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/result.hpp>
 
 #include <exception>
@@ -38,8 +38,8 @@ struct as_result_t {
 ///     auto loaded = co_await store.load("agent-1", "session-1", pgstate::as_result);
 ///     if (!loaded && loaded.error() == pgstate::errc::timed_out) ...
 /// \endcode
-/// `as_result` alone is awaited; `as_result(token)` adapts any other token.
-inline constexpr as_result_t<boost::asio::use_awaitable_t<>> as_result{};
+/// `as_result` alone is awaited, as no token is; `as_result(token)` adapts any other token. No exception is made on the way.
+inline constexpr as_result_t<default_token> as_result{};
 
 namespace detail {
 
@@ -47,6 +47,11 @@ template <class Handler>
 struct as_result_handler {
     Handler handler;
 
+    /// From pgstate, whose operations make no exceptions.
+    template <class T>
+    void operator()(result<T> outcome) {
+        std::move(handler)(std::move(outcome));
+    }
     void operator()(std::exception_ptr failure) {
         if (failure)
             std::move(handler)(result<void>(to_error(std::move(failure))));
@@ -60,6 +65,29 @@ struct as_result_handler {
         else
             std::move(handler)(result<T>(std::move(value)));
     }
+};
+
+template <class Handler, class Default = std::false_type>
+struct takes_result;
+
+template <class Handler, class Default, class = void>
+struct takes_result_of {
+    using type = Default;
+    static type get(const Handler&, const Default& = {}) noexcept { return {}; }
+};
+template <class Handler, class Default>
+struct takes_result_of<Handler, Default,
+                       std::void_t<typename boost::asio::associator<takes_result, Handler, Default>::type>>
+    : boost::asio::associator<takes_result, Handler, Default> {};
+
+/// Whether a handler takes a `result<T>`: `type` is a `bool_constant`. Written as one of Asio's associators, since those see
+/// through whatever is bound to a handler.
+template <class Handler, class Default>
+struct takes_result : takes_result_of<Handler, Default> {};
+template <class Handler, class Default>
+struct takes_result<as_result_handler<Handler>, Default> {
+    using type = std::true_type;
+    static type get(const as_result_handler<Handler>&, const Default& = {}) noexcept { return {}; }
 };
 
 template <class Signature>

@@ -3,7 +3,9 @@
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/callback.hpp"
+#include "pgstate/detail/completion.hpp"
 #include "pgstate/detail/composed.hpp"
+#include "pgstate/detail/default_token.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/export.hpp"
 #include "pgstate/detail/state_change.hpp"
@@ -12,14 +14,9 @@
 #include "pgstate/result.hpp"
 #include "pgstate/transaction.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <chrono>
 #include <concepts>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,15 +31,12 @@ namespace compose {
 class access;
 }
 
-/// The handler of an operation with completion signature `Signature`, whatever token it was started with.
-template <class Signature>
-using completion = boost::asio::any_completion_handler<Signature>;
-
 /// Keeps the state of agents. `postgres_store` and `memory_store` implement it; a program depends on this.
 ///
-/// Every operation takes a completion token as its last argument (default `use_awaitable`; `pgstate::as_result` for
-/// `result<T>` instead of exceptions).
+/// Every operation takes a completion token as its last argument. Without one it is awaited (`default_token`), and a failure
+/// is thrown; `pgstate::as_result` gives a `result<T>`, and makes no exception on the way. `redirect_error` does not compile.
 ///
+/// \pre           the handle has a store: it was not moved from (a debug build asserts it)
 /// Executor:      a completion runs on the handler's associated executor, by default the store's own, and never inside
 ///                the call that started it.
 /// Thread safety: every operation may be started from any thread. A token that is awaited starts when it is awaited.
@@ -50,6 +44,8 @@ using completion = boost::asio::any_completion_handler<Signature>;
 ///                different keys are unordered.
 /// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
 ///                operation.
+/// Allocator:     the handler's associated allocator has the memory in which the handler waits for its completion, and no
+///                other: what an operation allocates besides may outlive its handler, and is from the default allocator.
 ///
 /// Every operation can fail with
 ///   invalid_argument   an argument is refused (what() names it); nothing was sent
@@ -67,24 +63,20 @@ class PGSTATE_API state_store {
 public:
     virtual ~state_store();
 
-    /// Saves `state`, creating the row or replacing it.
+    /// Saves `state`, creating the row or replacing it. `state` itself stays as it is; `saved::apply_to` puts the new version
+    /// and times into it.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
     ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto save(const agent_state& state, save_options options, Token&& token = Token()) {
         // Encoded here: on the caller's thread, and before an awaited operation can outlive `state`.
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
-            [](auto handler, state_store* self, detail::encoded_state encoded, save_options o) {
-                self->do_save(std::move(encoded), o, std::move(handler));
-            },
-            token, this, detail::encoded_state(state), options);
+        return detail::initiate<saved>(token, &state_store::do_save, this, detail::encoded_state(state),
+                                       options);
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto save(const agent_state& state, Token&& token = Token()) {
         return save(state, save_options{}, std::forward<Token>(token));
     }
@@ -94,19 +86,14 @@ public:
     /// Completion: void(std::exception_ptr, std::optional<agent_state>)
     /// Errors:     corrupt_state - the row is not an agent state, or holds a number that neither a 64-bit integer nor a
     ///             double can hold
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::optional<agent_state>> Token = default_token>
     auto load(std::string_view agent_id, std::string_view session_id, load_options options,
               Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::optional<agent_state>)>(
-            [](auto handler, state_store* self, std::string agent, std::string session, load_options o) {
-                self->do_load(std::move(agent), std::move(session), o, std::move(handler));
-            },
-            token, this, std::string(agent_id), std::string(session_id), options);
+        return detail::initiate<std::optional<agent_state>>(
+            token, &state_store::do_load, this, std::string(agent_id), std::string(session_id), options);
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::optional<agent_state>)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::optional<agent_state>> Token = default_token>
     auto load(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
         return load(agent_id, session_id, load_options{}, std::forward<Token>(token));
     }
@@ -116,19 +103,14 @@ public:
     ///
     /// Completion: void(std::exception_ptr, bool)
     /// Errors:     conflict - with `if_version`: the state is there at another version. Nothing is changed
-    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<bool> Token = default_token>
     auto erase(std::string_view agent_id, std::string_view session_id, erase_options options,
                Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, bool)>(
-            [](auto handler, state_store* self, std::string agent, std::string session, erase_options o) {
-                self->do_erase(std::move(agent), std::move(session), o, std::move(handler));
-            },
-            token, this, std::string(agent_id), std::string(session_id), options);
+        return detail::initiate<bool>(token, &state_store::do_erase, this, std::string(agent_id),
+                                      std::string(session_id), options);
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, bool)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<bool> Token = default_token>
     auto erase(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
         return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
     }
@@ -139,44 +121,38 @@ public:
     /// \param ttl  1 ms to max_ttl, counted by the database's clock
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state, or it has expired
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto touch(std::string_view agent_id, std::string_view session_id,
-               std::optional<std::chrono::milliseconds> ttl, touch_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
-            [](auto handler, state_store* self, std::string agent, std::string session,
-               std::optional<std::chrono::milliseconds> lives, touch_options o) {
-                self->do_touch(std::move(agent), std::move(session), lives, o, std::move(handler));
-            },
-            token, this, std::string(agent_id), std::string(session_id), ttl, options);
+               std::optional<std::chrono::milliseconds> ttl, call_options options, Token&& token = Token()) {
+        return detail::initiate<saved>(token, &state_store::do_touch, this, std::string(agent_id),
+                                       std::string(session_id), ttl, options);
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto touch(std::string_view agent_id, std::string_view session_id,
                std::optional<std::chrono::milliseconds> ttl, Token&& token = Token()) {
-        return touch(agent_id, session_id, ttl, touch_options{}, std::forward<Token>(token));
+        return touch(agent_id, session_id, ttl, call_options{}, std::forward<Token>(token));
     }
 
-    /// Adds messages to the end of a state's history, without sending the state there and back. Appends of one store
-    /// object for one key keep the order in which they were accepted; those of several interleave as a whole.
+    /// Adds messages to the end of a state's history, without sending the state there and back: a vector, one message, or
+    /// some in braces, `{{"user", "Hello!"}}`. Appends of one store object for one key keep the order in which they were
+    /// accepted; those of several interleave as a whole.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state and `options.create` is not set
     ///             conflict - with `if_version`: another version is there. Nothing is changed
     ///             invalid_argument - also for more than max_change_bytes of JSON, and for a text with NUL
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
-    auto append(std::string_view agent_id, std::string_view session_id, std::vector<agent_message> messages,
+    template <detail::token_for<saved> Token = default_token>
+    auto append(std::string_view agent_id, std::string_view session_id, message_list messages,
                 change_options options, Token&& token = Token()) {
-        return start_change(agent_id, session_id, std::move(messages), options, std::forward<Token>(token));
+        return start_change(agent_id, session_id, std::move(messages).take(), options,
+                            std::forward<Token>(token));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
-    auto append(std::string_view agent_id, std::string_view session_id, std::vector<agent_message> messages,
+    template <detail::token_for<saved> Token = default_token>
+    auto append(std::string_view agent_id, std::string_view session_id, message_list messages,
                 Token&& token = Token()) {
-        return start_change(agent_id, session_id, std::move(messages), {}, std::forward<Token>(token));
+        return start_change(agent_id, session_id, std::move(messages).take(), {}, std::forward<Token>(token));
     }
 
     /// Sets and removes members of a state's `data` and `context`, without sending the state there and back. Members
@@ -184,15 +160,13 @@ public:
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     as of `append`; invalid_argument - also for a name that is both set and removed
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto merge(std::string_view agent_id, std::string_view session_id, state_patch patch,
                change_options options, Token&& token = Token()) {
         return start_change(agent_id, session_id, std::move(patch), options, std::forward<Token>(token));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<saved> Token = default_token>
     auto merge(std::string_view agent_id, std::string_view session_id, state_patch patch,
                Token&& token = Token()) {
         return start_change(agent_id, session_id, std::move(patch), {}, std::forward<Token>(token));
@@ -202,13 +176,12 @@ public:
     ///
     /// \param pointer  where it is, as a JSON pointer (RFC 6901) that begins with "/data/" or "/context/". Objects on
     ///                 the way must be there already, unless the state is created
-    /// \param by       with an integer the result must fit into 64 bits; with a double it is a double
+    /// \param by       a signed integer, with which the result must fit into 64 bits, or a float or double, with which it is
+    ///                 a double. Other types, unsigned ones among them, do not compile: a large value would wrap
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     as of `append`; invalid_argument - also where there is something else than a number, the result does
     ///             not fit, or an object on the way is missing. Nothing is changed
-    template <class Number, boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                                boost::asio::use_awaitable_t<>>
-    requires std::is_arithmetic_v<Number>
+    template <increment_number Number, detail::token_for<saved> Token = default_token>
     auto increment(std::string_view agent_id, std::string_view session_id, std::string_view pointer,
                    Number by, change_options options, Token&& token = Token()) {
         using held = std::conditional_t<std::is_floating_point_v<Number>, double, std::int64_t>;
@@ -217,9 +190,7 @@ public:
                             std::forward<Token>(token));
     }
     /// The same with default options.
-    template <class Number, boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                                boost::asio::use_awaitable_t<>>
-    requires std::is_arithmetic_v<Number>
+    template <increment_number Number, detail::token_for<saved> Token = default_token>
     auto increment(std::string_view agent_id, std::string_view session_id, std::string_view pointer,
                    Number by, Token&& token = Token()) {
         return increment(agent_id, session_id, pointer, by, change_options{}, std::forward<Token>(token));
@@ -229,18 +200,13 @@ public:
     ///
     /// Completion: void(std::exception_ptr, session_page)
     /// Errors:     invalid_argument - also for a limit out of range and a cursor from another agent or altered
-    template <boost::asio::completion_token_for<void(std::exception_ptr, session_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<session_page> Token = default_token>
     auto list(std::string_view agent_id, list_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, session_page)>(
-            [](auto handler, state_store* self, std::string agent, list_options o) {
-                self->do_list(std::move(agent), std::move(o), std::move(handler));
-            },
-            token, this, std::string(agent_id), std::move(options));
+        return detail::initiate<session_page>(token, &state_store::do_list, this, std::string(agent_id),
+                                              std::move(options));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, session_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<session_page> Token = default_token>
     auto list(std::string_view agent_id, Token&& token = Token()) {
         return list(agent_id, list_options{}, std::forward<Token>(token));
     }
@@ -250,18 +216,12 @@ public:
     ///
     /// Completion: void(std::exception_ptr, agent_page)
     /// Errors:     invalid_argument - also for a limit out of range and a cursor from another query or altered
-    template <boost::asio::completion_token_for<void(std::exception_ptr, agent_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<agent_page> Token = default_token>
     auto list_agents(list_agents_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, agent_page)>(
-            [](auto handler, state_store* self, list_agents_options o) {
-                self->do_list_agents(std::move(o), std::move(handler));
-            },
-            token, this, std::move(options));
+        return detail::initiate<agent_page>(token, &state_store::do_list_agents, this, std::move(options));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, agent_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<agent_page> Token = default_token>
     auto list_agents(Token&& token = Token()) {
         return list_agents(list_agents_options{}, std::forward<Token>(token));
     }
@@ -277,18 +237,13 @@ public:
     ///             memory_store cannot evaluate, an interval that ends before it begins, a limit out of range, and a
     ///             cursor from another query or altered
     ///             corrupt_state - as of `load`, of one of those found
-    template <boost::asio::completion_token_for<void(std::exception_ptr, state_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<state_page> Token = default_token>
     auto find(state_query query, find_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, state_page)>(
-            [](auto handler, state_store* self, state_query q, find_options o) {
-                self->do_find(std::move(q), std::move(o), std::move(handler));
-            },
-            token, this, std::move(query), std::move(options));
+        return detail::initiate<state_page>(token, &state_store::do_find, this, std::move(query),
+                                            std::move(options));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, state_page)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<state_page> Token = default_token>
     auto find(state_query query, Token&& token = Token()) {
         return find(std::move(query), find_options{}, std::forward<Token>(token));
     }
@@ -296,14 +251,12 @@ public:
     /// Counts all states that have not expired, exactly, which reads the whole table, or by estimate.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::int64_t> Token = default_token>
     auto count(Token&& token = Token()) {
         return start_count(std::nullopt, {}, std::forward<Token>(token));
     }
     /// The same, by estimate where `options` ask for it.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::int64_t> Token = default_token>
     auto count(count_options options, Token&& token = Token()) {
         return start_count(std::nullopt, options, std::forward<Token>(token));
     }
@@ -311,14 +264,12 @@ public:
     /// Counts the sessions of one agent, exactly or by estimate.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::int64_t> Token = default_token>
     auto count(std::string_view agent_id, count_options options, Token&& token = Token()) {
         return start_count(std::string(agent_id), options, std::forward<Token>(token));
     }
     /// The same with default options.
-    template <boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<std::int64_t> Token = default_token>
     auto count(std::string_view agent_id, Token&& token = Token()) {
         return start_count(std::string(agent_id), {}, std::forward<Token>(token));
     }
@@ -326,11 +277,14 @@ public:
     /// One round trip to the server, and the state of the pool. Succeeds on a read-only server; look at `read_only`.
     ///
     /// Completion: void(std::exception_ptr, health_report)
-    template <boost::asio::completion_token_for<void(std::exception_ptr, health_report)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::token_for<health_report> Token = default_token>
+    auto health_check(call_options options, Token&& token = Token()) {
+        return detail::initiate<health_report>(token, &state_store::do_health_check, this, options);
+    }
+    /// The same with default options.
+    template <detail::token_for<health_report> Token = default_token>
     auto health_check(Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, health_report)>(
-            [](auto handler, state_store* self) { self->do_health_check(std::move(handler)); }, token, this);
+        return health_check(call_options{}, std::forward<Token>(token));
     }
 
     /// Calls `function(transaction&)` on a worker thread and commits what it did; its result is the operation's value.
@@ -343,21 +297,23 @@ public:
     /// Cancellation: waiting: removed; running: abandoned and rolled back, unless its commit was already sent
     /// Lifetime:     `function` is moved into the store. With g++ 12, name a lambda that captures more than references
     ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
-    template <std::invocable<transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
+    template <std::invocable<transaction&> Function,
+              detail::token_for<std::invoke_result_t<Function, transaction&>> Token = default_token>
     auto transaction(Function function, transaction_options options, Token&& token = Token()) {
         using value = std::invoke_result_t<Function, class transaction&>;
-        return boost::asio::async_initiate<Token, detail::signature_of<value>>(
-            [](auto handler, state_store* self, Function f, transaction_options o) {
+        return detail::initiate<value>(
+            token,
+            [](state_store* self, Function f, transaction_options o, completion<value> handler) {
                 auto [callback, relay] =
                     detail::bind_callback<class transaction&>(std::move(f), std::move(handler));
                 self->do_transaction(std::move(callback), o, std::move(relay));
             },
-            token, this, std::move(function), options);
+            this, std::move(function), options);
     }
     /// The same with default options.
-    template <std::invocable<class transaction&> Function, class Token = boost::asio::use_awaitable_t<>>
-    requires(!std::is_same_v<std::decay_t<Token>, transaction_options>) auto transaction(
-        Function function, Token&& token = Token()) {
+    template <std::invocable<class transaction&> Function,
+              detail::token_for<std::invoke_result_t<Function, class transaction&>> Token = default_token>
+    auto transaction(Function function, Token&& token = Token()) {
         return transaction(std::move(function), transaction_options{}, std::forward<Token>(token));
     }
 
@@ -374,23 +330,15 @@ public:
     /// Cancellation: of the load, the save or the pause that is under way
     /// Lifetime:     `change` is moved into the operation. With g++ 12, name a lambda that captures more than references
     ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
-    template <detail::state_function Change,
-              boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::state_function Change, detail::token_for<saved> Token = default_token>
     auto update(std::string_view agent_id, std::string_view session_id, Change change, update_options options,
                 Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
-            [](auto handler, state_store* self, std::string agent, std::string session, Change c,
-               update_options o) {
-                self->start_update({std::move(agent), std::move(session)}, detail::bind_change(std::move(c)),
-                                   o, std::move(handler));
-            },
-            token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
+        return detail::initiate<saved>(token, &state_store::start_update, this,
+                                       state_key(std::string(agent_id), std::string(session_id)),
+                                       detail::bind_change(std::move(change)), options);
     }
     /// The same with default options.
-    template <detail::state_function Change,
-              boost::asio::completion_token_for<void(std::exception_ptr, saved)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::state_function Change, detail::token_for<saved> Token = default_token>
     auto update(std::string_view agent_id, std::string_view session_id, Change change,
                 Token&& token = Token()) {
         return update(agent_id, session_id, std::move(change), update_options{}, std::forward<Token>(token));
@@ -404,19 +352,15 @@ public:
     ///               that is refused is found before anything is sent
     /// Cancellation: of those that are still under way; the call fails
     template <detail::range_of<state_key> Keys,
-              boost::asio::completion_token_for<void(std::exception_ptr, detail::loaded_states)> Token =
-                  boost::asio::use_awaitable_t<>>
+              detail::token_for<detail::loaded_states> Token = default_token>
     auto load_all(Keys&& keys, load_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, detail::loaded_states)>(
-            [](auto handler, state_store* self, std::vector<state_key> k, load_options o) {
-                self->start_load_all(std::move(k), o, std::move(handler));
-            },
-            token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
+        return detail::initiate<detail::loaded_states>(token, &state_store::start_load_all, this,
+                                                       detail::copies<state_key>(std::forward<Keys>(keys)),
+                                                       options);
     }
     /// The same with default options.
     template <detail::range_of<state_key> Keys,
-              boost::asio::completion_token_for<void(std::exception_ptr, detail::loaded_states)> Token =
-                  boost::asio::use_awaitable_t<>>
+              detail::token_for<detail::loaded_states> Token = default_token>
     auto load_all(Keys&& keys, Token&& token = Token()) {
         return load_all(std::forward<Keys>(keys), load_options{}, std::forward<Token>(token));
     }
@@ -427,20 +371,13 @@ public:
     /// Errors:       those of `erase`, as in `load_all`; the states of other keys may have been erased
     ///               invalid_argument - also for `if_version`, which is the version of one state
     /// Cancellation: of those that are still under way; the call fails, and others may have been erased
-    template <detail::range_of<state_key> Keys,
-              boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::range_of<state_key> Keys, detail::token_for<std::int64_t> Token = default_token>
     auto erase_all(Keys&& keys, erase_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::int64_t)>(
-            [](auto handler, state_store* self, std::vector<state_key> k, erase_options o) {
-                self->start_erase_all(std::move(k), o, std::move(handler));
-            },
-            token, this, detail::copies<state_key>(std::forward<Keys>(keys)), options);
+        return detail::initiate<std::int64_t>(token, &state_store::start_erase_all, this,
+                                              detail::copies<state_key>(std::forward<Keys>(keys)), options);
     }
     /// The same with default options.
-    template <detail::range_of<state_key> Keys,
-              boost::asio::completion_token_for<void(std::exception_ptr, std::int64_t)> Token =
-                  boost::asio::use_awaitable_t<>>
+    template <detail::range_of<state_key> Keys, detail::token_for<std::int64_t> Token = default_token>
     auto erase_all(Keys&& keys, Token&& token = Token()) {
         return erase_all(std::forward<Keys>(keys), erase_options{}, std::forward<Token>(token));
     }
@@ -459,19 +396,15 @@ public:
     ///               invalid_argument - two states have the same key; what() names both positions
     /// Cancellation: of those that are still under way; the call fails, and without `atomic` others may have been saved
     template <detail::range_of<const agent_state&> States,
-              boost::asio::completion_token_for<void(std::exception_ptr, detail::saved_states)> Token =
-                  boost::asio::use_awaitable_t<>>
+              detail::token_for<detail::saved_states> Token = default_token>
     auto save_all(States&& states, save_all_options options, Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, detail::saved_states)>(
-            [](auto handler, state_store* self, std::vector<detail::encoded_state> s, save_all_options o) {
-                self->start_save_all(std::move(s), o, std::move(handler));
-            },
-            token, this, detail::copies<detail::encoded_state>(std::forward<States>(states)), options);
+        return detail::initiate<detail::saved_states>(
+            token, &state_store::start_save_all, this,
+            detail::copies<detail::encoded_state>(std::forward<States>(states)), options);
     }
     /// The same with default options.
     template <detail::range_of<const agent_state&> States,
-              boost::asio::completion_token_for<void(std::exception_ptr, detail::saved_states)> Token =
-                  boost::asio::use_awaitable_t<>>
+              detail::token_for<detail::saved_states> Token = default_token>
     auto save_all(States&& states, Token&& token = Token()) {
         return save_all(std::forward<States>(states), save_all_options{}, std::forward<Token>(token));
     }
@@ -481,11 +414,9 @@ public:
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the store stays closed
-    template <
-        boost::asio::completion_token_for<void(std::exception_ptr)> Token = boost::asio::use_awaitable_t<>>
+    template <detail::token_for<void> Token = default_token>
     auto close(Token&& token = Token()) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr)>(
-            [](auto handler, state_store* self) { self->do_close(std::move(handler)); }, token, this);
+        return detail::initiate<void>(token, &state_store::do_close, this);
     }
 
 protected:
@@ -498,57 +429,46 @@ private:
 
     template <class Token>
     auto start_count(std::optional<std::string> agent_id, count_options options, Token&& token) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, std::int64_t)>(
-            [](auto handler, state_store* self, std::optional<std::string> agent, count_options o) {
-                self->do_count(std::move(agent), o, std::move(handler));
-            },
-            token, this, std::move(agent_id), options);
+        return detail::initiate<std::int64_t>(token, &state_store::do_count, this, std::move(agent_id),
+                                              options);
     }
 
     template <class Token>
     auto start_change(std::string_view agent_id, std::string_view session_id, detail::state_change change,
                       change_options options, Token&& token) {
-        return boost::asio::async_initiate<Token, void(std::exception_ptr, saved)>(
-            [](auto handler, state_store* self, std::string agent, std::string session,
-               detail::state_change what, change_options o) {
-                self->do_change(std::move(agent), std::move(session), std::move(what), o, std::move(handler));
-            },
-            token, this, std::string(agent_id), std::string(session_id), std::move(change), options);
+        return detail::initiate<saved>(token, &state_store::do_change, this, std::string(agent_id),
+                                       std::string(session_id), std::move(change), options);
     }
 
     // Made of the operations below.
     void start_update(state_key key, detail::bound_change change, update_options options,
-                      completion<void(std::exception_ptr, saved)> handler);
+                      completion<saved> handler);
     void start_load_all(std::vector<state_key> keys, load_options options,
-                        completion<void(std::exception_ptr, detail::loaded_states)> handler);
+                        completion<detail::loaded_states> handler);
     void start_erase_all(std::vector<state_key> keys, erase_options options,
-                         completion<void(std::exception_ptr, std::int64_t)> handler);
+                         completion<std::int64_t> handler);
     void start_save_all(std::vector<detail::encoded_state> states, save_all_options options,
-                        completion<void(std::exception_ptr, detail::saved_states)> handler);
+                        completion<detail::saved_states> handler);
 
-    virtual void do_save(detail::encoded_state state, save_options options,
-                         completion<void(std::exception_ptr, saved)> handler) = 0;
+    virtual void do_save(detail::encoded_state state, save_options options, completion<saved> handler) = 0;
     virtual void do_load(std::string agent_id, std::string session_id, load_options options,
-                         completion<void(std::exception_ptr, std::optional<agent_state>)> handler) = 0;
+                         completion<std::optional<agent_state>> handler) = 0;
     virtual void do_erase(std::string agent_id, std::string session_id, erase_options options,
-                          completion<void(std::exception_ptr, bool)> handler) = 0;
+                          completion<bool> handler) = 0;
     virtual void do_touch(std::string agent_id, std::string session_id,
-                          std::optional<std::chrono::milliseconds> ttl, touch_options options,
-                          completion<void(std::exception_ptr, saved)> handler) = 0;
+                          std::optional<std::chrono::milliseconds> ttl, call_options options,
+                          completion<saved> handler) = 0;
     virtual void do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                           change_options options, completion<void(std::exception_ptr, saved)> handler) = 0;
-    virtual void do_list(std::string agent_id, list_options options,
-                         completion<void(std::exception_ptr, session_page)> handler) = 0;
-    virtual void do_list_agents(list_agents_options options,
-                                completion<void(std::exception_ptr, agent_page)> handler) = 0;
-    virtual void do_find(state_query query, find_options options,
-                         completion<void(std::exception_ptr, state_page)> handler) = 0;
+                           change_options options, completion<saved> handler) = 0;
+    virtual void do_list(std::string agent_id, list_options options, completion<session_page> handler) = 0;
+    virtual void do_list_agents(list_agents_options options, completion<agent_page> handler) = 0;
+    virtual void do_find(state_query query, find_options options, completion<state_page> handler) = 0;
     virtual void do_count(std::optional<std::string> agent_id, count_options options,
-                          completion<void(std::exception_ptr, std::int64_t)> handler) = 0;
-    virtual void do_health_check(completion<void(std::exception_ptr, health_report)> handler) = 0;
+                          completion<std::int64_t> handler) = 0;
+    virtual void do_health_check(call_options options, completion<health_report> handler) = 0;
     virtual void do_transaction(std::function<void(class transaction&)> function, transaction_options options,
-                                completion<void(std::exception_ptr)> handler) = 0;
-    virtual void do_close(completion<void(std::exception_ptr)> handler) = 0;
+                                completion<void> handler) = 0;
+    virtual void do_close(completion<void> handler) = 0;
     virtual detail::store_reference do_refer() const = 0;
 };
 

@@ -258,7 +258,7 @@ void check_combination(const arguments& given) {
 std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
     arguments given;
     given.settings.schema.migrate = migrate_mode::off;
-    given.settings.statements = statement_mode::unnamed; // for every pooler; few statements are sent twice
+    given.settings.tuning.statements = statement_mode::unnamed; // for any pooler; few are sent twice
     CLI::App app("Looks after the states that AI agents keep in PostgreSQL.", "pgstate");
     app.require_subcommand(1);
     app.fallthrough();

@@ -74,7 +74,7 @@ result check_pooler(const facts& read) {
     if (!read.pooler) return fine("no pooler in between");
     return advise(
         "there is a pooler in between",
-        "in transaction mode without prepared statements (PgBouncer before 1.21), set config.statements ="
+        "in transaction mode without prepared statements (PgBouncer before 1.21), set config.tuning.statements ="
         " statement_mode::unnamed; writes whose connection is lost are settled less often");
 }
 

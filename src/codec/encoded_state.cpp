@@ -12,7 +12,7 @@ encoded_state::encoded_state(const agent_state& state) : version(state.version) 
         session_id = state.session_id;
         document = codec::encode(state);
     } catch (...) {
-        failure = std::current_exception();
+        failure = to_error(std::current_exception());
     }
 }
 

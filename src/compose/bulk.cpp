@@ -62,7 +62,7 @@ struct bulk_save {
 template <class Bulk>
 class bulk_call final : public std::enable_shared_from_this<bulk_call<Bulk>> {
 public:
-    using handler_type = completion<void(std::exception_ptr, typename Bulk::value)>;
+    using handler_type = completion<typename Bulk::value>;
 
     bulk_call(const boost::asio::any_io_executor& io, std::size_t count, handler_type handler)
         : io_(io),
@@ -84,13 +84,13 @@ public:
         }
         for (std::size_t i = 0; i < count; ++i) {
             begin(i, boost::asio::bind_executor(
-                         where_, boost::asio::bind_cancellation_slot(
-                                     signals ? (*signals)[i].slot() : boost::asio::cancellation_slot(),
-                                     [self = this->shared_from_this(), i](std::exception_ptr failure,
-                                                                          typename Bulk::answer value) {
-                                         self->keep(i, std::move(failure), std::move(value));
-                                         self->one_less();
-                                     })));
+                         where_,
+                         boost::asio::bind_cancellation_slot(
+                             signals ? (*signals)[i].slot() : boost::asio::cancellation_slot(),
+                             [self = this->shared_from_this(), i](result<typename Bulk::answer> outcome) {
+                                 self->keep(i, std::move(outcome));
+                                 self->one_less();
+                             })));
         }
         one_less();
     }
@@ -102,12 +102,12 @@ private:
         error why;
     };
 
-    void keep(std::size_t index, std::exception_ptr failure, typename Bulk::answer value) {
-        if (!failure) {
-            parts_[index] = std::move(value);
+    void keep(std::size_t index, result<typename Bulk::answer> outcome) {
+        if (outcome) {
+            parts_[index] = *std::move(outcome);
             return;
         }
-        const error why = to_error(std::move(failure));
+        const error why = outcome.error();
         const bool aborted = why == boost::asio::error::operation_aborted;
         if constexpr (own_outcomes) {
             parts_[index] = why;
@@ -123,28 +123,22 @@ private:
     /// An operation has completed, or all have been started.
     void one_less() {
         if (open_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-        std::exception_ptr failure;
-        {
-            const std::lock_guard guard(mutex_);
-            if (blame_ && blame_->aborted)
-                failure = std::make_exception_ptr(error(boost::asio::error::operation_aborted, Bulk::name));
-            else if (blame_)
-                failure = std::make_exception_ptr(
-                    as_failure_of(Bulk::name, blame_->why, position(Bulk::argument, blame_->index)));
-        }
-        auto value = failure ? typename Bulk::value() : Bulk::whole(std::move(parts_));
         // Posted, as all may have completed before the call that started them returns.
-        completion_.post(io_,
-                         [failure = std::move(failure), value = std::move(value)](handler_type to) mutable {
-                             std::move(to)(std::move(failure), std::move(value));
-                         });
+        completion_.post(io_, outcome());
+    }
+
+    result<typename Bulk::value> outcome() {
+        const std::lock_guard guard(mutex_);
+        if (!blame_) return Bulk::whole(std::move(parts_));
+        if (blame_->aborted) return error(boost::asio::error::operation_aborted, Bulk::name);
+        return as_failure_of(Bulk::name, blame_->why, position(Bulk::argument, blame_->index));
     }
 
     static constexpr bool own_outcomes = std::is_same_v<Bulk, bulk_save>;
 
     const boost::asio::any_io_executor io_;
     const boost::asio::any_completion_executor where_;
-    detail::pending_completion<void(std::exception_ptr, typename Bulk::value)> completion_;
+    detail::pending_completion<typename Bulk::value> completion_;
     std::vector<typename Bulk::part> parts_;
     std::atomic<std::size_t> open_; ///< operations, and the start of them all
     std::mutex mutex_;
@@ -154,9 +148,8 @@ private:
 /// The operations of load_all and erase_all: `begin(store, key, handler)` for each key.
 template <class Bulk, class Begin>
 void start_with_keys(state_store& in, std::vector<state_key> keys, std::chrono::milliseconds timeout,
-                     completion<void(std::exception_ptr, typename Bulk::value)> handler, Begin begin) {
+                     completion<typename Bulk::value> handler, Begin begin) {
     const auto io = access::refer(in).executor;
-    if (!io) return complete_without_store(std::move(handler), Bulk::name);
     std::size_t index = 0;
     try {
         codec::validate_timeout(timeout, Bulk::name);
@@ -165,9 +158,8 @@ void start_with_keys(state_store& in, std::vector<state_key> keys, std::chrono::
                                 position(Bulk::argument, index));
     } catch (const error& e) {
         const bool of_a_key = e.operation() != Bulk::name;
-        return complete_at_once(io, std::move(handler),
-                                of_a_key ? std::make_exception_ptr(as_failure_of(Bulk::name, e))
-                                         : std::current_exception());
+        return complete_at_once<typename Bulk::value>(io, std::move(handler),
+                                                      of_a_key ? as_failure_of(Bulk::name, e) : e);
     }
     const auto call = std::make_shared<bulk_call<Bulk>>(io, keys.size(), std::move(handler));
     call->start([&](std::size_t i, auto to) { begin(in, std::move(keys[i]), std::move(to)); });
@@ -193,12 +185,12 @@ struct atomic_save {
 
 void save_all_atomically(state_store& in, std::vector<detail::encoded_state> states,
                          const save_all_options& options, const boost::asio::any_io_executor& io,
-                         completion<void(std::exception_ptr, detail::saved_states)> handler) {
+                         completion<detail::saved_states> handler) {
     auto work = std::make_shared<atomic_save>();
     try {
         work->order = order_by_key(states);
-    } catch (const error&) {
-        return complete_at_once(io, std::move(handler), std::current_exception());
+    } catch (const error& e) {
+        return complete_at_once<detail::saved_states>(io, std::move(handler), e);
     }
     work->options.if_unchanged = options.if_unchanged;
     work->options.ttl = options.ttl;
@@ -210,15 +202,13 @@ void save_all_atomically(state_store& in, std::vector<detail::encoded_state> sta
     const boost::asio::any_completion_executor where =
         boost::asio::get_associated_executor(handler, boost::asio::any_completion_executor(io));
     const auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    auto finish = [work, handler = std::move(handler)](std::exception_ptr failure) mutable {
+    auto finish = [work, handler = std::move(handler)](const result<void>& outcome) mutable {
         detail::saved_states results;
-        if (!failure) {
-            results.assign(work->done.begin(), work->done.end());
-        } else if (const error why = to_error(failure); why.operation() != bulk_save::name) {
-            failure = std::make_exception_ptr(as_failure_of(bulk_save::name, why));
-        }
+        if (outcome) results.assign(work->done.begin(), work->done.end());
         work.reset();
-        std::move(handler)(std::move(failure), std::move(results));
+        if (outcome) return std::move(handler)(std::move(results));
+        const error why = outcome.error();
+        std::move(handler)(why.operation() == bulk_save::name ? why : as_failure_of(bulk_save::name, why));
     };
     access::transaction(
         in, [work](transaction& tx) { (*work)(tx); }, around,
@@ -230,13 +220,12 @@ void save_all_atomically(state_store& in, std::vector<detail::encoded_state> sta
 std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& states) {
     for (std::size_t i = 0; i < states.size(); ++i) {
         if (!states[i].failure) continue;
-        throw as_failure_of(bulk_save::name, to_error(states[i].failure), position(bulk_save::argument, i));
+        throw as_failure_of(bulk_save::name, *states[i].failure, position(bulk_save::argument, i));
     }
     std::vector<std::size_t> order(states.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     const auto key = [&](std::size_t i) { return std::tie(states[i].agent_id, states[i].session_id); };
-    std::sort(order.begin(), order.end(),
-              [&](auto a, auto b) { return std::pair(key(a), a) < std::pair(key(b), b); });
+    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
     const auto twice =
         std::adjacent_find(order.begin(), order.end(), [&](auto a, auto b) { return key(a) == key(b); });
     if (twice != order.end())
@@ -250,7 +239,7 @@ std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& 
 } // namespace compose
 
 void state_store::start_load_all(std::vector<state_key> keys, load_options options,
-                                 completion<void(std::exception_ptr, detail::loaded_states)> handler) {
+                                 completion<detail::loaded_states> handler) {
     compose::start_with_keys<compose::bulk_load>(*this, std::move(keys), options.timeout, std::move(handler),
                                                  [&](state_store& in, state_key key, auto to) {
                                                      compose::access::load(in, std::move(key), options,
@@ -259,13 +248,12 @@ void state_store::start_load_all(std::vector<state_key> keys, load_options optio
 }
 
 void state_store::start_erase_all(std::vector<state_key> keys, erase_options options,
-                                  completion<void(std::exception_ptr, std::int64_t)> handler) {
+                                  completion<std::int64_t> handler) {
     if (options.if_version)
-        if (const auto io = compose::access::refer(*this).executor)
-            return compose::complete_at_once(
-                io, std::move(handler),
-                std::make_exception_ptr(error(errc::invalid_argument, compose::bulk_erase::name,
-                                              "if_version is the version of one state; call erase for it")));
+        return compose::complete_at_once<std::int64_t>(
+            compose::access::refer(*this).executor, std::move(handler),
+            error(errc::invalid_argument, compose::bulk_erase::name,
+                  "if_version is the version of one state; call erase for it"));
     compose::start_with_keys<compose::bulk_erase>(*this, std::move(keys), options.timeout, std::move(handler),
                                                   [&](state_store& in, state_key key, auto to) {
                                                       compose::access::erase(in, std::move(key), options,
@@ -274,16 +262,15 @@ void state_store::start_erase_all(std::vector<state_key> keys, erase_options opt
 }
 
 void state_store::start_save_all(std::vector<detail::encoded_state> states, save_all_options options,
-                                 completion<void(std::exception_ptr, detail::saved_states)> handler) {
+                                 completion<detail::saved_states> handler) {
     const auto io = compose::access::refer(*this).executor;
-    if (!io) return compose::complete_without_store(std::move(handler), compose::bulk_save::name);
     try {
         codec::validate_timeout(options.timeout, compose::bulk_save::name);
         codec::validate_ttl(options.ttl, compose::bulk_save::name);
-    } catch (const error&) {
-        return compose::complete_at_once(io, std::move(handler), std::current_exception());
+    } catch (const error& e) {
+        return compose::complete_at_once<detail::saved_states>(io, std::move(handler), e);
     }
-    if (states.empty()) return compose::complete_at_once(io, std::move(handler), nullptr);
+    if (states.empty()) return compose::complete_at_once<detail::saved_states>(io, std::move(handler), {});
     if (options.atomic)
         return compose::save_all_atomically(*this, std::move(states), options, io, std::move(handler));
     save_options each;

@@ -1,14 +1,12 @@
 #ifndef PGSTATE_COMPOSE_COMPOSED_HPP
 #define PGSTATE_COMPOSE_COMPOSED_HPP
 
-#include "detail/complete.hpp"
 #include "detail/pending_completion.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/state_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -23,19 +21,18 @@ public:
     static detail::store_reference refer(const state_store& to) { return to.do_refer(); }
 
     static void save(state_store& in, detail::encoded_state state, save_options options,
-                     completion<void(std::exception_ptr, saved)> handler) {
+                     completion<saved> handler) {
         in.do_save(std::move(state), options, std::move(handler));
     }
     static void load(state_store& in, state_key key, load_options options,
-                     completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
+                     completion<std::optional<agent_state>> handler) {
         in.do_load(std::move(key.agent_id), std::move(key.session_id), options, std::move(handler));
     }
-    static void erase(state_store& in, state_key key, erase_options options,
-                      completion<void(std::exception_ptr, bool)> handler) {
+    static void erase(state_store& in, state_key key, erase_options options, completion<bool> handler) {
         in.do_erase(std::move(key.agent_id), std::move(key.session_id), options, std::move(handler));
     }
     static void transaction(state_store& in, std::function<void(class transaction&)> function,
-                            transaction_options options, completion<void(std::exception_ptr)> handler) {
+                            transaction_options options, completion<void> handler) {
         in.do_transaction(std::move(function), options, std::move(handler));
     }
     static saved save(class transaction& in, const detail::encoded_state& state, save_options options) {
@@ -53,22 +50,10 @@ inline error as_failure_of(std::string_view operation, const error& why, std::st
     return failure;
 }
 
-/// Completes a call that is over before it began, with `failure` or, without one, with empty values.
-template <class... Values>
-void complete_at_once(const boost::asio::any_io_executor& io,
-                      completion<void(std::exception_ptr, Values...)> handler, std::exception_ptr failure) {
-    detail::pending_completion<void(std::exception_ptr, Values...)> pending(std::move(handler), io);
-    pending.post(io, [failure = std::move(failure)](auto to) mutable {
-        std::move(to)(std::move(failure), Values()...);
-    });
-}
-
-/// ... of a handle without a store.
-template <class... Values>
-void complete_without_store(completion<void(std::exception_ptr, Values...)> handler,
-                            std::string_view operation) {
-    detail::post_completion_from_nowhere(
-        std::move(handler), std::make_exception_ptr(error(errc::closed, operation)), Values()...);
+/// Completes a call that is over before it began.
+template <class T>
+void complete_at_once(const boost::asio::any_io_executor& io, completion<T> handler, result<T> outcome) {
+    detail::pending_completion<T>(std::move(handler), io).post(io, std::move(outcome));
 }
 
 } // namespace pgstate::compose

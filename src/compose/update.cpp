@@ -39,11 +39,10 @@ constexpr std::string_view update_name = "update";
 /// One call of `update`: a chain of steps on the handler's executor, each begun by the completion of the one before.
 class update_call final : public std::enable_shared_from_this<update_call> {
 public:
-    using handler_type = completion<void(std::exception_ptr, saved)>;
     using clock = std::chrono::steady_clock;
 
     update_call(detail::store_reference store, state_key key, detail::bound_change change,
-                const update_options& options, handler_type handler)
+                const update_options& options, completion<saved> handler)
         : store_(std::move(store)), key_(std::move(key)), change_(std::move(change)), options_(options),
           where_(boost::asio::get_associated_executor(handler,
                                                       boost::asio::any_completion_executor(store_.executor))),
@@ -86,16 +85,16 @@ private:
         options.parent = options_.parent;
         const auto store = next_step(options.timeout);
         if (!store) return;
-        access::load(
-            *store, key_, options,
-            then([](update_call& self, std::exception_ptr failure, std::optional<agent_state> state) {
-                self.loaded(std::move(failure), std::move(state));
-            }));
+        access::load(*store, key_, options,
+                     then([](update_call& self, result<std::optional<agent_state>> outcome) {
+                         self.loaded(std::move(outcome));
+                     }));
     }
 
-    void loaded(std::exception_ptr failure, std::optional<agent_state> state) {
-        if (failure) return fail(std::move(failure));
+    void loaded(result<std::optional<agent_state>> outcome) {
+        if (!outcome) return fail(outcome.error());
         if (cancelled()) return;
+        auto state = *std::move(outcome);
         if (!state) {
             if (!options_.create)
                 return fail(error(errc::not_found, update_name,
@@ -107,9 +106,9 @@ private:
         try {
             wanted = call(*state);
         } catch (...) {
-            return finish(std::current_exception());
+            return finish(to_error(std::current_exception()));
         }
-        if (!wanted) return finish(nullptr, before);
+        if (!wanted) return finish(before);
         if (cancelled()) return;
         if (state->agent_id != key_.agent_id || state->session_id != key_.session_id)
             return fail(error(errc::invalid_argument, update_name,
@@ -133,15 +132,14 @@ private:
         options.parent = options_.parent;
         const auto store = next_step(options.timeout);
         if (!store) return;
-        access::save(*store, detail::encoded_state(state), options,
-                     then([](update_call& self, std::exception_ptr failure, const saved& value) {
-                         self.saved_or_not(std::move(failure), value);
-                     }));
+        access::save(
+            *store, detail::encoded_state(state), options,
+            then([](update_call& self, const result<saved>& outcome) { self.saved_or_not(outcome); }));
     }
 
-    void saved_or_not(std::exception_ptr failure, const saved& value) {
-        if (!failure) return finish(nullptr, value);
-        error why = to_error(std::move(failure));
+    void saved_or_not(const result<saved>& outcome) {
+        if (outcome) return finish(*outcome);
+        const error why = outcome.error();
         if (why != errc::conflict || retries_ == options_.max_retries) return fail(why);
         if (cancelled()) return;
         ++retries_;
@@ -194,20 +192,15 @@ private:
         return true;
     }
 
-    void fail(std::exception_ptr why) { fail(to_error(std::move(why))); }
     void fail(const error& why) {
-        finish(
-            std::make_exception_ptr(why.operation() == update_name ? why : as_failure_of(update_name, why)));
+        finish(why.operation() == update_name ? why : as_failure_of(update_name, why));
     }
 
     /// Posted, as a step may have been begun by the call itself.
-    void finish(std::exception_ptr failure, const saved& value = {}) {
+    void finish(result<saved> outcome) {
         change_ = nullptr; // what it captured must not outlive the operation
         cancellation_ = nullptr;
-        completion_.post(store_.executor,
-                         [failure = std::move(failure), value](handler_type handler) mutable {
-                             std::move(handler)(std::move(failure), value);
-                         });
+        completion_.post(store_.executor, std::move(outcome));
     }
 
     const detail::store_reference store_;
@@ -215,7 +208,7 @@ private:
     detail::bound_change change_;
     const update_options options_;
     const boost::asio::any_completion_executor where_;
-    detail::pending_completion<void(std::exception_ptr, saved)> completion_;
+    detail::pending_completion<saved> completion_;
     std::optional<clock::time_point> deadline_;
     cancellation* cancellation_ = nullptr; ///< lives until the call is over; null: it cannot be cancelled
     int retries_ = 0;
@@ -227,14 +220,13 @@ private:
 } // namespace compose
 
 void state_store::start_update(state_key key, detail::bound_change change, update_options options,
-                               completion<void(std::exception_ptr, saved)> handler) {
+                               completion<saved> handler) {
     auto store = compose::access::refer(*this);
-    if (!store.executor) return compose::complete_without_store(std::move(handler), compose::update_name);
     try {
         codec::validate_key(key.agent_id, key.session_id, compose::update_name);
         codec::validate_update(options);
-    } catch (const error&) {
-        return compose::complete_at_once(store.executor, std::move(handler), std::current_exception());
+    } catch (const error& e) {
+        return compose::complete_at_once<saved>(store.executor, std::move(handler), e);
     }
     std::make_shared<compose::update_call>(std::move(store), std::move(key), std::move(change), options,
                                            std::move(handler))

@@ -82,15 +82,15 @@ void check(pool_config& pool) {
 }
 
 void check(batch_config& batch, std::size_t connections) {
-    check_range("config.batch.max_operations", batch.max_operations, 1, 10'000);
+    check_range("config.tuning.batch.max_operations", batch.max_operations, 1, 10'000);
     if (batch.max_bytes < 1024) {
-        refuse_setting("config.batch.max_bytes", "at least 1024", std::to_string(batch.max_bytes));
+        refuse_setting("config.tuning.batch.max_bytes", "at least 1024", std::to_string(batch.max_bytes));
     }
-    check_range("config.batch.max_in_flight", batch.max_in_flight, 1, 16);
+    check_range("config.tuning.batch.max_in_flight", batch.max_in_flight, 1, 16);
     if (batch.shards == 0)
         batch.shards = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,
                                                std::max<std::size_t>(connections / 4, 1));
-    check_range("config.batch.shards", batch.shards, 1, connections);
+    check_range("config.tuning.batch.shards", batch.shards, 1, connections);
 }
 
 void check(const pending_config& pending) {
@@ -167,7 +167,7 @@ resolved_config resolve(const config& input) {
         apply(setting, resolved.pool);
     check(resolved.pool);
 
-    resolved.batch = input.batch;
+    resolved.batch = input.tuning.batch;
     check(resolved.batch, resolved.pool.max_conns);
 
     resolved.pending = input.pending;
@@ -187,8 +187,8 @@ resolved_config resolve(const config& input) {
     if (input.default_ttl < std::chrono::milliseconds(0) || input.default_ttl > max_ttl)
         refuse_setting("config.default_ttl", "0 (none) to 36,525 days",
                        std::to_string(input.default_ttl.count()) + " ms");
-    resolved.statements = input.statements;
-    check_enumerator("config.statements", input.statements, statement_mode::unnamed);
+    resolved.statements = input.tuning.statements;
+    check_enumerator("config.tuning.statements", input.tuning.statements, statement_mode::unnamed);
 
     resolved.session_settings = input.session_settings;
     check(resolved.session_settings);

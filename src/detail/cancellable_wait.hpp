@@ -6,7 +6,6 @@
 
 #include <boost/asio/error.hpp>
 
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,40 +17,34 @@ namespace pgstate::detail {
 /// A caller who waits for something to end, or gives up: completed once, by whichever is first. Thread-safe.
 class cancellable_wait {
 public:
-    using completion = pending_completion<void(std::exception_ptr)>;
-
-    cancellable_wait(completion::handler_type handler, const boost::asio::any_io_executor& io)
+    cancellable_wait(completion<void> handler, const boost::asio::any_io_executor& io)
         : io_(io), completion_(std::in_place, std::move(handler), io) {}
 
-    static std::shared_ptr<cancellable_wait> start(completion::handler_type handler,
+    static std::shared_ptr<cancellable_wait> start(completion<void> handler,
                                                    const boost::asio::any_io_executor& io,
                                                    std::string_view operation) {
         auto wait = std::make_shared<cancellable_wait>(std::move(handler), io);
         if (auto slot = wait->completion_->slot(); slot.is_connected())
             slot.assign([weak = std::weak_ptr(wait), operation](boost::asio::cancellation_type) {
                 if (const auto self = weak.lock())
-                    self->finish(
-                        std::make_exception_ptr(error(boost::asio::error::operation_aborted, operation)));
+                    self->finish(error(boost::asio::error::operation_aborted, operation));
             });
         return wait;
     }
 
-    void finish(std::exception_ptr failure = nullptr) {
-        std::optional<completion> mine;
+    void finish(result<void> outcome = {}) {
+        std::optional<pending_completion<void>> mine;
         {
             const std::lock_guard guard(mutex_);
             mine.swap(completion_);
         }
-        if (!mine) return;
-        mine->post(io_, [failure = std::move(failure)](completion::handler_type handler) mutable {
-            std::move(handler)(std::move(failure));
-        });
+        if (mine) mine->post(io_, std::move(outcome));
     }
 
 private:
     const boost::asio::any_io_executor io_;
     std::mutex mutex_;
-    std::optional<completion> completion_; // empty: finished
+    std::optional<pending_completion<void>> completion_; // empty: finished
 };
 
 } // namespace pgstate::detail

@@ -2,23 +2,24 @@
 #define PGSTATE_SRC_DETAIL_PENDING_COMPLETION_HPP
 
 #include "detail/complete.hpp"
+#include "pgstate/detail/completion.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 
+#include <concepts>
 #include <utility>
 
 namespace pgstate::detail {
 
 /// The handler of an operation under way, with work on its executor so that its io_context does not stop meanwhile.
-template <class Signature>
+template <class T>
 class pending_completion {
 public:
-    using handler_type = boost::asio::any_completion_handler<Signature>;
+    using handler_type = completion<T>;
 
     pending_completion(handler_type handler, const boost::asio::any_io_executor& fallback)
         : handler_(std::move(handler)), work_(handler_, fallback) {}
@@ -29,7 +30,7 @@ public:
 
     /// Calls `finish(handler)` on the handler's executor, never inside this call; `finish` makes the arguments there, so
     /// that decoding costs the caller's thread and not the store's. Call once.
-    template <class Finish>
+    template <std::invocable<handler_type> Finish>
     void post(const boost::asio::any_io_executor& io, Finish finish) {
         boost::asio::any_completion_executor where = boost::asio::get_associated_executor(handler_, io);
         boost::asio::post(io, boost::asio::bind_executor(
@@ -41,6 +42,13 @@ public:
                                           slot.clear();
                                       std::move(finish)(std::move(handler));
                                   }));
+    }
+
+    /// Calls the handler with `outcome`, likewise.
+    void post(const boost::asio::any_io_executor& io, result<T> outcome) {
+        post(io, [outcome = std::move(outcome)](handler_type handler) mutable {
+            std::move(handler)(std::move(outcome));
+        });
     }
 
 private:

@@ -12,6 +12,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <cassert>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -37,7 +38,7 @@ public:
     template <class Use>
     auto with_table(std::string_view operation, Use use) {
         const std::lock_guard lock(mutex_);
-        refuse_if_closed(operation);
+        if (closed_) throw error(errc::closed, operation);
         return use(table_);
     }
 
@@ -45,7 +46,7 @@ public:
     std::shared_ptr<void> begin_transaction(const std::shared_ptr<impl>& self) {
         {
             const std::lock_guard lock(mutex_);
-            refuse_if_closed("transaction");
+            if (closed_) throw error(errc::closed, "transaction");
             ++running_;
         }
         return {nullptr, [self](void*) { self->end_transaction(); }};
@@ -53,7 +54,7 @@ public:
 
     void run_transaction(const std::function<void(transaction&)>& function, int max_retries);
 
-    void close(completion<void(std::exception_ptr)> handler) {
+    void close(completion<void> handler) {
         {
             const std::lock_guard lock(mutex_);
             closed_ = true;
@@ -63,12 +64,12 @@ public:
                 return;
             }
         }
-        detail::post_completion(executor_, std::move(handler), std::exception_ptr());
+        detail::post_completion(executor_, std::move(handler), result<void>());
     }
 
 private:
     struct closing {
-        completion<void(std::exception_ptr)> handler;
+        completion<void> handler;
         detail::completion_work work;
     };
 
@@ -79,11 +80,7 @@ private:
             if (--running_ == 0) done.swap(closing_);
         }
         for (auto& c : done)
-            detail::post_completion(executor_, std::move(c.handler), std::exception_ptr());
-    }
-
-    void refuse_if_closed(std::string_view operation) const {
-        if (closed_) throw error(errc::closed, operation);
+            detail::post_completion(executor_, std::move(c.handler), result<void>());
     }
 
     const boost::asio::any_io_executor executor_;
@@ -110,23 +107,25 @@ void impl::run_transaction(const std::function<void(transaction&)>& function, in
 
 namespace {
 
+/// \pre the handle has a store
+impl& in(const std::shared_ptr<impl>& handle) {
+    assert(handle && "an operation of a memory_store that was moved from");
+    return *handle;
+}
+
 /// Takes effect now, in the order of the calls, and completes later. A memory_store's operations cannot be cancelled:
-/// they are done before anyone could.
+/// they are done before anyone could. \param operation  gives a `result<T>`; throws errors about arguments
 template <class T, class Operation>
-void perform(const std::shared_ptr<impl>& impl, std::string_view name,
-             completion<void(std::exception_ptr, T)> handler, Operation operation) {
-    T value{};
-    std::exception_ptr failure;
-    try {
-        if (!impl) throw error(errc::closed, name);
-        value = operation();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (impl)
-        detail::post_completion(impl->executor(), std::move(handler), std::move(failure), std::move(value));
-    else
-        detail::post_completion_from_nowhere(std::move(handler), std::move(failure), std::move(value));
+void perform(const std::shared_ptr<impl>& impl, completion<T> handler, Operation operation) {
+    const auto& executor = in(impl).executor();
+    result<T> outcome = [&]() -> result<T> {
+        try {
+            return operation();
+        } catch (...) {
+            return to_error(std::current_exception());
+        }
+    }();
+    detail::post_completion(executor, std::move(handler), std::move(outcome));
 }
 
 timestamp system_now() {
@@ -146,164 +145,156 @@ memory_store::memory_store(memory_store&&) noexcept = default;
 memory_store& memory_store::operator=(memory_store&&) noexcept = default;
 memory_store::~memory_store() = default;
 
-void memory_store::do_save(detail::encoded_state state, save_options options,
-                           completion<void(std::exception_ptr, saved)> handler) {
-    memory::perform<saved>(impl_, "save", std::move(handler), [&] {
-        if (state.failure) std::rethrow_exception(state.failure);
+void memory_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
+    memory::perform<saved>(impl_, std::move(handler), [&]() -> result<saved> {
+        if (state.failure) return *state.failure;
         codec::validate_timeout(options.timeout, "save");
         codec::validate_ttl(options.ttl, "save");
         const memory::table::key key(std::move(state.agent_id), std::move(state.session_id));
-        return impl_->with_table("save", [&](memory::table& table) {
+        return impl_->with_table("save", [&](memory::table& table) -> result<saved> {
             auto row = table.next_row(table.find(key), state, options);
-            const saved result = row.as_saved();
-            table.put(key, std::move(row));
-            return result;
+            if (!row) return row.error();
+            const saved made = row->as_saved();
+            table.put(key, *std::move(row));
+            return made;
         });
     });
 }
 
 void memory_store::do_load(std::string agent_id, std::string session_id, load_options options,
-                           completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
-    memory::perform<std::optional<agent_state>>(impl_, "load", std::move(handler), [&] {
-        codec::validate_key(agent_id, session_id, "load");
-        codec::validate_timeout(options.timeout, "load");
-        const auto row = impl_->with_table("load", [&](memory::table& table) {
-            const auto* found = table.find({agent_id, session_id});
-            return found ? std::optional(*found) : std::nullopt;
+                           completion<std::optional<agent_state>> handler) {
+    memory::perform<std::optional<agent_state>>(
+        impl_, std::move(handler), [&]() -> result<std::optional<agent_state>> {
+            codec::validate_key(agent_id, session_id, "load");
+            codec::validate_timeout(options.timeout, "load");
+            const auto row = impl_->with_table("load", [&](memory::table& table) {
+                const auto* found = table.find({agent_id, session_id});
+                return found ? std::optional(*found) : std::nullopt;
+            });
+            // Decoded outside the lock.
+            return row ? std::optional(codec::decode(agent_id, session_id, row->document, row->version,
+                                                     row->created_at, row->updated_at, row->expires_at))
+                       : std::nullopt;
         });
-        // Decoded outside the lock.
-        return row ? std::optional(codec::decode(agent_id, session_id, row->document, row->version,
-                                                 row->created_at, row->updated_at, row->expires_at))
-                   : std::nullopt;
-    });
 }
 
 void memory_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
-                            completion<void(std::exception_ptr, bool)> handler) {
-    memory::perform<bool>(impl_, "erase", std::move(handler), [&] {
+                            completion<bool> handler) {
+    memory::perform<bool>(impl_, std::move(handler), [&]() -> result<bool> {
         codec::validate_key(agent_id, session_id, "erase");
         codec::validate_timeout(options.timeout, "erase");
-        return impl_->with_table("erase", [&](memory::table& table) {
+        return impl_->with_table("erase", [&](memory::table& table) -> result<bool> {
             const memory::table::key key(agent_id, session_id);
             const auto* current = table.find(key);
             if (current && options.if_version && *options.if_version != current->version)
-                throw codec::conflict("erase", *options.if_version, current->version);
+                return codec::conflict("erase", *options.if_version, current->version);
             return table.erase(key);
         });
     });
 }
 
 void memory_store::do_touch(std::string agent_id, std::string session_id,
-                            std::optional<std::chrono::milliseconds> ttl, touch_options options,
-                            completion<void(std::exception_ptr, saved)> handler) {
-    memory::perform<saved>(impl_, "touch", std::move(handler), [&] {
+                            std::optional<std::chrono::milliseconds> ttl, call_options options,
+                            completion<saved> handler) {
+    memory::perform<saved>(impl_, std::move(handler), [&]() -> result<saved> {
         codec::validate_timeout(options.timeout, "touch");
         codec::validate_key(agent_id, session_id, "touch");
         codec::validate_ttl(ttl, "touch");
         return impl_->with_table("touch", [&](memory::table& table) {
-            return table.touch({agent_id, session_id}, ttl).as_saved();
+            return table.touch({agent_id, session_id}, ttl);
         });
     });
 }
 
 void memory_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                             change_options options, completion<void(std::exception_ptr, saved)> handler) {
+                             change_options options, completion<saved> handler) {
     const auto name = telemetry::name_of(codec::operation_of(change));
-    memory::perform<saved>(impl_, name, std::move(handler), [&] {
+    memory::perform<saved>(impl_, std::move(handler), [&]() -> result<saved> {
         codec::validate_timeout(options.timeout, name);
         codec::validate_key(agent_id, session_id, name);
         codec::validate_change(options, name);
         codec::encode_change(change, agent_id, session_id, false); // refuses what PostgreSQL would
         return impl_->with_table(name, [&](memory::table& table) {
-            return table.change({agent_id, session_id}, change, options).as_saved();
+            return table.change({agent_id, session_id}, change, options);
         });
     });
 }
 
-void memory_store::do_list(std::string agent_id, list_options options,
-                           completion<void(std::exception_ptr, session_page)> handler) {
-    memory::perform<session_page>(impl_, "list", std::move(handler), [&] {
+void memory_store::do_list(std::string agent_id, list_options options, completion<session_page> handler) {
+    memory::perform<session_page>(impl_, std::move(handler), [&]() -> result<session_page> {
         codec::validate_agent(agent_id, "list");
         codec::validate_list(options);
         return impl_->with_table("list", [&](memory::table& table) { return table.list(agent_id, options); });
     });
 }
 
-void memory_store::do_list_agents(list_agents_options options,
-                                  completion<void(std::exception_ptr, agent_page)> handler) {
-    memory::perform<agent_page>(impl_, "list_agents", std::move(handler), [&] {
+void memory_store::do_list_agents(list_agents_options options, completion<agent_page> handler) {
+    memory::perform<agent_page>(impl_, std::move(handler), [&]() -> result<agent_page> {
         codec::validate_list_agents(options);
         return impl_->with_table("list_agents",
                                  [&](memory::table& table) { return table.list_agents(options); });
     });
 }
 
-void memory_store::do_find(state_query query, find_options options,
-                           completion<void(std::exception_ptr, state_page)> handler) {
-    memory::perform<state_page>(impl_, "find", std::move(handler), [&] {
+void memory_store::do_find(state_query query, find_options options, completion<state_page> handler) {
+    memory::perform<state_page>(impl_, std::move(handler), [&]() -> result<state_page> {
         const auto encoded = codec::encode_query(query, options);
         return impl_->with_table("find", [&](memory::table& table) { return table.search(encoded); });
     });
 }
 
 void memory_store::do_count(std::optional<std::string> agent_id, count_options options,
-                            completion<void(std::exception_ptr, std::int64_t)> handler) {
-    memory::perform<std::int64_t>(impl_, "count", std::move(handler), [&] {
+                            completion<std::int64_t> handler) {
+    memory::perform<std::int64_t>(impl_, std::move(handler), [&]() -> result<std::int64_t> {
         if (agent_id) codec::validate_agent(*agent_id, "count");
         codec::validate_timeout(options.timeout, "count");
         return impl_->with_table("count", [&](memory::table& table) { return table.count(agent_id); });
     });
 }
 
-void memory_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
-    memory::perform<health_report>(impl_, "health_check", std::move(handler), [&] {
+void memory_store::do_health_check(call_options options, completion<health_report> handler) {
+    memory::perform<health_report>(impl_, std::move(handler), [&]() -> result<health_report> {
+        codec::validate_timeout(options.timeout, "health_check");
         return impl_->with_table("health_check", [](memory::table&) { return health_report{}; });
     });
 }
 
 void memory_store::do_transaction(std::function<void(class transaction&)> function,
-                                  transaction_options options, completion<void(std::exception_ptr)> handler) {
-    if (!impl_)
-        return detail::post_completion_from_nowhere(
-            std::move(handler), std::make_exception_ptr(error(errc::closed, "transaction")));
-    const auto& executor = impl_->executor();
+                                  transaction_options options, completion<void> handler) {
+    const auto& executor = memory::in(impl_).executor();
     std::shared_ptr<void> running;
     try {
         codec::validate_transaction(options);
         running = impl_->begin_transaction(impl_);
-    } catch (...) {
-        return detail::post_completion(executor, std::move(handler), std::current_exception());
+    } catch (const error& e) {
+        return detail::post_completion(executor, std::move(handler), result<void>(e));
     }
     // Posted: the function is the user's, and must not run inside the call that passed it.
     detail::completion_work work(handler, executor);
     boost::asio::post(executor, [impl = impl_, function = std::move(function), retries = options.max_retries,
                                  running = std::move(running), work = std::move(work),
                                  handler = std::move(handler)]() mutable {
-        std::exception_ptr failure;
+        result<void> outcome;
         try {
             impl->run_transaction(function, retries);
         } catch (...) {
-            failure = std::current_exception();
+            outcome = to_error(std::current_exception());
         }
         function = nullptr; // what it captured must not outlive the operation
-        detail::post_completion(impl->executor(), std::move(handler), std::move(failure));
+        detail::post_completion(impl->executor(), std::move(handler), std::move(outcome));
     });
 }
 
 detail::store_reference memory_store::do_refer() const {
-    if (!impl_) return {};
-    return {impl_->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+    return {memory::in(impl_).executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
                 auto impl = weak.lock();
                 if (!impl) return nullptr;
                 return std::unique_ptr<state_store>(new memory_store(std::move(impl)));
             }};
 }
 
-void memory_store::do_close(completion<void(std::exception_ptr)> handler) {
-    if (impl_)
-        impl_->close(std::move(handler));
-    else
-        detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
+void memory_store::do_close(completion<void> handler) {
+    memory::in(impl_).close(std::move(handler));
 }
 
 } // namespace pgstate

@@ -52,24 +52,23 @@ const memory_row* table::find(const key& k) const {
     return session == agent->second.end() || expired(session->second) ? nullptr : &session->second;
 }
 
-memory_row table::next_row(const memory_row* current, const detail::encoded_state& state,
-                           save_options options) {
+result<memory_row> table::next_row(const memory_row* current, const detail::encoded_state& state,
+                                   save_options options) {
     const std::int64_t version = current ? current->version : 0;
     if (options.if_unchanged && version != state.version)
-        throw codec::conflict("save", state.version, version);
+        return codec::conflict("save", state.version, version);
     memory_row row = made(current, state.document);
     const auto ttl = options.ttl.value_or(default_ttl_);
     if (ttl.count() != 0) row.expires_at = row.updated_at + ttl;
     return row;
 }
 
-const memory_row& table::change(const key& k, const detail::state_change& change,
-                                const change_options& options) {
+result<saved> table::change(const key& k, const detail::state_change& change, const change_options& options) {
     const auto operation = telemetry::name_of(codec::operation_of(change));
     const memory_row* current = find(k);
-    if (!current && !options.create) throw codec::not_found(operation);
+    if (!current && !options.create) return codec::not_found(operation);
     if (options.if_version && current->version != *options.if_version)
-        throw codec::conflict(operation, *options.if_version, current->version);
+        return codec::conflict(operation, *options.if_version, current->version);
     auto state = current ? codec::decode(k.first, k.second, current->document, current->version,
                                          current->created_at, current->updated_at)
                          : codec::made_by(change, k.first, k.second);
@@ -82,14 +81,16 @@ const memory_row& table::change(const key& k, const detail::state_change& change
     else if (default_ttl_.count() != 0)
         row.expires_at = row.updated_at + default_ttl_;
     drop_expired();
-    return agents_[k.first].insert_or_assign(k.second, std::move(row)).first->second;
+    const saved made = row.as_saved();
+    agents_[k.first].insert_or_assign(k.second, std::move(row));
+    return made;
 }
 
-const memory_row& table::touch(const key& k, std::optional<std::chrono::milliseconds> ttl) {
-    if (!find(k)) throw codec::not_found("touch");
+result<saved> table::touch(const key& k, std::optional<std::chrono::milliseconds> ttl) {
+    if (!find(k)) return codec::not_found("touch");
     auto& row = agents_.find(k.first)->second.find(k.second)->second;
     row.expires_at = ttl ? std::optional(now_() + *ttl) : std::nullopt;
-    return row;
+    return row.as_saved();
 }
 
 memory_row table::made(const memory_row* current, std::string document) {
@@ -205,8 +206,8 @@ agent_page table::list_agents(const list_agents_options& options) const {
         }
         if (info.sessions == 0) continue;
         if (page.size() == options.limit) {
-            page.next = codec::encode_cursor(codec::query_kind::list_agents, {},
-                                             {{}, page.agents.back().agent_id, {}});
+            page.next =
+                codec::encode_cursor(codec::query_kind::list_agents, {}, {{}, page.agents.back().agent_id, {}});
             break;
         }
         page.agents.push_back(std::move(info));

@@ -5,6 +5,7 @@
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/state_change.hpp"
 #include "pgstate/operations.hpp"
+#include "pgstate/result.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -45,14 +46,16 @@ public:
 
     /// The row that saving `state` over `current` (null: none) makes. It gets the next version whether it is put into
     /// the table or not.
-    /// \throws error conflict - `options.if_unchanged` and another version is there
-    memory_row next_row(const memory_row* current, const detail::encoded_state& state, save_options options);
+    /// Errors: conflict - `options.if_unchanged` and another version is there
+    result<memory_row> next_row(const memory_row* current, const detail::encoded_state& state,
+                                save_options options);
 
     /// The row with `change` made, put into the table.
-    /// \throws error not_found, conflict, invalid_argument - as the operation; nothing is changed
-    const memory_row& change(const key& k, const detail::state_change& change, const change_options& options);
-    /// \throws error not_found
-    const memory_row& touch(const key& k, std::optional<std::chrono::milliseconds> ttl);
+    /// Errors: not_found, conflict - as the operation; nothing is changed
+    /// \throws error invalid_argument - likewise
+    result<saved> change(const key& k, const detail::state_change& change, const change_options& options);
+    /// Errors: not_found
+    result<saved> touch(const key& k, std::optional<std::chrono::milliseconds> ttl);
 
     void put(const key& k, memory_row row);
     /// True if there was one that had not expired.

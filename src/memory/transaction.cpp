@@ -23,7 +23,7 @@ const memory_row* memory_transaction::see(const table::key& k) {
 saved memory_transaction::save(const agent_state& state, save_options options) {
     codec::validate_timeout(options.timeout, "save");
     const detail::encoded_state encoded(state);
-    if (encoded.failure) std::rethrow_exception(encoded.failure);
+    if (encoded.failure) throw *encoded.failure;
     return do_save(encoded, options);
 }
 
@@ -31,7 +31,7 @@ saved memory_transaction::do_save(const detail::encoded_state& state, save_optio
     codec::validate_ttl(options.ttl, "save");
     const table::key k(state.agent_id, state.session_id);
     const std::lock_guard lock(mutex_);
-    memory_row row = table_.next_row(see(k), state, options);
+    memory_row row = table_.next_row(see(k), state, options).value();
     const saved result = row.as_saved();
     written_.insert_or_assign(k, std::move(row));
     return result;

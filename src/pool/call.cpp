@@ -12,22 +12,16 @@
 namespace pgstate::pool {
 namespace {
 
-/// Another connection may lead to a server that does write.
-bool refused_to_write(const std::exception_ptr& failure) {
-    return failure && to_error(failure) == sqlstate::read_only_sql_transaction;
-}
-
 class call final : public waiter, public std::enable_shared_from_this<call> {
 public:
     using function_type = std::function<void(pqxx::connection&, const call_context&)>;
-    using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr)>;
 
-    call(std::shared_ptr<core> pool, function_type function, call_options options, handler_type handler)
-        : pool_(std::move(pool)), function_(std::move(function)), options_(std::move(options)),
+    call(std::shared_ptr<core> pool, function_type function, call_terms terms, completion<void> handler)
+        : pool_(std::move(pool)), function_(std::move(function)), terms_(std::move(terms)),
           completion_(std::in_place, std::move(handler), pool_->executor()), deadline_(pool_->executor()) {
-        fail_fast = options_.fail_fast;
+        fail_fast = terms_.fail_fast;
         if (const auto& hub = pool_->telemetry())
-            watch_.begin(hub, options_.operation, telemetry::clock::now(), options_.parent);
+            watch_.begin(hub, terms_.operation, telemetry::clock::now(), terms_.parent);
     }
 
     void start() {
@@ -35,9 +29,9 @@ public:
             slot.assign([weak = weak_from_this()](boost::asio::cancellation_type) {
                 if (const auto self = weak.lock()) self->cancel();
             });
-        if (options_.timeout.count() > 0) {
+        if (terms_.timeout.count() > 0) {
             const std::lock_guard guard(mutex_);
-            deadline_.expires_after(options_.timeout);
+            deadline_.expires_after(terms_.timeout);
             deadline_.async_wait([weak = weak_from_this()](auto stopped) {
                 if (const auto self = weak.lock(); self && !stopped) self->time_out();
             });
@@ -55,7 +49,7 @@ public:
             if (watch_) watch_.acquired(telemetry::clock::now());
             context.span = watch_.context();
             traced = watch_.traced();
-            if (!options_.bounds_function) deadline_.cancel();
+            if (!terms_.bounds_function) deadline_.cancel();
         }
         // Nothing of the pool's: the worker may outlive it, and the event loop.
         auto work = [function = std::move(function_), context = std::move(context),
@@ -65,8 +59,12 @@ public:
             function(connection, context);
         };
         pool_->lend(std::move(got), std::move(work),
-                    [self = shared_from_this()](lease back, std::exception_ptr failure) {
-                        if (refused_to_write(failure)) back->abandon("the server takes no writes");
+                    [self = shared_from_this()](lease back, std::exception_ptr thrown) {
+                        std::optional<error> failure;
+                        if (thrown) failure = to_error(std::move(thrown));
+                        // Another connection may lead to a server that does write.
+                        if (failure && *failure == sqlstate::read_only_sql_transaction)
+                            back->abandon("the server takes no writes");
                         {
                             const auto returned = std::move(back);
                         } // before the caller goes on, so that it can have it
@@ -74,7 +72,7 @@ public:
                     });
     }
 
-    void failed(const error& why) override { finish(std::make_exception_ptr(renamed(why))); }
+    void failed(const error& why) override { finish(renamed(why)); }
 
 private:
     error renamed(const error& why) const {
@@ -84,11 +82,11 @@ private:
         return copy;
     }
 
-    std::string_view name() const noexcept { return telemetry::name_of(options_.operation); }
+    std::string_view name() const noexcept { return telemetry::name_of(terms_.operation); }
 
     void cancel() {
         pool_->withdraw(*this);
-        finish(std::make_exception_ptr(error(boost::asio::error::operation_aborted, name())));
+        finish(error(boost::asio::error::operation_aborted, name()));
     }
 
     void time_out() {
@@ -98,42 +96,40 @@ private:
             const std::lock_guard guard(mutex_);
             running = running_;
         }
-        if (running && !options_.bounds_function) return;
-        finish(std::make_exception_ptr(
-            queued ? pool_->exhausted(name())
+        if (running && !terms_.bounds_function) return;
+        finish(queued
+                   ? pool_->exhausted(name())
                    : error(errc::timed_out, name(),
                            running ? "took longer than its time-out; what it has not committed is rolled back"
-                                   : "no connection became ready within the time-out")));
+                                   : "no connection became ready within the time-out"));
     }
 
-    void finish(std::exception_ptr failure) {
-        std::optional<detail::pending_completion<void(std::exception_ptr)>> completion;
+    void finish(std::optional<error> failure) {
+        std::optional<detail::pending_completion<void>> mine;
         telemetry::operation_watch watch;
         {
             const std::lock_guard guard(mutex_);
-            completion.swap(completion_);
-            if (completion) watch = std::move(watch_);
-            if (completion) deadline_.cancel();
-            options_.held.reset();
+            mine.swap(completion_);
+            if (mine) watch = std::move(watch_);
+            if (mine) deadline_.cancel();
+            terms_.held.reset();
         }
-        if (!completion) return;
+        if (!mine) return;
         *abandoned_ = true;
-        completion->post(pool_->executor(), [failure = std::move(failure),
-                                             watch = std::move(watch)](handler_type handler) mutable {
-            std::optional<error> why;
-            if (failure) why = to_error(failure);
-            watch.end(why ? &*why : nullptr);
-            std::move(handler)(std::move(failure));
+        mine->post(pool_->executor(), [failure = std::move(failure),
+                                       watch = std::move(watch)](completion<void> handler) mutable {
+            watch.end(failure ? &*failure : nullptr);
+            std::move(handler)(failure ? result<void>(*std::move(failure)) : result<void>());
         });
     }
 
     const std::shared_ptr<core> pool_;
     function_type function_;
-    call_options options_; // of which `held` belongs to those below
+    call_terms terms_; // of which `held` belongs to those below
     const std::shared_ptr<std::atomic<bool>> abandoned_ = std::make_shared<std::atomic<bool>>(false);
 
-    std::mutex mutex_;                                                               // the members below
-    std::optional<detail::pending_completion<void(std::exception_ptr)>> completion_; // empty: finished
+    std::mutex mutex_;                                           // the members below
+    std::optional<detail::pending_completion<void>> completion_; // empty: finished
     boost::asio::steady_timer deadline_;
     bool running_ = false;
     telemetry::operation_watch watch_;
@@ -143,9 +139,8 @@ private:
 
 void call_with_connection(const std::shared_ptr<core>& pool,
                           std::function<void(pqxx::connection&, const call_context&)> function,
-                          call_options options,
-                          boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
-    std::make_shared<call>(pool, std::move(function), std::move(options), std::move(handler))->start();
+                          call_terms terms, completion<void> handler) {
+    std::make_shared<call>(pool, std::move(function), std::move(terms), std::move(handler))->start();
 }
 
 } // namespace pgstate::pool

@@ -1,14 +1,12 @@
 #ifndef PGSTATE_POOL_CALL_HPP
 #define PGSTATE_POOL_CALL_HPP
 
+#include "pgstate/detail/completion.hpp"
 #include "pool/core.hpp"
 #include "telemetry/operation_watch.hpp"
 
-#include <boost/asio/any_completion_handler.hpp>
-
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,7 +22,7 @@ struct call_context {
     span_context span; ///< of the operation; not valid where there is none
 };
 
-struct call_options {
+struct call_terms {
     telemetry::operation_id operation{};
     std::chrono::milliseconds timeout{0}; ///< 0: no limit
     bool bounds_function = false;         ///< the time-out covers the function too, not only the wait
@@ -34,12 +32,11 @@ struct call_options {
 };
 
 /// Acquires a connection and runs `function` with it on a worker thread.
-/// Completes with what `function` threw, as it is; with unavailable, pool_exhausted, timed_out or closed; or with
+/// Completes with what `function` threw, by `to_error`; with unavailable, pool_exhausted, timed_out or closed; or with
 /// operation_aborted.
 void call_with_connection(const std::shared_ptr<core>& pool,
                           std::function<void(pqxx::connection&, const call_context&)> function,
-                          call_options options,
-                          boost::asio::any_completion_handler<void(std::exception_ptr)> handler);
+                          call_terms terms, completion<void> handler);
 
 } // namespace pgstate::pool
 

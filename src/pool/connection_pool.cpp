@@ -5,6 +5,7 @@
 #include "pool/core.hpp"
 #include "pool/sql_error.hpp"
 
+#include <cassert>
 #include <utility>
 
 namespace pgstate {
@@ -32,7 +33,8 @@ void connection_pool::reset() {
 }
 
 void connection_pool::start(std::function<void(pqxx::connection&)> callback, acquire_options options,
-                            boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
+                            completion<void> handler) {
+    assert(core_ && "with_connection of a pool that was moved from");
     constexpr auto operation = "with_connection";
     auto guarded = [callback = std::move(callback)](pqxx::connection& connection, const pool::call_context&) {
         try {
@@ -48,7 +50,8 @@ void connection_pool::start(std::function<void(pqxx::connection&)> callback, acq
         std::move(handler));
 }
 
-void connection_pool::start_close(boost::asio::any_completion_handler<void(std::exception_ptr)> handler) {
+void connection_pool::start_close(completion<void> handler) {
+    assert(core_ && "close of a pool that was moved from");
     auto wait = detail::cancellable_wait::start(std::move(handler), core_->executor(), "close");
     core_->close([wait] { wait->finish(); });
 }

@@ -5,8 +5,6 @@
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
 #include "detail/cancellable_wait.hpp"
-#include "detail/complete.hpp"
-#include "detail/pending_completion.hpp"
 #include "pool/call.hpp"
 #include "pool/sql_error.hpp"
 #include "postgres/operations/types.hpp"
@@ -24,6 +22,7 @@
 #include <boost/asio/bind_executor.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -53,7 +52,7 @@ public:
 
     void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
         start(
-            std::move(over), telemetry::operation_id::sweep, {}, {}, [] {},
+            std::move(over), telemetry::operation_id::sweep, call_options{}, [] {},
             [&](auto to) {
                 return boost::intrusive_ptr(new sweep_operation(types().sweep, most, std::move(to), io));
             },
@@ -73,24 +72,24 @@ public:
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
     /// \param failing  the same failed the last time
-    template <class Handler, class Check, class Make>
-    void start(Handler handler, telemetry::operation_id id, std::chrono::milliseconds own_timeout,
-               const span_context& parent, Check check, Make make, bool failing = false) {
+    template <class T, class Options, class Check, class Make>
+    void start(completion<T> handler, telemetry::operation_id id, const Options& options, Check check,
+               Make make, bool failing = false) {
         const auto& hub = core->telemetry();
-        const auto limit = timeout(own_timeout);
+        const auto limit = timeout(options.timeout);
         const auto now = hub || limit.count() > 0 ? batch::clock::now() : batch::clock::time_point();
         std::unique_ptr<telemetry::operation_watch> watch;
         if (hub) {
             watch = std::make_unique<telemetry::operation_watch>();
-            watch->begin(hub, id, now, parent);
+            watch->begin(hub, id, now, options.parent);
             if (failing) watch->failing();
         }
         try {
-            codec::validate_timeout(own_timeout, telemetry::name_of(id));
+            codec::validate_timeout(options.timeout, telemetry::name_of(id));
             check();
-        } catch (const error& refused) {
-            if (watch) watch->end(&refused);
-            return compose::complete_at_once(core->executor(), std::move(handler), std::current_exception());
+        } catch (const error& e) {
+            if (watch) watch->end(&e);
+            return compose::complete_at_once<T>(core->executor(), std::move(handler), e);
         }
         const auto what = make(std::move(handler));
         what->watch = std::move(watch);
@@ -135,6 +134,15 @@ public:
         std::make_shared<const settings::resolved_config>(core->config());
 };
 
+namespace {
+
+/// \pre the handle has a store
+impl& in(const std::shared_ptr<impl>& handle) {
+    assert(handle && "an operation of a postgres_store without a store");
+    return *handle;
+}
+
+} // namespace
 } // namespace postgres
 
 postgres_store::postgres_store() noexcept = default;
@@ -144,12 +152,11 @@ postgres_store::postgres_store(std::shared_ptr<postgres::impl> impl) noexcept : 
 postgres_store::~postgres_store() = default;
 
 connection_pool& postgres_store::pool() noexcept {
-    return impl_->pool;
+    return postgres::in(impl_).pool;
 }
 
 store_stats postgres_store::stats() const noexcept {
-    if (!impl_) return {};
-    const auto done = impl_->engines.count();
+    const auto done = postgres::in(impl_).engines.count();
     return {done.operations, done.statements, done.operations_sent, done.retries,
             done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
             done.queued,     done.pending,    done.pending_bytes};
@@ -177,17 +184,14 @@ std::string postgres_store::quoted_table(const config& settings) {
     return resolve_without_server(settings).table.quoted();
 }
 
-void postgres_store::start_open(boost::asio::any_io_executor executor, const config& settings,
-                                completion<void(std::exception_ptr, postgres_store)> handler) {
+void postgres_store::start_open(boost::asio::any_io_executor executor,
+                                const std::shared_ptr<const config>& settings,
+                                completion<postgres_store> handler) {
     std::shared_ptr<postgres::impl> impl;
     try {
-        impl = std::make_shared<postgres::impl>(executor, settings);
-    } catch (const error&) {
-        detail::pending_completion<void(std::exception_ptr, postgres_store)> pending(std::move(handler),
-                                                                                     executor);
-        return pending.post(executor, [failure = std::current_exception()](auto to) mutable {
-            std::move(to)(std::move(failure), postgres_store());
-        });
+        impl = std::make_shared<postgres::impl>(executor, *settings);
+    } catch (const error& e) {
+        return compose::complete_at_once<postgres_store>(executor, std::move(handler), e);
     }
     const auto& core = impl->core;
     auto prepare = [config = impl->shared_config, hub = core->telemetry()](
@@ -200,12 +204,11 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto where = boost::asio::get_associated_executor(handler, impl->io);
-    detail::value_relay<completion<void(std::exception_ptr, postgres_store)>, postgres_store> relay{
-        std::move(handler), std::move(opened)};
-    auto begin = [impl, relay = std::move(relay)](std::exception_ptr failure) mutable {
-        if (!failure) impl->expired->start(impl);
+    detail::value_relay<postgres_store> relay{std::move(handler), std::move(opened)};
+    auto begin = [impl, relay = std::move(relay)](result<void> outcome) mutable {
+        if (outcome) impl->expired->start(impl);
         impl.reset();
-        relay(std::move(failure));
+        relay(std::move(outcome));
     };
     pool::call_with_connection(
         core, std::move(prepare),
@@ -213,13 +216,11 @@ void postgres_store::start_open(boost::asio::any_io_executor executor, const con
         boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
 }
 
-void postgres_store::do_save(detail::encoded_state state, save_options options,
-                             completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "save");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::save, options.timeout, options.parent,
+void postgres_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::save, options,
         [&] {
-            if (state.failure) std::rethrow_exception(state.failure);
+            if (state.failure) throw *state.failure;
             codec::validate_ttl(options.ttl, "save");
         },
         [&](auto to) {
@@ -231,10 +232,9 @@ void postgres_store::do_save(detail::encoded_state state, save_options options,
 }
 
 void postgres_store::do_load(std::string agent_id, std::string session_id, load_options options,
-                             completion<void(std::exception_ptr, std::optional<agent_state>)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "load");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::load, options.timeout, options.parent,
+                             completion<std::optional<agent_state>> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::load, options,
         [&] { codec::validate_key(agent_id, session_id, "load"); },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::load_operation(
@@ -243,10 +243,9 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
 }
 
 void postgres_store::do_erase(std::string agent_id, std::string session_id, erase_options options,
-                              completion<void(std::exception_ptr, bool)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "erase");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::erase, options.timeout, options.parent,
+                              completion<bool> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::erase, options,
         [&] { codec::validate_key(agent_id, session_id, "erase"); },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::erase_operation(
@@ -257,11 +256,10 @@ void postgres_store::do_erase(std::string agent_id, std::string session_id, eras
 }
 
 void postgres_store::do_touch(std::string agent_id, std::string session_id,
-                              std::optional<std::chrono::milliseconds> ttl, touch_options options,
-                              completion<void(std::exception_ptr, saved)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "touch");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::touch, options.timeout, options.parent,
+                              std::optional<std::chrono::milliseconds> ttl, call_options options,
+                              completion<saved> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::touch, options,
         [&] {
             codec::validate_key(agent_id, session_id, "touch");
             codec::validate_ttl(ttl, "touch");
@@ -274,13 +272,12 @@ void postgres_store::do_touch(std::string agent_id, std::string session_id,
 }
 
 void postgres_store::do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                               change_options options, completion<void(std::exception_ptr, saved)> handler) {
+                               change_options options, completion<saved> handler) {
     const auto id = codec::operation_of(change);
     const auto name = telemetry::name_of(id);
-    if (!impl_) return compose::complete_without_store(std::move(handler), name);
     codec::encoded_change encoded;
-    impl_->start(
-        std::move(handler), id, options.timeout, options.parent,
+    postgres::in(impl_).start(
+        std::move(handler), id, options,
         [&] {
             codec::validate_key(agent_id, session_id, name);
             codec::validate_change(options, name);
@@ -296,12 +293,10 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
         });
 }
 
-void postgres_store::do_list(std::string agent_id, list_options options,
-                             completion<void(std::exception_ptr, session_page)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "list");
+void postgres_store::do_list(std::string agent_id, list_options options, completion<session_page> handler) {
     std::optional<codec::page_position> after;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::list, options.timeout, options.parent,
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::list, options,
         [&] {
             codec::validate_agent(agent_id, "list");
             codec::validate_list(options);
@@ -315,12 +310,10 @@ void postgres_store::do_list(std::string agent_id, list_options options,
         });
 }
 
-void postgres_store::do_list_agents(list_agents_options options,
-                                    completion<void(std::exception_ptr, agent_page)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "list_agents");
+void postgres_store::do_list_agents(list_agents_options options, completion<agent_page> handler) {
     std::optional<codec::page_position> after;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::list_agents, options.timeout, options.parent,
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::list_agents, options,
         [&] {
             codec::validate_list_agents(options);
             if (!options.after.empty())
@@ -333,12 +326,10 @@ void postgres_store::do_list_agents(list_agents_options options,
         });
 }
 
-void postgres_store::do_find(state_query query, find_options options,
-                             completion<void(std::exception_ptr, state_page)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "find");
+void postgres_store::do_find(state_query query, find_options options, completion<state_page> handler) {
     codec::encoded_query encoded;
-    impl_->start(
-        std::move(handler), telemetry::operation_id::find, options.timeout, options.parent,
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::find, options,
         [&] { encoded = codec::encode_query(query, options); },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::find_operation(
@@ -348,10 +339,9 @@ void postgres_store::do_find(state_query query, find_options options,
 }
 
 void postgres_store::do_count(std::optional<std::string> agent_id, count_options options,
-                              completion<void(std::exception_ptr, std::int64_t)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "count");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::count, options.timeout, options.parent,
+                              completion<std::int64_t> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::count, options,
         [&] {
             if (agent_id) codec::validate_agent(*agent_id, "count");
         },
@@ -363,10 +353,9 @@ void postgres_store::do_count(std::optional<std::string> agent_id, count_options
         });
 }
 
-void postgres_store::do_health_check(completion<void(std::exception_ptr, health_report)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "health_check");
-    impl_->start(
-        std::move(handler), telemetry::operation_id::health_check, {}, {}, [] {},
+void postgres_store::do_health_check(call_options options, completion<health_report> handler) {
+    postgres::in(impl_).start(
+        std::move(handler), telemetry::operation_id::health_check, options, [] {},
         [&](auto to) {
             return boost::intrusive_ptr(
                 new postgres::health_operation(impl_->types().health, impl_->core, std::move(to), impl_->io));
@@ -374,16 +363,13 @@ void postgres_store::do_health_check(completion<void(std::exception_ptr, health_
 }
 
 void postgres_store::do_transaction(std::function<void(class transaction&)> function,
-                                    transaction_options options,
-                                    completion<void(std::exception_ptr)> handler) {
-    if (!impl_) return compose::complete_without_store(std::move(handler), "transaction");
+                                    transaction_options options, completion<void> handler) {
     std::shared_ptr<void> place;
     try {
         codec::validate_transaction(options);
-        place = std::make_shared<batch::admission::place>(impl_->engines.enter("transaction"));
-    } catch (const error&) {
-        return compose::complete_at_once(impl_->core->executor(), std::move(handler),
-                                         std::current_exception());
+        place = std::make_shared<batch::admission::place>(postgres::in(impl_).engines.enter("transaction"));
+    } catch (const error& e) {
+        return compose::complete_at_once<void>(impl_->core->executor(), std::move(handler), e);
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
                  hub = impl_->core->telemetry()](pqxx::connection& connection,
@@ -397,19 +383,17 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
 }
 
 detail::store_reference postgres_store::do_refer() const {
-    if (!impl_) return {};
-    return {impl_->core->executor(), [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
+    return {postgres::in(impl_).core->executor(),
+            [weak = std::weak_ptr(impl_)]() -> std::unique_ptr<state_store> {
                 auto impl = weak.lock();
                 if (!impl) return nullptr;
                 return std::unique_ptr<state_store>(new postgres_store(std::move(impl)));
             }};
 }
 
-void postgres_store::do_close(completion<void(std::exception_ptr)> handler) {
-    if (!impl_) {
-        return detail::post_completion_from_nowhere(std::move(handler), std::exception_ptr());
-    }
-    auto wait = detail::cancellable_wait::start(std::move(handler), impl_->core->executor(), "close");
+void postgres_store::do_close(completion<void> handler) {
+    auto wait =
+        detail::cancellable_wait::start(std::move(handler), postgres::in(impl_).core->executor(), "close");
     impl_->expired->stop();
     // First the engine has to come to rest, then the pool.
     impl_->engines.close([wait, core = impl_->core] {

@@ -23,16 +23,16 @@ void sweeper::ask() {
     if (!store || stopped_.load(std::memory_order_relaxed)) return;
     const auto now = clock::now();
     if (const auto later = policy_.ask(now, store->busy())) return ask_at(*store, *later);
-    store->sweep(batch_, policy_.failing(),
-                 [self = shared_from_this(), now](std::exception_ptr failure, swept what) {
-                     self->over(now, failure, what);
-                 });
+    store->sweep(batch_, policy_.failing(), [self = shared_from_this(), now](const result<swept>& outcome) {
+        self->over(now, outcome);
+    });
 }
 
-void sweeper::over(clock::time_point began, const std::exception_ptr& failure, const swept& what) {
-    if (failure && to_error(failure) == errc::closed) return;
+void sweeper::over(clock::time_point began, const result<swept>& outcome) {
+    if (!outcome && outcome.error() == errc::closed) return;
+    const swept what = outcome ? *outcome : swept{};
     swept_.fetch_add(static_cast<std::uint64_t>(what.rows), std::memory_order_relaxed);
-    const auto how = failure                                         ? sweep_outcome::failed
+    const auto how = !outcome                                        ? sweep_outcome::failed
                      : !what.held_lock                               ? sweep_outcome::lost
                      : static_cast<std::size_t>(what.rows) >= batch_ ? sweep_outcome::full
                                                                      : sweep_outcome::rest;

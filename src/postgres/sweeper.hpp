@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <random>
@@ -51,7 +50,7 @@ private:
 
     void ask_at(host& store, clock::time_point when);
     void ask();
-    void over(clock::time_point began, const std::exception_ptr& failure, const swept& what);
+    void over(clock::time_point began, const result<swept>& outcome);
     double random() { return std::uniform_real_distribution<>(0, 1)(random_); }
 
     const std::size_t batch_;

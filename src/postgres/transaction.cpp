@@ -33,11 +33,11 @@ std::string microseconds_of(std::string_view column) {
         .append(", 'epoch')) * 1000000)::bigint");
 }
 
-timestamp to_timestamp(const field& value) {
+timestamp to_timestamp(const sql::field& value) {
     return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
 }
 
-std::optional<timestamp> to_expiry(const field& value) {
+std::optional<timestamp> to_expiry(const sql::field& value) {
     if (value.is_null()) return std::nullopt;
     return to_timestamp(value);
 }
@@ -51,7 +51,7 @@ public:
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
-        if (encoded.failure) std::rethrow_exception(encoded.failure);
+        if (encoded.failure) throw *encoded.failure;
         return do_save(encoded, options);
     }
 

@@ -1,7 +1,7 @@
 #ifndef PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 #define PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
 
-#include "pgstate/error.hpp"
+#include "pgstate/result.hpp"
 #include "pgstate/tracer.hpp"
 #include "telemetry/hub.hpp"
 #include "telemetry/reports.hpp"
@@ -41,6 +41,14 @@ public:
 
     /// Calls the user's code, once. \param failure  null: it succeeded \param agent_id, session_id  lent for the call
     void end(const error* failure, std::string_view agent_id = {}, std::string_view session_id = {}) noexcept;
+    template <class T>
+    void end(const result<T>& outcome, std::string_view agent_id, std::string_view session_id) noexcept {
+        if (outcome) return end(nullptr, agent_id, session_id);
+        guarded([&] {
+            const error why = outcome.error();
+            end(&why, agent_id, session_id);
+        });
+    }
 
 private:
     std::shared_ptr<hub> hub_;

@@ -24,7 +24,7 @@ TEST_CASE("exactly the limit is accepted from many threads at once", "[concurren
     asio::io_context context;
     pgstate::config settings;
     settings.connection_string = fresh_database() + "&pool_max_conns=4";
-    settings.batch.shards = 2; // the limit is that of the store
+    settings.tuning.batch.shards = 2; // the limit is that of the store
     settings.pending.max_operations = limit;
     auto store = run(context, [&]() -> asio::awaitable<pgstate::postgres_store> {
         co_return co_await pgstate::postgres_store::open(context.get_executor(), settings);

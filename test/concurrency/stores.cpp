@@ -300,23 +300,6 @@ TEST_CASE("operations are cancelled while others run", "[concurrency]") {
     });
 }
 
-TEST_CASE("an empty handle completes on an event loop that goes away at once", "[concurrency]") {
-    for (int i = 0; i < 200; ++i) {
-        boost::asio::io_context context;
-        pgstate::postgres_store empty;
-        pgstate::memory_store moved_from(context.get_executor());
-        const auto owner = std::move(moved_from);
-        int left = 3;
-        const auto handler = [&] {
-            return boost::asio::bind_executor(context.get_executor(), [&](auto&&...) { --left; });
-        };
-        empty.load("a", "s", handler());
-        empty.close(handler());
-        moved_from.count(handler());
-        run_until(context, [&] { return left == 0; });
-    }
-}
-
 TEST_CASE("a store is closed while threads start operations", "[concurrency]") {
     constexpr std::size_t starters_count = 4;
     constexpr int more_after_close = 10;

@@ -34,7 +34,7 @@ pgstate::config sweeping_store(const std::string& database) {
     pgstate::config settings;
     settings.connection_string = database;
     settings.pool.max_conns = 3;
-    settings.batch.shards = 2;
+    settings.tuning.batch.shards = 2;
     settings.sweep = {.period = 100ms, .batch = 20};
     return settings;
 }

@@ -30,7 +30,7 @@ TEST_CASE("a watched store tells of every operation once, whichever threads run 
     pgstate::config config;
     config.connection_string = fresh_database();
     config.pool.max_conns = 4;
-    config.batch.shards = 2;
+    config.tuning.batch.shards = 2;
     config.logger = log;
     config.metrics = metrics;
     config.tracer = trace;

@@ -90,6 +90,38 @@ TEST_CASE("append adds to the history and leaves the rest", "[contract][change]"
     });
 }
 
+TEST_CASE("append takes a vector, one message, and messages in braces", "[contract][change]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    // In expressions with co_await and of temporaries, which is where a compiler may go wrong.
+    const auto loaded = store.run([&]() -> asio::awaitable<agent_state> {
+        const std::string longer(100, 'x'); // more than what a string keeps in itself
+        agent_message whole("tool", longer);
+        whole.metadata["n"] = 1;
+        co_await store->append("a", "s", {{"user", "Hello!"}}, creating());
+        co_await store->append("a", "s", {{"user", "Hello!"}});
+        co_await store->append("a", "s", {{"user", longer}, {"assistant", std::string(100, 'y')}});
+        co_await store->append("a", "s", agent_message{"user", std::string(100, 'z')});
+        co_await store->append("a", "s", agent_message("user", "with options"), {.timeout = 30s});
+        co_await store->append("a", "s", whole);
+        co_await store->append("a", "s", {whole, {"user", "later", pgstate::timestamp(1s)}}, as_result);
+        co_await store->append("a", "s", std::vector<agent_message>{});
+        auto moved = std::vector<agent_message>{whole};
+        co_await store->append("a", "s", std::move(moved));
+        co_return (co_await store->load("a", "s")).value();
+    });
+    std::vector<std::string> contents;
+    for (const auto& each : loaded.history)
+        contents.push_back(each.role + ": " + each.content.substr(0, 12));
+    CHECK(contents == std::vector<std::string>{"user: Hello!", "user: Hello!", "user: xxxxxxxxxxxx",
+                                               "assistant: yyyyyyyyyyyy", "user: zzzzzzzzzzzz",
+                                               "user: with options", "tool: xxxxxxxxxxxx",
+                                               "tool: xxxxxxxxxxxx", "user: later", "tool: xxxxxxxxxxxx"});
+    CHECK(loaded.history[7].metadata.at("n") == 1);
+    CHECK(loaded.history[8].timestamp == pgstate::timestamp(1s));
+}
+
 TEST_CASE("100 appends at once: 100 messages, each caller's in order", "[contract][change]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);

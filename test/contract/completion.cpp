@@ -2,6 +2,7 @@
 #include "support/stores.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
@@ -47,6 +48,37 @@ private:
     asio::io_context& context_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     std::thread thread_;
+};
+
+struct counts {
+    int allocated = 0;
+    int freed = 0;
+};
+
+/// Counts, for handlers of one thread.
+template <class T>
+class counting_allocator {
+public:
+    using value_type = T;
+
+    explicit counting_allocator(counts& into) : into_(&into) {}
+    template <class U>
+    counting_allocator(const counting_allocator<U>& other) : into_(other.into_) {}
+
+    T* allocate(std::size_t n) {
+        ++into_->allocated;
+        return std::allocator<T>().allocate(n);
+    }
+    void deallocate(T* memory, std::size_t n) {
+        ++into_->freed;
+        std::allocator<T>().deallocate(memory, n);
+    }
+    friend bool operator==(const counting_allocator&, const counting_allocator&) = default;
+
+private:
+    template <class>
+    friend class counting_allocator;
+    counts* into_;
 };
 
 /// Starts every operation once, each with the handler that `make_handler()` gives.
@@ -175,6 +207,29 @@ TEST_CASE("every kind of completion token works", "[contract]") {
         const auto refused = store->load("", "s", as_result(asio::use_future)).get();
         require_failure(refused, errc::invalid_argument);
     }
+}
+
+TEST_CASE("the handler's allocator has the memory for the handler", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    counts memory;
+    int done = 0;
+    int started = 0;
+    SECTION("a callback") {
+        started = start_every_operation(*store, [&] {
+            return asio::bind_allocator(counting_allocator<void>(memory),
+                                        [&](std::exception_ptr, auto&&...) { ++done; });
+        });
+    }
+    SECTION("as_result") {
+        started = start_every_operation(*store, [&] {
+            return as_result(asio::bind_allocator(counting_allocator<void>(memory), [&](auto&&) { ++done; }));
+        });
+    }
+    CHECK(memory.allocated >= started);
+    store.run_until([&] { return done == started; });
+    CHECK(memory.allocated == memory.freed);
 }
 
 TEST_CASE("a handler runs on its executor, never inside the call", "[contract]") {

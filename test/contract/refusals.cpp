@@ -189,6 +189,8 @@ TEST_CASE("a negative time-out is refused", "[contract]") {
         const agent_state state("a", "s");
         const auto saved = co_await store->save(state, pgstate::save_options{.timeout = negative}, as_result);
         check_refused(require_failure(saved, errc::invalid_argument), "save", "timeout");
+        const auto checked = co_await store->health_check(pgstate::call_options{negative}, as_result);
+        CHECK(names(require_failure(checked, errc::invalid_argument), "timeout"));
         const auto loaded = co_await store->load("a", "s", pgstate::load_options{negative}, as_result);
         check_refused(require_failure(loaded, errc::invalid_argument), "load", "timeout");
         const auto erased =

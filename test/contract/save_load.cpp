@@ -225,6 +225,24 @@ TEST_CASE("a save replaces the state and keeps created_at", "[contract]") {
     });
 }
 
+TEST_CASE("a state that a save is applied to can be saved again if it is unchanged", "[contract]") {
+    const auto kind = GENERATE(from_range(every_kind));
+    CAPTURE(kind);
+    store_under_test store(kind);
+    store.run([&]() -> asio::awaitable<void> {
+        agent_state state("a", "s");
+        (co_await store->save(state, {.ttl = std::chrono::hours(1)})).apply_to(state);
+        auto loaded = co_await store->load("a", "s");
+        CHECK(loaded == state);
+        CHECK(state.expires_at.has_value());
+        state.data["step"] = 2;
+        (co_await store->save(state, {.if_unchanged = true})).apply_to(state);
+        (co_await store->append("a", "s", {{"user", "Hello!"}})).apply_to(state);
+        state.history.emplace_back("user", "Hello!");
+        co_await store->save(state, {.if_unchanged = true});
+    });
+}
+
 TEST_CASE("versions grow and never repeat, not even after an erase", "[contract]") {
     const auto kind = GENERATE(from_range(every_kind));
     CAPTURE(kind);
@@ -281,7 +299,7 @@ TEST_CASE("a healthy store says so", "[contract]") {
     CAPTURE(kind);
     store_under_test store(kind);
     store.run([&]() -> asio::awaitable<void> {
-        const auto report = co_await store->health_check();
+        const auto report = co_await store->health_check({.timeout = std::chrono::seconds(30)});
         CHECK(report.round_trip.count() >= 0);
         CHECK_FALSE(report.read_only);
     });

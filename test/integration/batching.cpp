@@ -22,7 +22,7 @@ void load_many(opened_store& f, bool of_one_key = false) {
 
 pgstate::config with_shards(std::size_t shards) {
     pgstate::config settings;
-    settings.batch.shards = shards;
+    settings.tuning.batch.shards = shards;
     return settings;
 }
 
@@ -65,16 +65,10 @@ TEST_CASE("each of several engines makes its own statements, on its own connecti
 
 TEST_CASE("without batching each operation is a statement", "[batching]") {
     pgstate::config settings;
-    settings.batch.enabled = false;
+    settings.tuning.batch.enabled = false;
     opened_store f("&pool_max_conns=2", settings);
     load_many(f);
     const auto done = f.store.stats();
     CHECK(done.statements == burst);
     CHECK(done.mean_batch() == 1);
-}
-
-TEST_CASE("a handle without a store has counted nothing", "[batching]") {
-    const pgstate::postgres_store none;
-    CHECK(none.stats().operations == 0);
-    CHECK(none.stats().mean_batch() == 0);
 }

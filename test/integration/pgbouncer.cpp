@@ -29,7 +29,7 @@ constexpr std::size_t callers = 64;
 
 pgstate::config behind(const pooler& of, statement_mode statements) {
     auto settings = config_for(of.connection_string(fresh_database_name()));
-    settings.statements = statements;
+    settings.tuning.statements = statements;
     return settings;
 }
 

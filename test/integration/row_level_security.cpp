@@ -54,7 +54,7 @@ struct tenants_table {
 pgstate::config for_tenant(const std::string& uri, const std::string& tenant,
                            statement_mode statements = statement_mode::prepared) {
     auto settings = config_for(uri);
-    settings.statements = statements;
+    settings.tuning.statements = statements;
     settings.session_settings = {{"app.tenant_id", tenant}, {"application_name", "of " + tenant}};
     return settings;
 }

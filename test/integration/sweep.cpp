@@ -149,8 +149,8 @@ TEST_CASE("rows of states that have expired go from the table, and no others", "
     table.fill("staying", 5, "NULL");
     auto settings = table.on(sweeping());
     settings.schema.indexes = GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean);
-    settings.statements = GENERATE(pgstate::statement_mode::prepared, pgstate::statement_mode::unnamed);
-    settings.batch.shards = 2;
+    settings.tuning.statements = GENERATE(pgstate::statement_mode::prepared, pgstate::statement_mode::unnamed);
+    settings.tuning.batch.shards = 2;
     opened_store sweeper({}, settings);
     table.wait_until_rows(sweeper.context, 12);
     CHECK(table.number("SELECT count(*) FROM agent_states WHERE agent_id = 'living'") == 7);

@@ -28,7 +28,7 @@ store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseco
     settings.table_name = "agent_states_" + std::to_string(++tables);
     settings.default_ttl = default_ttl;
     settings.pool.max_conns = connections;
-    settings.batch.shards = shards;
+    settings.tuning.batch.shards = shards;
     store_with_clock opened;
     opened.store = run(context, [&]() -> asio::awaitable<std::unique_ptr<pgstate::state_store>> {
         auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);

@@ -155,12 +155,12 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
              {"config.pool.health_check_period", [](auto& c) { c.pool.health_check_period = 0s; }},
              {"config.pool.connect_timeout", [](auto& c) { c.pool.connect_timeout = 0s; }},
              {"config.pool.validate_after_idle", [](auto& c) { c.pool.validate_after_idle = -1ms; }},
-             {"config.batch.max_operations", [](auto& c) { c.batch.max_operations = 0; }},
-             {"config.batch.max_operations", [](auto& c) { c.batch.max_operations = 10'001; }},
-             {"config.batch.max_bytes", [](auto& c) { c.batch.max_bytes = 1023; }},
-             {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 0; }},
-             {"config.batch.max_in_flight", [](auto& c) { c.batch.max_in_flight = 17; }},
-             {"config.batch.shards", [](auto& c) { c.batch.shards = 5, c.pool.max_conns = 4; }},
+             {"config.tuning.batch.max_operations", [](auto& c) { c.tuning.batch.max_operations = 0; }},
+             {"config.tuning.batch.max_operations", [](auto& c) { c.tuning.batch.max_operations = 10'001; }},
+             {"config.tuning.batch.max_bytes", [](auto& c) { c.tuning.batch.max_bytes = 1023; }},
+             {"config.tuning.batch.max_in_flight", [](auto& c) { c.tuning.batch.max_in_flight = 0; }},
+             {"config.tuning.batch.max_in_flight", [](auto& c) { c.tuning.batch.max_in_flight = 17; }},
+             {"config.tuning.batch.shards", [](auto& c) { c.tuning.batch.shards = 5, c.pool.max_conns = 4; }},
              {"config.pending.max_operations", [](auto& c) { c.pending.max_operations = 0; }},
              {"config.pending.max_operations", [](auto& c) { c.pending.max_operations = 10'000'001; }},
              {"config.pending.max_bytes", [](auto& c) { c.pending.max_bytes = 1023; }},
@@ -169,7 +169,7 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
               [](auto& c) { c.schema.migrate = static_cast<pgstate::migrate_mode>(3); }},
              {"config.schema.indexes",
               [](auto& c) { c.schema.indexes = static_cast<pgstate::index_mode>(-1); }},
-             {"config.statements", [](auto& c) { c.statements = static_cast<pgstate::statement_mode>(2); }},
+             {"config.tuning.statements", [](auto& c) { c.tuning.statements = static_cast<pgstate::statement_mode>(2); }},
              {"config.operation_timeout", [](auto& c) { c.operation_timeout = -1ms; }},
              {"config.default_ttl", [](auto& c) { c.default_ttl = -1ms; }},
              {"config.default_ttl", [](auto& c) { c.default_ttl = pgstate::max_ttl + 1ms; }},
@@ -202,11 +202,11 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pool.health_check_period = 1ms;
     config.pool.connect_timeout = 1ms;
     config.pool.validate_after_idle = 0ms;
-    config.batch = {
+    config.tuning.batch = {
         .enabled = false, .max_operations = 10'000, .max_bytes = 1024, .max_in_flight = 16, .shards = 10'000};
     config.pending = {.max_operations = 10'000'000, .max_bytes = std::size_t{1} << 39};
     config.schema = {pgstate::migrate_mode::off, pgstate::index_mode::lean, true};
-    config.statements = pgstate::statement_mode::unnamed;
+    config.tuning.statements = pgstate::statement_mode::unnamed;
     config.operation_timeout = 0ms;
     config.table_name = "app.States";
     const auto resolved = resolve(config);
@@ -226,12 +226,12 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pool.max_conns = 1;
     config.pool.min_conns = 1;
     config.pool.min_idle_conns = 1;
-    config.batch.max_operations = 1;
-    config.batch.max_in_flight = 1;
-    config.batch.shards = 1;
+    config.tuning.batch.max_operations = 1;
+    config.tuning.batch.max_in_flight = 1;
+    config.tuning.batch.shards = 1;
     config.pending = {.max_operations = 1, .max_bytes = 1024};
     CHECK(resolve(config).pool.max_conns == 1);
-    config.batch.shards = 0;
+    config.tuning.batch.shards = 0;
     CHECK(resolve(config).batch.shards == 1);
 }
 

@@ -189,29 +189,6 @@ TEST_CASE("close waits for a transaction that was accepted", "[memory]") {
     CHECK(events == std::vector<std::string>{"ran", "completed", "closed"});
 }
 
-TEST_CASE("a memory_store that was moved from is closed", "[memory]") {
-    asio::io_context context;
-    memory_store store(context.get_executor());
-    memory_store other = std::move(store);
-    // There is no executor left but the system's: the handlers run on its threads.
-    const agent_state state("a", "s");
-    const auto saved =
-        store.save(state, as_result(asio::use_future)).get(); // NOLINT(bugprone-use-after-move)
-    require_failure(saved, errc::closed);
-    const auto listed = store.list("a", as_result(asio::use_future)).get();
-    require_failure(listed, errc::closed);
-    const auto transacted =
-        store.transaction([](pgstate::transaction&) {}, as_result(asio::use_future)).get();
-    require_failure(transacted, errc::closed);
-    CHECK_FALSE(store.close(as_result(asio::use_future)).get().has_error());
-
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await other.save(state);
-        const auto total = co_await other.count();
-        CHECK(total == 1);
-    });
-}
-
 TEST_CASE("operations outlive the store", "[memory]") {
     asio::io_context context;
     int done = 0;

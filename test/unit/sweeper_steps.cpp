@@ -37,11 +37,11 @@ public:
         const auto then = std::exchange(timers, {}).front();
         then();
     }
-    void end(std::exception_ptr failure, swept what) {
+    void end(const pgstate::result<swept>& outcome) {
         REQUIRE(under_way.size() == 1);
         auto over = std::move(under_way.front());
         under_way.clear();
-        std::move(over)(std::move(failure), what);
+        std::move(over)(outcome);
     }
 
     bool is_busy = false;
@@ -52,8 +52,8 @@ public:
     std::deque<std::function<void()>> timers;
 };
 
-std::exception_ptr sweep_failure(errc why) {
-    return std::make_exception_ptr(pgstate::error(why, "sweep"));
+pgstate::error sweep_failure(errc why) {
+    return pgstate::error(why, "sweep");
 }
 
 struct sweeper_under_test {
@@ -80,7 +80,7 @@ TEST_CASE("a sweeper has one timer or one batch, never more", "[sweep]") {
         host.fire();
         CHECK(host.timers.empty());
         CHECK(host.asked_most == 10);
-        host.end(nullptr, what);
+        host.end(what);
         CHECK(host.under_way.empty());
         CHECK(host.timers.size() == 1);
         CHECK((host.last_delay < 40s) == soon);
@@ -106,10 +106,10 @@ TEST_CASE("a sweeper goes on after a failure, and says that it is failing", "[sw
     auto& host = *test.host;
     host.fire();
     CHECK_FALSE(host.told_failing);
-    host.end(sweep_failure(errc::timed_out), {});
+    host.end(sweep_failure(errc::timed_out));
     host.fire();
     CHECK(host.told_failing);
-    host.end(nullptr, {1, true});
+    host.end(swept{1, true});
     host.fire();
     CHECK_FALSE(host.told_failing);
 }
@@ -118,7 +118,7 @@ TEST_CASE("a sweeper ends with its store, closed or destroyed, and when it is st
     {
         const sweeper_under_test closed;
         closed.host->fire();
-        closed.host->end(sweep_failure(errc::closed), {});
+        closed.host->end(sweep_failure(errc::closed));
         CHECK(closed.host->timers.empty());
     }
     {
@@ -141,7 +141,7 @@ TEST_CASE("a sweeper ends with its store, closed or destroyed, and when it is st
         gone_under_way.host->fire();
         auto over = std::move(gone_under_way.host->under_way.front());
         gone_under_way.host.reset();
-        std::move(over)(nullptr, swept{5, true});
+        std::move(over)(swept{5, true});
         CHECK(gone_under_way.what->swept_rows() == 5);
     }
 }

@@ -30,7 +30,7 @@ using saved_states = std::vector<result<saved>>;
 
 /// What an operation of several steps keeps of its store, whose handle may be moved or end in between.
 struct store_reference {
-    boost::asio::any_io_executor executor; ///< the store's; none for a handle without a store
+    boost::asio::any_io_executor executor; ///< the store's
     /// Another handle of the same store; null when it has ended.
     std::function<std::unique_ptr<state_store>()> handle;
 };

@@ -3,9 +3,10 @@
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/export.hpp"
+#include "pgstate/error.hpp"
 
 #include <cstdint>
-#include <exception>
+#include <optional>
 #include <string>
 
 namespace pgstate::detail {
@@ -20,7 +21,7 @@ public:
     std::string session_id;
     std::int64_t version = 0; ///< agent_state::version: what `if_unchanged` compares with
     std::string document;     ///< what the column `state` gets
-    std::exception_ptr failure;
+    std::optional<error> failure;
 };
 
 } // namespace pgstate::detail

@@ -4,11 +4,11 @@
 #include "batch/operation.hpp"
 #include "batch/operation_type.hpp"
 #include "detail/complete.hpp"
+#include "pgstate/detail/completion.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/result.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -27,7 +27,7 @@ namespace pgstate::postgres {
 template <class T>
 class caller_operation : public batch::operation {
 public:
-    using handler_type = boost::asio::any_completion_handler<void(std::exception_ptr, T)>;
+    using handler_type = completion<T>;
 
     /// \param as  what it is sent as
     /// \param io  where the handler runs if it brings no executor of its own
@@ -47,12 +47,9 @@ public:
     }
 
     void complete(batch::operation_ptr self) final {
-        auto outcome = read();
+        result<T> outcome = read();
         release_rows();
-        std::optional<error> failure;
-        if (!outcome) failure = outcome.error();
-        if (const auto ended = std::move(watch))
-            ended->end(failure ? &*failure : nullptr, agent_id, session_id);
+        if (const auto ended = std::move(watch)) ended->end(outcome, agent_id, session_id);
         auto handler = std::move(handler_);
         const auto own = std::move(own_); // its work ends when the handler is done
         // The slot may outlive the operation; from here on it must not reach it.
@@ -60,10 +57,7 @@ public:
             slot.clear();
         place.give_back();
         self.reset(); // what the handler starts may have the memory
-        if (failure)
-            std::move(handler)(std::make_exception_ptr(*std::move(failure)), T());
-        else
-            std::move(handler)(nullptr, *std::move(outcome));
+        std::move(handler)(std::move(outcome));
     }
 
     void post_completion(const boost::asio::any_io_executor& io) final {
@@ -89,8 +83,6 @@ private:
         if (watch) watch->decoding();
         try {
             return decode();
-        } catch (const error& corrupt) {
-            return corrupt;
         } catch (...) {
             return to_error(std::current_exception());
         }
