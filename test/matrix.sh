@@ -49,9 +49,13 @@ make_root() {
     touch "$root.complete"
 }
 
+running= # the process that all those in a root end with
+trap '[ -z "$running" ] || kill -KILL "$running" 2> /dev/null' EXIT
+trap 'exit 130' INT TERM
+
 # inside SUITE COMMAND: in the root, where mounts and processes are its own, and end with it.
 inside() {
-    local root=$work/$1
+    local root=$work/$1 status=0
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     mkdir -p "$root/dev/pts" "$root/dev/shm"
     # shellcheck disable=SC2016 # expanded by the shell that is started
@@ -60,7 +64,11 @@ inside() {
         mount -t devpts -o ptmxmode=666 devpts "$1/dev/pts"
         mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
         exec chroot "$1" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-            CMAKE_BUILD_PARALLEL_LEVEL="$3" TMPDIR=/dev/shm CTEST_OUTPUT_ON_FAILURE=1 sh -ec "cd /pgstate && $2"' sh "$root" "$2" "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" < /dev/null
+            CMAKE_BUILD_PARALLEL_LEVEL="$3" TMPDIR=/dev/shm CTEST_OUTPUT_ON_FAILURE=1 sh -ec "cd /pgstate && $2"' sh "$root" "$2" "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" < /dev/null &
+    running=$!
+    wait "$running" || status=$?
+    running=
+    return "$status"
 }
 
 # logged NAME SUITE COMMAND
