@@ -42,7 +42,7 @@ case ${ID:-}:${VERSION_ID:-${VERSION_CODENAME:-}} in # unstable has no VERSION_I
                    libboost-program-options-dev libboost-url-dev libpqxx-dev clang-19 "${opentelemetry[@]}")
         ;;
     debian:forky)
-        packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev libboost-process-dev
+        packages+=(libboost-dev libboost-json-dev libboost-filesystem-dev
                    libboost-program-options-dev libboost-url-dev libpqxx-dev clang "${opentelemetry[@]}")
         ;;
     ubuntu:24.04)
