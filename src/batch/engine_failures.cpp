@@ -181,7 +181,7 @@ void engine::pause_then_send_again(const std::shared_ptr<flight>& of) {
     pause(attempts, [this, of] { send_again(*of); });
 }
 
-/// Calls `then` in the strand after a pause that grows with `attempts`.
+/// Calls `then` in the strand after a pause that grows with `attempts`, and is longer where they were many.
 void engine::pause(std::size_t attempts, std::function<void()> then) {
     const auto length =
         pool::backoff(std::max<std::size_t>(attempts, 1), std::uniform_real_distribution<>(0, 1)(random_)) /

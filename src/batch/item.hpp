@@ -46,6 +46,7 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     static constexpr std::uint16_t not_counted = 0xffff;
     turn_queue* waiting_in = nullptr;        ///< where it is ready
     bool writer = false;                     ///< it has its key for itself
+    bool counted_as_long = false;            ///< it was sent as a type that may take long
     bool passed_over = false;                ///< a statement's worth of its agent's were ready before it
     std::uint16_t agent_place = not_counted; ///< where it is counted among its agent's ready ones
 };

@@ -121,7 +121,7 @@ bool planner::withdraw(item& what) {
 void planner::finished(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
-    if (what.type->takes_long) --long_sent_;
+    if (std::exchange(what.counted_as_long, false)) --long_sent_;
     leave(what);
 }
 
@@ -158,7 +158,7 @@ void planner::admit_waiting(key_map::iterator at) {
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
     --sent_;
-    if (what.type->takes_long) --long_sent_;
+    if (std::exchange(what.counted_as_long, false)) --long_sent_;
     make_ready(what);
 }
 
@@ -206,7 +206,8 @@ std::vector<item*> planner::next(std::size_t connections, std::size_t most_long)
         bytes += first.bytes;
         no_longer_ready(first);
         ++sent_;
-        if (first.type->takes_long) ++long_sent_;
+        first.counted_as_long = first.type->takes_long;
+        if (first.counted_as_long) ++long_sent_;
         first.state = item::status::sent;
         batch.push_back(&first);
     }

@@ -58,11 +58,11 @@ batch::settlement settle_type::judge(const batch::operation& what, const wire::i
 }
 
 // As who may end it: the same role. A role set in config.session_settings may not, so nothing runs before. A process that
-// does not exist any more has ended.
+// does not exist any more has ended. The statement does not wait for that, and says false: it is sent again.
 fence_type::fence_type()
     : operation_type({.keyed = true}),
       statement_(sql::prepared("fence",
-                               "SELECT coalesce((SELECT pg_terminate_backend(a.pid, 1000)"
+                               "SELECT coalesce((SELECT pg_terminate_backend(a.pid)::int < 0"
                                " FROM pg_catalog.pg_stat_get_activity($1::int) a"
                                " WHERE (extract(epoch FROM a.backend_start) * 1000000)::bigint = $2), true)",
                                {wire::type_oid::int8, wire::type_oid::int8})) {}
