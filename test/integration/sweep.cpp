@@ -149,7 +149,8 @@ TEST_CASE("rows of states that have expired go from the table, and no others", "
     table.fill("staying", 5, "NULL");
     auto settings = table.on(sweeping());
     settings.schema.indexes = GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean);
-    settings.tuning.statements = GENERATE(pgstate::statement_mode::prepared, pgstate::statement_mode::unnamed);
+    settings.tuning.statements =
+        GENERATE(pgstate::statement_mode::prepared, pgstate::statement_mode::unnamed);
     settings.tuning.batch.shards = 2;
     opened_store sweeper({}, settings);
     table.wait_until_rows(sweeper.context, 12);
