@@ -54,9 +54,9 @@ private:
     std::size_t next_ = 0;
 };
 
-void delivery::add(operation_ptr settled) {
-    if (!settled->on_store_executor) return settled->post_completion(io_);
-    waiting_.push_back(std::move(settled));
+void delivery::add(operation_ptr completed) {
+    if (!completed->on_store_executor) return completed->post_completion(io_);
+    waiting_.push_back(std::move(completed));
     if (waiting_.size() == waiting_.capacity()) flush();
 }
 

@@ -12,7 +12,7 @@
 
 namespace pgstate::batch {
 
-/// Takes settled operations to their callers. Those whose handlers run on the store's executor go there several in one
+/// Takes completed operations to their callers. Those whose handlers run on the store's executor go there several in one
 /// post: a post for each would cost more than most of what the engine does for it.
 class delivery {
 public:
@@ -26,7 +26,7 @@ public:
 
     explicit delivery(boost::asio::any_io_executor io) : io_(std::move(io)) {}
 
-    void add(operation_ptr settled);
+    void add(operation_ptr completed);
     /// Posts what is still held back; to be called at the end of every turn of the engine.
     void flush() { flush({}); }
     /// The same, and tells `then` when that is completed.

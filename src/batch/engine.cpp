@@ -25,10 +25,10 @@ const operation_type& type_of(const operation& what) noexcept {
 
 } // namespace
 
-engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_lanes)
+engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_connections)
     : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
-      most_long_(planner::most_long(most_lanes)), planner_(pool_->config().batch),
-      lanes_(pool_, strand_, most_lanes), timer_(strand_), completed_(pool_->executor()) {}
+      most_long_(planner::most_long(most_connections)), planner_(pool_->config().batch),
+      connections_(pool_, strand_, most_connections), timer_(strand_), completed_(pool_->executor()) {}
 
 engine::~engine() {
     // Something is left only when the event loop was destroyed with operations in it: nobody is there to be told.
@@ -88,7 +88,7 @@ void engine::shut_down() {
         for (auto& each : self->open_)
             self->complete(each, each.in_doubt ? outcome_unknown(each, "the store was destroyed")
                                                : error(errc::closed, each.name()));
-        self->lanes_.abandon_if([](const flight&) { return true; }, "the store was destroyed");
+        self->connections_.abandon_if([](const exchange&) { return true; }, "the store was destroyed");
         self->dispatch();
     });
 }
@@ -124,33 +124,34 @@ void engine::accept(intake::list arrived) {
 
 void engine::dispatch() {
     if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
-    lanes_.drop_unusable();
-    if (planner_.sendable(most_long_) > 0 && lanes_.others_wait())
-        lanes_.give_back_idle(); // and ask again, behind those who wait
+    connections_.drop_unusable();
+    if (planner_.sendable(most_long_) > 0 && connections_.others_wait())
+        connections_.give_back_idle(); // and ask again, behind those who wait
     while (const auto sendable = planner_.sendable(most_long_)) {
-        lanes_.ask_for(sendable, listener_to_lanes());
+        connections_.ask_for(sendable, connection_listener());
         // An idle connection, or one where a second statement may follow the first: that place is for a whole share. A
         // smaller rest gains more by waiting for others to share its statement, until a connection is free.
-        const bool whole_share = planner_.ready() >= planner_.share(std::max<std::size_t>(lanes_.size(), 2));
-        const auto on = lanes_.choose(whole_share && !lanes_.others_wait());
+        const bool whole_share =
+            planner_.ready() >= planner_.share(std::max<std::size_t>(connections_.size(), 2));
+        const auto on = connections_.choose(whole_share && !connections_.others_wait());
         if (!on) break;
-        send(on, planner_.next(lanes_.size() + lanes_.requested(), most_long_));
+        send(on, planner_.next(connections_.size() + connections_.requested(), most_long_));
     }
     end_turn();
 }
 
-std::weak_ptr<lanes::listener> engine::listener_to_lanes() {
-    return std::shared_ptr<lanes::listener>(shared_from_this(), this);
+std::weak_ptr<connection_set::listener> engine::connection_listener() {
+    return std::shared_ptr<connection_set::listener>(shared_from_this(), this);
 }
 
-void engine::acquired(const lanes::request& asked, pool::lease got) {
-    lanes_.add(asked, std::move(got));
+void engine::acquired(const connection_set::request& asked, pool::lease got) {
+    connections_.add(asked, std::move(got));
     dispatch();
 }
 
-void engine::refused(const lanes::request& asked, const error& why) {
-    lanes_.forget(asked);
-    if (lanes_.size() + lanes_.requested() == 0)
+void engine::refused(const connection_set::request& asked, const error& why) {
+    connections_.forget(asked);
+    if (connections_.size() + connections_.requested() == 0)
         fail_everything([&](const operation& what) {
             if (why == errc::closed) return error(errc::closed, what.name());
             error failure(why.code(), what.name(), why.what());
@@ -159,8 +160,8 @@ void engine::refused(const lanes::request& asked, const error& why) {
     dispatch();
 }
 
-void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
-    auto what = std::make_shared<flight>();
+void engine::send(const std::shared_ptr<leased_connection>& on, std::vector<item*> batch) {
+    auto what = std::make_shared<exchange>();
     for (auto* each : batch)
         what->operations.emplace_back(static_cast<operation*>(each));
     what->on = on;
@@ -178,14 +179,14 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
         if (command.before) before.push_back({&command.before->what, &command.before->values});
         what->sent_at = horizon_of(on->lease->backend().of);
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
-        on->flights.push_back(what);
+        on->exchanges.push_back(what);
         on->lease->send(*command.what, command.values, mode,
                         [weak = weak_from_this(), what](wire::reply answer) {
                             if (const auto self = weak.lock()) self->answered(what, std::move(answer));
                         },
                         {before.data(), before.size()});
     } catch (const std::bad_alloc&) {
-        std::erase(on->flights, what);
+        std::erase(on->exchanges, what);
         for (auto& each : what->operations) {
             complete(*each,
                      error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
@@ -195,9 +196,9 @@ void engine::send(const std::shared_ptr<lane>& on, std::vector<item*> batch) {
     }
 }
 
-void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
+void engine::answered(const std::shared_ptr<exchange>& of, wire::reply answer) {
     const auto on = of->on.lock();
-    if (on) std::erase(on->flights, of);
+    if (on) std::erase(on->exchanges, of);
     if (answer.before.size() > 0) sql_->learn(answer.before);
     if (!answer.failure.sqlstate.empty()) sql_->censor(answer.failure, answer.refused_first);
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
@@ -208,12 +209,13 @@ void engine::answered(const std::shared_ptr<flight>& of, wire::reply answer) {
         failed(of, answer);
     if (of->watch) boost::asio::post(pool_->executor(), [watch = std::move(of->watch)] { watch->report(); });
     // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
-    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(lanes_.size())) return dispatch();
+    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(connections_.size()))
+        return dispatch();
     completed_.flush();
     boost::asio::post(strand_, [self = shared_from_this()] { self->dispatch(); });
 }
 
-void engine::succeed(flight& of, const wire::incarnation& answered_by, const wire::rows& rows) {
+void engine::succeed(exchange& of, const wire::incarnation& answered_by, const wire::rows& rows) {
     std::vector<int> row_of;
     try {
         learn_horizon(of, answered_by, rows);
@@ -281,7 +283,7 @@ horizon engine::horizon_of(const wire::incarnation& server) const noexcept {
     return at == horizons_.end() ? horizon() : *at;
 }
 
-void engine::learn_horizon(const flight& of, const wire::incarnation& answered_by, const wire::rows& rows) {
+void engine::learn_horizon(const exchange& of, const wire::incarnation& answered_by, const wire::rows& rows) {
     const auto xmin = type_of(*of.operations.front()).horizon(rows);
     if (!xmin || !answered_by.known()) return;
     auto at = std::ranges::find(horizons_, answered_by, &horizon::of);
@@ -294,7 +296,7 @@ void engine::learn_horizon(const flight& of, const wire::incarnation& answered_b
 
 // What telemetry reports of a statement is noted here and reported elsewhere: the user's code must not hold up the strand.
 
-void engine::watch_statement(flight& what, lane& on, const wire::statement& statement) {
+void engine::watch_statement(exchange& what, leased_connection& on, const wire::statement& statement) {
     const auto& hub = pool_->telemetry();
     telemetry::sent_statement sent;
     sent.operation = what.operations.front()->id;
@@ -310,7 +312,7 @@ void engine::watch_statement(flight& what, lane& on, const wire::statement& stat
         if (!each->completed) what.watch->carry(*each->watch, on.acquired);
 }
 
-void engine::note_answered(flight& of, const wire::reply& answer) {
+void engine::note_answered(exchange& of, const wire::reply& answer) {
     std::string failure;
     if (answer.outcome == wire::reply::status::refused)
         failure = answer.failure.sqlstate.empty() ? "_OTHER" : answer.failure.sqlstate;
@@ -371,17 +373,18 @@ void engine::expire() {
                                      ? "its time ran out after it was sent: the write may have been applied"
                                      : "its time ran out while the server was at work on it"));
         else
-            complete(what, lanes_.starved() ? pool_->exhausted(what.name())
-                                            : error(errc::timed_out, what.name(),
-                                                    "its time ran out while it was queued; it was not sent"));
+            complete(what, connections_.starved()
+                               ? pool_->exhausted(what.name())
+                               : error(errc::timed_out, what.name(),
+                                       "its time ran out while it was queued; it was not sent"));
         if (!keeps_its_turn(what) && planner_.withdraw(what)) finish(what);
     }
     // One whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
-    const auto silent = [](const flight& oldest) {
+    const auto silent = [](const exchange& oldest) {
         return std::all_of(oldest.operations.begin(), oldest.operations.end(),
                            [](const auto& each) { return each->expired; });
     };
-    lanes_.abandon_if(silent, "the server did not answer in time");
+    connections_.abandon_if(silent, "the server did not answer in time");
 }
 
 void engine::fail_everything(const std::function<error(const operation&)>& why) {
@@ -402,10 +405,10 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
 
 void engine::after_change() {
     if (planner_.sendable(most_long_) == 0) {
-        lanes_.give_back_idle();
-        lanes_.withdraw_requests();
+        connections_.give_back_idle();
+        connections_.withdraw_requests();
     } else {
-        lanes_.drop_unusable();
+        connections_.drop_unusable();
     }
     watch_deadlines();
     if (!open_.empty() || close_handlers_.empty()) return;

@@ -1,9 +1,9 @@
 #ifndef PGSTATE_BATCH_ENGINE_HPP
 #define PGSTATE_BATCH_ENGINE_HPP
 
+#include "batch/connection_set.hpp"
 #include "batch/delivery.hpp"
 #include "batch/intake.hpp"
-#include "batch/lanes.hpp"
 #include "batch/operation.hpp"
 #include "batch/operation_type.hpp"
 #include "batch/planner.hpp"
@@ -46,10 +46,10 @@ struct counters {
 /// early when others wait for one.
 class engine : public std::enable_shared_from_this<engine>,
                private delivery::listener,
-               private lanes::listener {
+               private connection_set::listener {
 public:
-    /// \param most_lanes  connections that it may have at once, 1 or more
-    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_lanes);
+    /// \param most_connections  connections that it may have at once, 1 or more
+    engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_connections);
     ~engine() override;
 
     void submit(operation_ptr what);
@@ -82,29 +82,29 @@ private:
     void take_in();
     void accept(intake::list arrived);
     void dispatch();
-    std::weak_ptr<lanes::listener> listener_to_lanes();
-    void acquired(const lanes::request& asked, pool::lease got) override;
-    void refused(const lanes::request& asked, const error& why) override;
-    void send(const std::shared_ptr<lane>& on, std::vector<item*> batch);
-    void answered(const std::shared_ptr<flight>& of, wire::reply answer);
-    void succeed(flight& of, const wire::incarnation& answered_by, const wire::rows& rows);
+    std::weak_ptr<connection_set::listener> connection_listener();
+    void acquired(const connection_set::request& asked, pool::lease got) override;
+    void refused(const connection_set::request& asked, const error& why) override;
+    void send(const std::shared_ptr<leased_connection>& on, std::vector<item*> batch);
+    void answered(const std::shared_ptr<exchange>& of, wire::reply answer);
+    void succeed(exchange& of, const wire::incarnation& answered_by, const wire::rows& rows);
     void complete(operation& what, const wire::rows& rows, int row);
     void complete(operation& what, error why);
-    void settle_each(flight& of, const wire::reply& answer);
+    void settle_each(exchange& of, const wire::reply& answer);
     void settle(operation& what, const wire::incarnation& answered_by, const wire::rows& rows, int row);
     void settled_as_not_applied(operation& what);
     void settled_as_unknown(operation& what, std::string_view reason);
     void fence_again(operation& what);
     void send_as(operation& what, const traits& next);
     void end(operation& what);
-    void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);
-    void watch_statement(flight& what, lane& on, const wire::statement& statement);
-    void note_answered(flight& of, const wire::reply& answer);
-    void send_again(flight& of);
-    void pause_then_send_again(const std::shared_ptr<flight>& of);
+    void failed(const std::shared_ptr<exchange>& of, const wire::reply& answer);
+    void watch_statement(exchange& what, leased_connection& on, const wire::statement& statement);
+    void note_answered(exchange& of, const wire::reply& answer);
+    void send_again(exchange& of);
+    void pause_then_send_again(const std::shared_ptr<exchange>& of);
     void pause(std::size_t attempts, std::function<void()> then);
     horizon horizon_of(const wire::incarnation& server) const noexcept;
-    void learn_horizon(const flight& of, const wire::incarnation& answered_by, const wire::rows& rows);
+    void learn_horizon(const exchange& of, const wire::incarnation& answered_by, const wire::rows& rows);
     static error error_of(const operation& what, const wire::reply& answer);
     static error lost_too_often(const operation& what, const wire::server_error& failure);
     static error outcome_unknown(const operation& what, std::string_view reason);
@@ -121,7 +121,7 @@ private:
 
     const std::shared_ptr<pool::core> pool_;
     const std::shared_ptr<dialect> sql_;
-    const lanes::strand_type strand_;
+    const connection_set::strand_type strand_;
 
     intake incoming_;
     std::atomic<std::uint64_t> operations_{0};
@@ -135,7 +135,7 @@ private:
 
     const std::size_t most_long_; ///< operations under way at once of those that may take long
     planner planner_;
-    lanes lanes_;
+    connection_set connections_;
     open_operations open_; // all that were accepted and are not out of the planner; holds a reference to each
     /// Outstanding work on the store's executor while a caller waits: callers who brought no executor of their own need
     /// not each count for themselves.

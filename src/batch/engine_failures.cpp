@@ -11,7 +11,7 @@ namespace pgstate::batch {
 
 // What the engine makes of statements that fail: repeats, errors, and writes that may have been applied. In the strand.
 
-void engine::failed(const std::shared_ptr<flight>& of, const wire::reply& answer) {
+void engine::failed(const std::shared_ptr<exchange>& of, const wire::reply& answer) {
     auto& operations = of->operations;
     incident what;
     what.write = operations.front()->type->writes;
@@ -58,7 +58,7 @@ bool engine::keeps_its_turn(const operation& what) noexcept {
 }
 
 /// A write's connection broke after it was sent: each of its operations finds out by itself what has become of it.
-void engine::settle_each(flight& of, const wire::reply& answer) {
+void engine::settle_each(exchange& of, const wire::reply& answer) {
     const auto on = of.on.lock();
     for (auto& each : of.operations) {
         if (shut_) {
@@ -164,7 +164,7 @@ error engine::outcome_unknown(const operation& what, std::string_view reason) {
     return result.with_sqlstate(lost.sqlstate);
 }
 
-void engine::send_again(flight& of) {
+void engine::send_again(exchange& of) {
     for (auto& each : of.operations) {
         if (each->completed && !keeps_its_turn(*each)) { // nobody waits for it any more
             end(*each);
@@ -174,7 +174,7 @@ void engine::send_again(flight& of) {
     }
 }
 
-void engine::pause_then_send_again(const std::shared_ptr<flight>& of) {
+void engine::pause_then_send_again(const std::shared_ptr<exchange>& of) {
     std::size_t attempts = 1;
     for (const auto& each : of->operations)
         attempts = std::max(attempts, each->attempts);

@@ -88,7 +88,7 @@ public:
                          boost::asio::bind_cancellation_slot(
                              signals ? (*signals)[i].slot() : boost::asio::cancellation_slot(),
                              [self = this->shared_from_this(), i](result<typename Bulk::answer> outcome) {
-                                 self->keep(i, std::move(outcome));
+                                 self->store_part(i, std::move(outcome));
                                  self->one_less();
                              })));
         }
@@ -102,7 +102,7 @@ private:
         error why;
     };
 
-    void keep(std::size_t index, result<typename Bulk::answer> outcome) {
+    void store_part(std::size_t index, result<typename Bulk::answer> outcome) {
         if (outcome) {
             parts_[index] = *std::move(outcome);
             return;

@@ -70,12 +70,12 @@ std::string read_value(std::string_view text, std::size_t& at) {
 
 split_connection_string split_keyword_value(std::string_view text) {
     split_connection_string result;
-    auto& kept = result.libpq_conninfo;
-    std::size_t kept_values_end = 0;
+    auto& conninfo = result.libpq_conninfo;
+    std::size_t values_end = 0;
     bool last_was_removed = false;
 
     auto at = skip_blanks(text, 0);
-    kept = text.substr(0, at);
+    conninfo = text.substr(0, at);
     while (at < text.size()) {
         const auto begin = at;
         const auto name = read_name(text, at);
@@ -89,11 +89,11 @@ split_connection_string split_keyword_value(std::string_view text) {
             continue;
         }
         if (name == "connect_timeout") result.connect_timeout_given = true;
-        kept.append(text.substr(begin, value_end - begin));
-        kept_values_end = kept.size();
-        kept.append(text.substr(value_end, at - value_end));
+        conninfo.append(text.substr(begin, value_end - begin));
+        values_end = conninfo.size();
+        conninfo.append(text.substr(value_end, at - value_end));
     }
-    if (last_was_removed) kept.resize(kept_values_end); // the blanks that stood before it
+    if (last_was_removed) conninfo.resize(values_end); // the blanks that stood before it
     return result;
 }
 

@@ -145,8 +145,8 @@ split_connection_string split_uri(std::string_view uri) {
         return result;
     }
 
-    auto& kept = result.libpq_conninfo;
-    kept = uri.substr(0, *query);
+    auto& conninfo = result.libpq_conninfo;
+    conninfo = uri.substr(0, *query);
     bool last_was_removed = false;
     for (auto rest = uri.substr(*query); !rest.empty();) {
         const auto text = take_until(rest, "&");
@@ -156,11 +156,11 @@ split_connection_string split_uri(std::string_view uri) {
             result.pool_settings.push_back({std::move(name), std::move(value)});
         } else {
             if (name == "connect_timeout") result.connect_timeout_given = true;
-            kept.append(text).append(rest.substr(0, 1));
+            conninfo.append(text).append(rest.substr(0, 1));
         }
         rest.remove_prefix(std::min<std::size_t>(1, rest.size()));
     }
-    if (last_was_removed) kept.pop_back(); // the '&' or '?' that stood before it
+    if (last_was_removed) conninfo.pop_back(); // the '&' or '?' that stood before it
     return result;
 }
 

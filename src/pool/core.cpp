@@ -142,11 +142,11 @@ lease core::try_acquire() {
 }
 
 void core::enters_queue(const waiter& who) noexcept {
-    if (!who.patient) in_need_.fetch_add(1, std::memory_order_relaxed);
+    if (!who.optional) required_waiters_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void core::leaves_queue(const waiter& who) noexcept {
-    if (!who.patient) in_need_.fetch_sub(1, std::memory_order_relaxed);
+    if (!who.optional) required_waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 /// \pre the mutex is held; the same for every member that takes `later`
@@ -171,7 +171,7 @@ void core::start_connect() {
     wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout,
                                   config_.operation_timeout};
     workers_.post([options = std::move(options), hook = config_.pool.after_connect, cancelled = cancelled_,
-                   gate = gate_, told = telemetry_, weak = weak_from_this()] {
+                   gate = gate_, hub = telemetry_, weak = weak_from_this()] {
         std::shared_ptr<wire::session> made;
         std::optional<error> failure;
         const auto began = clock::now();
@@ -192,7 +192,7 @@ void core::start_connect() {
             failure->with_cause(std::current_exception());
         }
         if (failure) made.reset();
-        if (told) told->connect_ended(began, clock::now(), failure ? &*failure : nullptr);
+        if (hub) hub->connect_ended(began, clock::now(), failure ? &*failure : nullptr);
         gate->post([weak, made = std::move(made), failure = std::move(failure)]() mutable {
             if (const auto self = weak.lock()) self->connected(std::move(made), failure);
         });
@@ -327,10 +327,10 @@ void core::maintain() {
     {
         const lock guard(mutex_);
         const auto now = clock::now();
-        const auto kept =
+        const auto wanted =
             std::max(config_.pool.min_idle_conns,
                      config_.pool.min_conns - std::min(config_.pool.min_conns, acquired_ + checking_));
-        std::size_t spare = idle_.size() - std::min(kept, idle_.size());
+        std::size_t spare = idle_.size() - std::min(wanted, idle_.size());
         std::deque<std::shared_ptr<entry>> keep;
         for (auto& each : idle_) {
             const auto reason = retire(now, each->expires, each->idle_since, spare, config_.pool);

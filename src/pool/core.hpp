@@ -75,7 +75,7 @@ public:
     /// Fail with the first failed connect, rather than wait for the server to come up.
     bool fail_fast = false;
     /// Has other connections already: nobody needs to give one up for its sake.
-    bool patient = false;
+    bool optional = false;
 
     /// From acquire() to the hand-out. \pre `acquired` has been called
     clock::duration waited() const noexcept { return waited_; }
@@ -113,8 +113,8 @@ public:
     /// event loop alive.
     void after(clock::duration delay, std::function<void()> then);
 
-    /// How many wait in the queue without being patient; whoever can spare a connection should.
-    std::size_t waiting() const noexcept { return in_need_.load(std::memory_order_relaxed); }
+    /// How many wait in the queue and have no other connection; whoever can spare one should give it back.
+    std::size_t waiting() const noexcept { return required_waiters_.load(std::memory_order_relaxed); }
 
     pool_stats stats() const;
     void reset();
@@ -175,9 +175,10 @@ private:
     mutable std::mutex mutex_;
     std::deque<std::shared_ptr<entry>> idle_; // most recently used at the back
     std::deque<std::shared_ptr<waiter>> queue_;
-    std::atomic<std::size_t> in_need_{0}; // of those in the queue; for engines, which ask at every statement
-    std::size_t acquired_ = 0;            // handed out
-    std::size_t checking_ = 0;            // between idle and handed out
+    std::atomic<std::size_t> required_waiters_{
+        0};                    // of those in the queue; for engines, which ask at every statement
+    std::size_t acquired_ = 0; // handed out
+    std::size_t checking_ = 0; // between idle and handed out
     std::size_t connecting_ = 0;
     std::uint64_t generation_ = 0;
     std::size_t failures_ = 0; // failed connects in a row

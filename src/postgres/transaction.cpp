@@ -110,7 +110,7 @@ private:
             using existing = sql::table_sql::existing;
             done = sql::execute(around_,
                                 sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
-                                            if_unchanged ? existing::kept : existing::replaced, returning),
+                                            if_unchanged ? existing::unchanged : existing::replaced, returning),
                                 all);
         } else {
             all.append(state.version);

@@ -16,14 +16,14 @@ std::string where_alive(std::string_view condition, std::string_view returning) 
         .append(returning);
 }
 
-std::string if_expired(std::string_view made, std::string_view kept) {
-    if (made == kept) return std::string(made);
+std::string if_expired(std::string_view of_expired, std::string_view of_living) {
+    if (of_expired == of_living) return std::string(of_expired);
     return std::string("CASE WHEN ")
         .append(expired)
         .append(" THEN ")
-        .append(made)
+        .append(of_expired)
         .append(" ELSE ")
-        .append(kept)
+        .append(of_living)
         .append(" END");
 }
 
@@ -45,7 +45,7 @@ std::string table_sql::one_row(std::string_view document, std::string_view expir
 
 std::string table_sql::insert(std::string_view source, existing what, std::string_view returning) const {
     return insert_or_change(source, "EXCLUDED.state", "EXCLUDED.expires_at",
-                            what == existing::kept ? "false" : "", returning);
+                            what == existing::unchanged ? "false" : "", returning);
 }
 
 std::string table_sql::insert_or_change(std::string_view source, std::string_view document,

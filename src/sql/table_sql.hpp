@@ -19,7 +19,7 @@ public:
     /// \param quoted_table  as table_identifier::quoted() gives it
     explicit table_sql(std::string quoted_table) : table_(std::move(quoted_table)) {}
 
-    enum class existing { replaced, kept };
+    enum class existing { replaced, unchanged };
 
     // `name` is the write_name of the statement: an expression, or NULL where it has none.
 

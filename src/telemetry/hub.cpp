@@ -244,10 +244,10 @@ void hub::record(series_slot& to, const instrument& what, operation_id operation
 
 /// Into a series whose labels are known only when it happens.
 void hub::record_rare(const instrument& what, owner whose, std::span<const attribute> labels, double value) {
-    std::vector<attribute> kept(labels.begin(), labels.end());
+    std::vector<attribute> copies(labels.begin(), labels.end());
     const auto key = [&] {
         std::string text;
-        for (const auto& each : kept)
+        for (const auto& each : copies)
             text.append(std::get<std::string_view>(each.value)).push_back('\n');
         return rare_key(&what, text);
     };
@@ -255,13 +255,13 @@ void hub::record_rare(const instrument& what, owner whose, std::span<const attri
     {
         const std::lock_guard guard(mutex_);
         if (rare_.size() >= most_rare_series && !rare_.contains(key()))
-            for (auto& each : kept)
+            for (auto& each : copies)
                 each.value = other;
         auto& slot = rare_[key()];
         if (!slot) slot = std::make_unique<series_slot>();
         to = slot.get();
     }
-    to->record(value, [&] { return open(what, whose, kept); });
+    to->record(value, [&] { return open(what, whose, copies); });
 }
 
 void hub::record_wait(clock::duration wait) {

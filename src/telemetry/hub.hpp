@@ -118,12 +118,12 @@ private:
 void end(span& traced, clock::time_point at, const error* failure) noexcept;
 
 /// Runs `work`, a part of an operation that the server executes, in a span of its own; its failures are passed on.
-/// \param told  null: nobody wants to know
+/// \param to  null: nobody wants to know
 template <class Work>
-std::invoke_result_t<Work> in_span(hub* told, std::string_view name, const span_context& parent, Work work) {
+std::invoke_result_t<Work> in_span(hub* to, std::string_view name, const span_context& parent, Work work) {
     const auto traced =
-        told ? told->start({.name = name, .kind = span_kind::client, .parent = parent, .at = clock::now()})
-             : nullptr;
+        to ? to->start({.name = name, .kind = span_kind::client, .parent = parent, .at = clock::now()})
+           : nullptr;
     if (!traced) return work();
     try {
         if constexpr (std::is_void_v<std::invoke_result_t<Work>>) {

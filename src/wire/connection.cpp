@@ -212,7 +212,7 @@ void connection::take(void* raw_result) {
     case exchange_fsm::action::before:
         if (status == PGRES_TUPLES_OK) head.answer.before = rows(std::move(result));
         break;
-    case exchange_fsm::action::keep: head.answer.data = rows(std::move(result)); break;
+    case exchange_fsm::action::store_rows: head.answer.data = rows(std::move(result)); break;
     case exchange_fsm::action::refuse:
         head.answer.failure = failure_of(result.get());
         head.answer.outcome = reply::status::refused;

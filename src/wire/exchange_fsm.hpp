@@ -22,11 +22,11 @@ public:
     };
     enum class action {
         none,
-        before,   ///< the result is that of something before the statement
-        keep,     ///< the result has the exchange's rows
-        refuse,   ///< the result has the exchange's error
-        complete, ///< the oldest exchange is over
-        give_up,  ///< the server's answers make no sense: the connection cannot be used any more
+        before,     ///< the result is that of something before the statement
+        store_rows, ///< the result has the exchange's rows
+        refuse,     ///< the result has the exchange's error
+        complete,   ///< the oldest exchange is over
+        give_up,    ///< the server's answers make no sense: the connection cannot be used any more
     };
 
     /// An exchange was sent.
@@ -45,7 +45,7 @@ public:
             }
             if (at != stage::execute) return action::give_up;
             at = stage::sync;
-            return action::keep;
+            return action::store_rows;
         case event::error:
             // A failing commit reports its error after the rows: then it replaces them.
             if (at == stage::failed) return action::give_up;

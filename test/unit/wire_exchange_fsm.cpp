@@ -16,7 +16,7 @@ TEST_CASE("a plain exchange gives its rows and is over at the sync", "[exchange_
     CHECK(fsm.in_flight() == 0);
     fsm.sent(0);
     CHECK(fsm.in_flight() == 1);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
     CHECK(fsm.in_flight() == 1);
     CHECK(fsm.resume(event::sync) == action::complete);
     CHECK(fsm.in_flight() == 0);
@@ -26,7 +26,7 @@ TEST_CASE("the result of a prepare is not the exchange's", "[exchange_fsm]") {
     exchange_fsm fsm;
     fsm.sent(1);
     CHECK(fsm.resume(event::rows) == action::before);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
     CHECK(fsm.resume(event::sync) == action::complete);
 }
 
@@ -40,7 +40,7 @@ TEST_CASE("a statement that runs first, and both their prepares, give a result o
             CHECK(fsm.resume(event::rows) == action::before);
         }
         CHECK(fsm.results_before() == 0);
-        CHECK(fsm.resume(event::rows) == action::keep);
+        CHECK(fsm.resume(event::rows) == action::store_rows);
     }
     SECTION("one in the middle is refused, and what follows is skipped") {
         CHECK(fsm.resume(event::rows) == action::before);
@@ -74,7 +74,7 @@ TEST_CASE("an error in the execute", "[exchange_fsm]") {
 TEST_CASE("an error after the rows, from a commit that fails, replaces them", "[exchange_fsm]") {
     exchange_fsm fsm;
     fsm.sent(0);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
     CHECK(fsm.resume(event::error) == action::refuse);
     CHECK(fsm.resume(event::sync) == action::complete);
 }
@@ -87,7 +87,7 @@ TEST_CASE("two exchanges in flight are answered in order, each with its own fate
 
     SECTION("both succeed") {
         CHECK(fsm.resume(event::rows) == action::before);
-        CHECK(fsm.resume(event::rows) == action::keep);
+        CHECK(fsm.resume(event::rows) == action::store_rows);
     }
     SECTION("the first is refused") {
         CHECK(fsm.resume(event::error) == action::refuse);
@@ -98,10 +98,10 @@ TEST_CASE("two exchanges in flight are answered in order, each with its own fate
 
     // Another may be sent while the second is under way.
     fsm.sent(1);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
     CHECK(fsm.resume(event::sync) == action::complete);
     CHECK(fsm.resume(event::rows) == action::before);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
     CHECK(fsm.resume(event::sync) == action::complete);
     CHECK(fsm.in_flight() == 0);
 }
@@ -115,7 +115,7 @@ TEST_CASE("answers that make no sense", "[exchange_fsm]") {
     }
     SECTION("more than was asked") {
         fsm.sent(0);
-        CHECK(fsm.resume(event::rows) == action::keep);
+        CHECK(fsm.resume(event::rows) == action::store_rows);
         CHECK(fsm.resume(event::sync) == action::complete);
         CHECK(fsm.resume(event::rows) == action::give_up);
     }
@@ -134,7 +134,7 @@ TEST_CASE("answers that make no sense", "[exchange_fsm]") {
     }
     SECTION("two results") {
         fsm.sent(0);
-        CHECK(fsm.resume(event::rows) == action::keep);
+        CHECK(fsm.resume(event::rows) == action::store_rows);
         CHECK(fsm.resume(event::rows) == action::give_up);
     }
     SECTION("rows after an error") {
@@ -153,7 +153,7 @@ TEST_CASE("answers that make no sense", "[exchange_fsm]") {
     }
     SECTION("skipped after the rows") {
         fsm.sent(0);
-        CHECK(fsm.resume(event::rows) == action::keep);
+        CHECK(fsm.resume(event::rows) == action::store_rows);
         CHECK(fsm.resume(event::aborted) == action::give_up);
     }
     SECTION("a copy, wherever it comes") {
@@ -170,5 +170,5 @@ TEST_CASE("cleared, it expects nothing", "[exchange_fsm]") {
     CHECK(fsm.in_flight() == 0);
     CHECK(fsm.resume(event::sync) == action::give_up);
     fsm.sent(0);
-    CHECK(fsm.resume(event::rows) == action::keep);
+    CHECK(fsm.resume(event::rows) == action::store_rows);
 }

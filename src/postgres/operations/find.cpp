@@ -45,13 +45,14 @@ public:
         }
         within("t.updated_at", query_.updated);
         within("t.created_at", query_.created);
-        const auto place = std::string(time).append(", t.agent_id COLLATE \"C\", t.session_id COLLATE \"C\"");
+        const auto sort_key =
+            std::string(time).append(", t.agent_id COLLATE \"C\", t.session_id COLLATE \"C\"");
         if (query_.after) {
             // One after the other: they number the parameters.
             const auto when = moment(query_.after->time);
             const auto agent = text(query_.after->agent_id);
             const auto session = text(query_.after->session_id);
-            also("(" + place + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
+            also("(" + sort_key + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
                  session + ")");
         }
         conditions_.append(" ORDER BY ").append(order(time, by_index)).append(" LIMIT ").append(limit());

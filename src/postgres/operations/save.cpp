@@ -82,7 +82,7 @@ result<saved> save_operation::decode() {
 insert_type::insert_type(sql::target_table& table, table_sql::existing what) : writing_type(table, true) {
     using enum wire::type_oid;
     const auto& sql = table.sql();
-    const std::string_view purpose = what == table_sql::existing::kept ? "create" : "save";
+    const std::string_view purpose = what == table_sql::existing::unchanged ? "create" : "save";
     const auto make = [&](bool with_expiry, sql::types of_one, sql::types of_many) -> forms {
         const auto one = with_expiry ? table_sql::one_row("$3", table_sql::expiry_in("$4"), "$5")
                                      : table_sql::one_row("$3", never, "$4");
@@ -162,7 +162,8 @@ batch::command replace_type::build_without_name(const batch::operation_list& ope
 }
 
 save_types::save_types(sql::target_table& table)
-    : save(table, table_sql::existing::replaced), create(table, table_sql::existing::kept), replace(table) {}
+    : save(table, table_sql::existing::replaced), create(table, table_sql::existing::unchanged),
+      replace(table) {}
 
 const batch::operation_type& save_types::of(bool if_unchanged, std::int64_t version) const noexcept {
     if (!if_unchanged) return save;

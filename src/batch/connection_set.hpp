@@ -1,5 +1,5 @@
-#ifndef PGSTATE_BATCH_LANES_HPP
-#define PGSTATE_BATCH_LANES_HPP
+#ifndef PGSTATE_BATCH_CONNECTION_SET_HPP
+#define PGSTATE_BATCH_CONNECTION_SET_HPP
 
 #include "batch/operation.hpp"
 #include "pool/core.hpp"
@@ -17,20 +17,20 @@
 
 namespace pgstate::batch {
 
-struct lane;
+struct leased_connection;
 
 /// A statement under way.
-struct flight {
+struct exchange {
     std::vector<operation_ptr> operations;
-    horizon sent_at{};      ///< of a write
-    std::weak_ptr<lane> on; // weak: the lane's connection holds the flight through its reply handler
+    horizon sent_at{};                   ///< of a write
+    std::weak_ptr<leased_connection> on; // weak: its connection holds the exchange through the reply handler
     std::unique_ptr<telemetry::statement_watch> watch; // null: there is no telemetry
 };
 
-/// A leased connection and the statements under way on it, oldest first.
-struct lane {
+/// A leased connection and the exchanges under way on it, oldest first.
+struct leased_connection {
     pool::lease lease;
-    std::vector<std::shared_ptr<flight>> flights;
+    std::vector<std::shared_ptr<exchange>> exchanges;
     bool retiring = false; ///< takes nothing new and is closed when it is empty
     clock::time_point acquired{};
     std::optional<clock::duration> acquire_wait; ///< until the first statement has told of it
@@ -42,7 +42,7 @@ struct lane {
 
 /// The connections that an engine has and those that it has asked for: when to ask for more, which is next, and when to
 /// give them back. All but the requests' answers run in the engine's strand.
-class lanes {
+class connection_set {
 public:
     using strand_type = boost::asio::strand<boost::asio::any_io_executor>;
 
@@ -57,12 +57,12 @@ public:
     };
 
     /// \param most  connections at once, 1 or more
-    lanes(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most);
+    connection_set(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most);
 
-    std::size_t size() const noexcept { return lanes_.size(); }
+    std::size_t size() const noexcept { return connections_.size(); }
     std::size_t requested() const noexcept { return requests_.size(); }
     /// No connection, though one was asked for.
-    bool starved() const noexcept { return lanes_.empty() && !requests_.empty(); }
+    bool starved() const noexcept { return connections_.empty() && !requests_.empty(); }
 
     /// Somebody who has no connection waits in the pool's queue. This engine's own requests do not count.
     bool others_wait() const;
@@ -76,26 +76,26 @@ public:
 
     /// An idle connection, or, where `fill_up`, the one with the least to do where another statement may follow. Null:
     /// none.
-    std::shared_ptr<lane> choose(bool fill_up) const;
+    std::shared_ptr<leased_connection> choose(bool fill_up) const;
 
     void give_back_idle();
     /// Those that are lost or retiring, once nothing is under way on them: they stand in the way of new ones.
     void drop_unusable();
-    /// Gives up the connections that have statements under way, where `hopeless(flight)` of the oldest.
+    /// Gives up the connections that have statements under way, where `hopeless(exchange)` of the oldest.
     template <class Predicate>
     void abandon_if(Predicate hopeless, const std::string& why) {
-        for (const auto& each : lanes_)
-            if (!each->flights.empty() && hopeless(*each->flights.front())) each->lease->abandon(why);
+        for (const auto& each : connections_)
+            if (!each->exchanges.empty() && hopeless(*each->exchanges.front())) each->lease->abandon(why);
     }
 
 private:
-    void keep(pool::lease got, clock::duration waited);
+    void add_lease(pool::lease got, clock::duration waited);
     std::size_t idle() const noexcept;
 
     const std::shared_ptr<pool::core> pool_;
     const strand_type strand_;
     const std::size_t most_;
-    std::list<std::shared_ptr<lane>> lanes_;
+    std::list<std::shared_ptr<leased_connection>> connections_;
     std::vector<std::shared_ptr<request>> requests_;
 };
 
