@@ -166,7 +166,7 @@ namespace {
 
 /// Lets `reader` read all of `document`.
 boost::system::error_code read_document(boost::json::basic_parser<document_reader>& parser,
-                                      std::string_view document) {
+                                        std::string_view document) {
     boost::system::error_code ec;
     const auto used = parser.write_some(false, document.data(), document.size(), ec);
     if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
