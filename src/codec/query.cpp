@@ -8,10 +8,10 @@
 namespace pgstate::codec {
 namespace {
 
-constexpr std::string_view operation = "find";
+constexpr std::string_view find_name = "find";
 
 [[noreturn]] void refuse_query(std::string_view argument, std::string_view reason) {
-    throw error(errc::invalid_argument, operation, std::string(argument).append(" ").append(reason));
+    throw error(errc::invalid_argument, find_name, std::string(argument).append(" ").append(reason));
 }
 
 void validate_length(std::string_view argument, const std::string& text) {
@@ -55,9 +55,9 @@ std::string encoded_query::scope() const {
 encoded_query encode_query(const state_query& query, const find_options& options) {
     validate_find(options);
     encoded_query encoded;
-    if (!query.agent_id.empty()) validate_agent(query.agent_id, operation);
+    if (!query.agent_id.empty()) validate_agent(query.agent_id, find_name);
     encoded.agent_id = query.agent_id;
-    if (!query.contains.empty()) encoded.contains = encode_members(query.contains, "contains", operation);
+    if (!query.contains.empty()) encoded.contains = encode_members(query.contains, "contains", find_name);
     validate_length("contains", encoded.contains);
     validate_jsonpath(query.jsonpath);
     encoded.jsonpath = query.jsonpath;
@@ -69,7 +69,7 @@ encoded_query encode_query(const state_query& query, const find_options& options
     encoded.limit = options.limit;
     encoded.documents = options.documents;
     if (!options.after.empty())
-        encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, operation);
+        encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, find_name);
     return encoded;
 }
 
@@ -77,7 +77,7 @@ agent_state found_state(const encoded_query& query, std::string_view agent_id, s
                         std::string_view document, const saved& row) {
     if (query.documents)
         return decode(agent_id, session_id, document, row.version, row.created_at, row.updated_at,
-                      row.expires_at, operation);
+                      row.expires_at, find_name);
     agent_state state{std::string(agent_id), std::string(session_id)};
     state.version = row.version;
     state.created_at = row.created_at;

@@ -1,5 +1,5 @@
-#include "detail/utf8.hpp"
 #include "codec/validate.hpp"
+#include "detail/utf8.hpp"
 #include "support/run.hpp"
 #include "support/states.hpp"
 
