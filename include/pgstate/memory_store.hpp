@@ -18,10 +18,11 @@ class impl;
 
 /// A state store in memory, with the semantics of `postgres_store`, for the unit tests of programs that keep state.
 /// Its contents end with it; those that have expired are dropped a few at a time, as others are saved.
-/// `transaction::sql()` is refused; everything else behaves as on PostgreSQL, refusals of arguments included.
+/// `transaction::sql()` and `state_query::jsonpath` are refused; everything else behaves as on PostgreSQL, refusals of
+/// arguments included.
 class PGSTATE_API memory_store final : public state_store {
 public:
-    /// \param now  where versions and times come from; by default the system's clock. Called from any thread.
+    /// \param now  where times come from; by default the system's clock. Called from any thread.
     /// \param default_ttl  as config::default_ttl
     explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {},
                           std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));

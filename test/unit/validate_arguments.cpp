@@ -13,7 +13,7 @@ using pgstate::settings::check_text;
 using pgstate::settings::text_fault;
 using namespace pgstate_test;
 using pgstate::errc;
-using namespace pgstate::store;
+using namespace pgstate::codec;
 
 namespace {
 
