@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <string>
 
-using pgstate::settings::check_text;
-using pgstate::settings::text_fault;
+using pgstate::detail::check_text;
+using pgstate::detail::text_fault;
 using namespace pgstate_test;
 using pgstate::errc;
 using namespace pgstate::codec;
