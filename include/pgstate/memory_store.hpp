@@ -17,12 +17,12 @@ class impl;
 }
 
 /// A state store in memory, with the semantics of `postgres_store`, for the unit tests of programs that keep state.
-/// Its contents end with it; those that have expired are dropped a few at a time, as others are saved. A handle that was moved
-/// from can only be assigned to or destroyed. `transaction::sql()` is refused; everything else behaves as on PostgreSQL,
-/// refusals of arguments included.
+/// Its contents end with it; expired states are dropped a few at a time, as others are saved. A handle that was moved from can
+/// only be assigned to or destroyed. `transaction::sql()` and `state_query::jsonpath` are refused; everything else behaves
+/// as on PostgreSQL, refusals of arguments included.
 class PGSTATE_API memory_store final : public state_store {
 public:
-    /// \param now  where versions and times come from; by default the system's clock. Called from any thread.
+    /// \param now  where times come from; by default the system's clock. Called from any thread.
     /// \param default_ttl  as config::default_ttl
     explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {},
                           std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));

@@ -147,7 +147,7 @@ struct state_query {
     boost::json::object contains;
     /// An SQL/JSON path that is a predicate, as jsonb's operator `@@` takes it: `$.data.score > 0.5`,
     /// `exists($.history[*] ? (@.role == "tool"))`. States for which it is false, unknown or no predicate are not
-    /// found. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
+    /// found. A memory_store refuses it. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
     std::string jsonpath;
     time_interval updated{};                           ///< of the last save
     time_interval created{};                           ///< of the first save

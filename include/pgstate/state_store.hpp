@@ -98,8 +98,7 @@ public:
         return load(agent_id, session_id, load_options{}, std::forward<Token>(token));
     }
 
-    /// Erases a state; true if there was one. One that was written less than 21 ms before is erased when these are over, so
-    /// that no save which began before can make it again with a lower version.
+    /// Erases a state; true if there was one.
     ///
     /// Completion: void(std::exception_ptr, bool)
     /// Errors:     conflict - with `if_version`: the state is there at another version. Nothing is changed
@@ -233,8 +232,8 @@ public:
     /// index for it: `config.schema.jsonb_index` makes one for `contains`, and for a jsonpath that asks for equality.
     ///
     /// Completion: void(std::exception_ptr, state_page)
-    /// Errors:     invalid_argument - also for a jsonpath that cannot be parsed (what() names the position) or that a
-    ///             memory_store cannot evaluate, an interval that ends before it begins, a limit out of range, and a
+    /// Errors:     invalid_argument - also for a jsonpath that the server refuses (with its SQLSTATE and message), any
+    ///             jsonpath on a memory_store, an interval that ends before it begins, a limit out of range, and a
     ///             cursor from another query or altered
     ///             corrupt_state - as of `load`, of one of those found
     template <detail::token_for<state_page> Token = default_token>

@@ -19,7 +19,6 @@ namespace compose {
 class access;
 }
 
-
 /// What a function passed to `state_store::transaction` works with: agent state and the user's own tables, committed
 /// together when the function returns and rolled back when it throws. Its members block, which is allowed where the
 /// function runs (a worker thread of the store); they throw `error`.

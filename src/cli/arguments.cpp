@@ -204,9 +204,9 @@ void add_commands(command_options& on, arguments& into) {
 
     on.add(
         "import", "reads what export wrote", &import_command,
-        "Keys, versions, times and expiry are kept: exported again, a table that was empty gives the same bytes.\n"
+        "Keys, times and expiry are kept; each state gets a new version, as versions belong to their table.\n"
         "A state that is there unchanged is passed over, so an interrupted import goes on when it is run again.\n"
-        "One that differs ends the import (fail), stays (skip) or is replaced (replace; its version grows).\n"
+        "One that differs ends the import (fail), stays (skip) or is replaced (replace).\n"
         "--json: {\"states\": number, \"written\": number}.\n");
     on->add_option("FILE", into.file, "the file; none or -: standard input");
     on->add_option_function<std::string>(

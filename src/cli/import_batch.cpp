@@ -15,11 +15,10 @@ constexpr std::size_t most_lines = 500;
 constexpr std::size_t most_bytes_sent = std::size_t{4} << 20;
 
 /// Whether the row `t` differs from `other` in anything but its version.
-std::string differs_from(const std::string& other, const std::string& version_of_t,
-                         const std::string& version_of_other) {
-    return "(t.state - 'version', t.created_at, t.updated_at, t.expires_at" + version_of_t +
-           ") IS DISTINCT FROM (" + other + ".state - 'version', " + other + ".created_at, " + other +
-           ".updated_at, " + other + ".expires_at" + version_of_other + ")";
+std::string differs_from(const std::string& other) {
+    return "(t.state - 'version', t.created_at, t.updated_at, t.expires_at) IS DISTINCT FROM (" + other +
+           ".state - 'version', " + other + ".created_at, " + other + ".updated_at, " + other +
+           ".expires_at)";
 }
 
 /// The lines as rows `n`.
@@ -27,7 +26,6 @@ std::string rows_of(const std::string& array) {
     return "(SELECT d ->> 'agent_id' AS agent_id, d ->> 'session_id' AS session_id, " + stored_document("d") +
            " AS state, coalesce((d ->> 'created_at')::timestamptz, now()) AS created_at,"
            " coalesce((d ->> 'updated_at')::timestamptz, now()) AS updated_at,"
-           " coalesce((d ->> 'version')::bigint, (extract(epoch FROM now()) * 1000000)::bigint) AS version,"
            " (d ->> 'expires_at')::timestamptz AS expires_at FROM jsonb_array_elements(" +
            array + "::jsonb) AS d) AS n";
 }
@@ -50,20 +48,20 @@ import_batch import_batch::only(std::size_t index) const {
     return single;
 }
 
-// A row that has expired counts as none. A version never goes back: a stale writer could take it for its own.
+// A row that has expired counts as none. Versions are the table's: one that came along could be drawn there again, and a
+// stale writer could then take the state for its own.
 std::string import_batch::statement(const std::string& array) const {
-    std::string sql =
-        "INSERT INTO " + table_ +
-        " AS t (agent_id, session_id, state, created_at, updated_at, version, expires_at)"
-        " SELECT agent_id, session_id, state, created_at, updated_at, version, expires_at FROM " +
-        rows_of(array) +
-        " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
-        " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
-        " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
-        " version = greatest(t.version + 1, EXCLUDED.version), expires_at = EXCLUDED.expires_at,"
-        " write_name = NULL" // it is no store's write
-        " WHERE t.expires_at <= now()";
-    if (conflict_ == on_conflict::replace) sql += " OR " + differs_from("EXCLUDED", "", "");
+    std::string sql = "INSERT INTO " + table_ +
+                      " AS t (agent_id, session_id, state, created_at, updated_at, expires_at)"
+                      " SELECT agent_id, session_id, state, created_at, updated_at, expires_at FROM " +
+                      rows_of(array) +
+                      " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
+                      " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
+                      " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
+                      " version = DEFAULT, expires_at = EXCLUDED.expires_at,"
+                      " write_name = NULL" // it is no store's write
+                      " WHERE t.expires_at <= now()";
+    if (conflict_ == on_conflict::replace) sql += " OR " + differs_from("EXCLUDED");
     return sql;
 }
 
@@ -82,7 +80,7 @@ import_counts import_batch::write(pqxx::connection& connection) const {
             sql.exec("SELECT 1 FROM " + rows_of(array) + " JOIN " + table_ +
                      " AS t USING (agent_id, session_id) WHERE (t.expires_at IS NULL OR t.expires_at > now())"
                      " AND " +
-                     differs_from("n", ", t.version", ", n.version") + " LIMIT 1");
+                     differs_from("n") + " LIMIT 1");
         if (!others.empty()) throw error(errc::conflict, "import");
     }
     sql.commit();

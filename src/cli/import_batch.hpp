@@ -27,7 +27,7 @@ struct import_counts {
     }
 };
 
-/// Some lines of an export, which one statement writes: their version and times included.
+/// Some lines of an export, which one statement writes: their times included, but each with a new version.
 class import_batch {
 public:
     import_batch(std::string table, on_conflict conflict) : table_(std::move(table)), conflict_(conflict) {}

@@ -206,8 +206,8 @@ agent_page table::list_agents(const list_agents_options& options) const {
         }
         if (info.sessions == 0) continue;
         if (page.size() == options.limit) {
-            page.next =
-                codec::encode_cursor(codec::query_kind::list_agents, {}, {{}, page.agents.back().agent_id, {}});
+            page.next = codec::encode_cursor(codec::query_kind::list_agents, {},
+                                             {{}, page.agents.back().agent_id, {}});
             break;
         }
         page.agents.push_back(std::move(info));

@@ -108,10 +108,11 @@ private:
         pqxx::result done;
         if (!if_unchanged || state.version == 0) {
             using existing = sql::table_sql::existing;
-            done = sql::execute(around_,
-                                sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
-                                            if_unchanged ? existing::unchanged : existing::replaced, returning),
-                                all);
+            done =
+                sql::execute(around_,
+                             sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
+                                         if_unchanged ? existing::unchanged : existing::replaced, returning),
+                             all);
         } else {
             all.append(state.version);
             done = sql::execute(around_,

@@ -2,12 +2,17 @@
 
 #include "sql/write_names.hpp"
 
+#include <cstdint>
+
 namespace pgstate::sql {
 namespace {
 
-/// Whether transaction `xmin` has a lower number than `horizon` (PostgreSQL's TransactionIdPrecedes).
-bool precedes(std::uint32_t xmin, std::uint64_t horizon) noexcept {
-    return static_cast<std::int32_t>(xmin - static_cast<std::uint32_t>(horizon)) < 0;
+/// Whether the transaction that wrote the row certainly has a lower number than the horizon.
+bool below_horizon(const write_evidence& evidence) noexcept {
+    constexpr std::uint64_t half = std::uint64_t{1} << 31;
+    if (!evidence.horizon || evidence.next - *evidence.horizon >= half) return false;
+    // PostgreSQL's TransactionIdPrecedes.
+    return evidence.xmin - static_cast<std::uint32_t>(*evidence.horizon) >= half;
 }
 
 } // namespace
@@ -21,7 +26,7 @@ batch::settlement judge(const write_evidence& evidence) noexcept {
     if (!evidence.exists) return settlement::unknown;
     if (last && write_names::earlier(*last, evidence.name)) return settlement::not_applied;
     if (evidence.if_version == evidence.version) return settlement::not_applied;
-    if (evidence.horizon && precedes(evidence.xmin, *evidence.horizon)) return settlement::not_applied;
+    if (below_horizon(evidence)) return settlement::not_applied;
     return settlement::unknown;
 }
 

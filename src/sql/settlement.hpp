@@ -23,6 +23,7 @@ struct write_evidence {
     std::optional<wire::uuid> last_writer{}; ///< the name in it; nothing: its writer leaves none
     std::int64_t version = 0;
     std::uint32_t xmin = 0; ///< the transaction that wrote it, the lower 32 bits of its number
+    std::uint64_t next = 0; ///< a number that no transaction had when the row was read (pg_snapshot_xmax)
 };
 
 /// Was the write applied? Each rule holds for every order of the transactions involved:
@@ -35,8 +36,8 @@ struct write_evidence {
 ///   is drawn twice.
 /// - The row was written by a transaction below the horizon: not applied. That transaction was over before the write was
 ///   sent, and whoever had overwritten the write since would have a number at or above the horizon. Numbers are compared
-///   as the server does, modulo 2^32: those of a row are less than 2^31 apart from the present, or the row is frozen and
-///   then older than that; a frozen row can look new, but no new row looks old.
+///   as the server does, modulo 2^32, and only while less than 2^31 have been given out since the horizon: a frozen row
+///   can then look new, but no new row looks old.
 /// - Otherwise another writer has overwritten or erased whatever there was: nobody can tell.
 batch::settlement judge(const write_evidence& evidence) noexcept;
 

@@ -41,8 +41,10 @@ const char* name_of(history::violation::sort what) noexcept {
     return "?";
 }
 
-/// The history of one key. What was acknowledged has a version, and versions are the order in which the server applied
-/// it; what is unknown may stand anywhere after its invocation, or nowhere.
+/// The history of one key. What was acknowledged has a version, which was drawn while it was under way. Versions are the
+/// order in which the server applied it, but for the save that begins a new life of an erased state: it may have drawn its
+/// version and then waited while the old life went on and ended. What is unknown may stand anywhere after its invocation,
+/// or nowhere.
 class history::checker {
 public:
     checker(const std::string& key, const of_key& all, std::vector<violation>& found)
@@ -104,36 +106,71 @@ private:
             else if (each.version <= each.expected)
                 wrong(sort::winners,
                       history_text(each) + " replaced version " + std::to_string(each.expected));
-            else if (i > 0 && acknowledged_[i - 1]->version > each.expected)
+            else if (const auto* between = between_of_its_life(i))
                 wrong(sort::winners, history_text(each) + " replaced version " +
-                                         std::to_string(each.expected) + ", but " +
-                                         history_text(*acknowledged_[i - 1]) + " was between");
+                                         std::to_string(each.expected) + ", but " + history_text(*between) +
+                                         " was between");
         }
+    }
+
+    /// Of the versions between the one that a conditional save replaced and its own, one that cannot be of a later life.
+    const write* between_of_its_life(std::size_t at) const {
+        const auto& replacement = *acknowledged_[at];
+        while (at-- > 0 && acknowledged_[at]->version > replacement.expected)
+            if (!may_be_of_earlier_life(replacement.invoked, acknowledged_[at]->completed))
+                return acknowledged_[at];
+        return nullptr;
+    }
+
+    /// Whether an erase may have come after what began at `invoked`, and before what ended at `completed`.
+    bool may_be_of_earlier_life(time_point invoked, time_point completed) const {
+        return invoked < completed && std::ranges::any_of(erases_, [&](const write* erase) {
+                   if (erase->missing || erase->told == outcome::failed) return false;
+                   return erase->invoked < completed &&
+                          (erase->told == outcome::unknown || erase->completed > invoked);
+               });
     }
 
     /// What began after something had completed has a greater version, or for a load no smaller one.
     void check_order_of_times() {
         struct known {
+            time_point invoked;
             time_point completed;
             std::int64_t version;
+            std::int64_t greatest = 0; ///< of those before it, too
         };
         std::vector<known> seen;
         for (const auto* each : acknowledged_)
-            seen.push_back({each->completed, each->version});
+            seen.push_back({each->invoked, each->completed, each->version});
         for (const auto& each : all_.observations)
-            if (!each.missing) seen.push_back({each.completed, each.version});
+            if (!each.missing) seen.push_back({each.invoked, each.completed, each.version});
         std::ranges::sort(seen, {}, &known::completed);
-        for (std::size_t i = 1; i < seen.size(); ++i)
-            seen[i].version = std::max(seen[i].version, seen[i - 1].version);
+        for (std::size_t i = 0; i < seen.size(); ++i)
+            seen[i].greatest = i == 0 ? seen[i].version : std::max(seen[i].version, seen[i - 1].greatest);
+        const auto end_at = [&](time_point when) {
+            return std::ranges::lower_bound(seen, when, {}, &known::completed);
+        };
         const auto known_at = [&](time_point when) -> std::int64_t {
-            const auto at = std::ranges::lower_bound(seen, when, {}, &known::completed);
-            return at == seen.begin() ? std::int64_t{0} : std::prev(at)->version;
+            const auto at = end_at(when);
+            return at == seen.begin() ? std::int64_t{0} : std::prev(at)->greatest;
+        };
+        // The greatest version that was known and is not of an earlier life.
+        const auto known_of_its_life = [&](const observation& each) -> std::int64_t {
+            if (known_at(each.invoked) <= each.version) return 0;
+            const auto base = by_id_.find(each.saved);
+            const bool dated = base != by_id_.end() && base->second->told == outcome::acknowledged;
+            const auto saved_until = dated ? base->second->completed : each.completed;
+            std::int64_t greatest = 0;
+            for (auto at = seen.begin(); at != end_at(each.invoked); ++at)
+                if (at->version > greatest && !may_be_of_earlier_life(at->invoked, saved_until))
+                    greatest = at->version;
+            return greatest;
         };
         for (const auto* each : acknowledged_)
             if (const auto before = known_at(each->invoked); each->version > 0 && each->version <= before)
                 wrong(sort::versions, history_text(*each) + " came after version " + std::to_string(before));
         for (const auto& each : all_.observations)
-            if (const auto before = known_at(each.invoked); !each.missing && each.version < before)
+            if (const auto before = each.missing ? 0 : known_of_its_life(each); each.version < before)
                 wrong(sort::backwards, "version " + std::to_string(each.version) +
                                            " was loaded after version " + std::to_string(before) +
                                            " was known");
@@ -187,18 +224,28 @@ private:
         return nullptr;
     }
 
-    /// Between which versions the document was saved that an observation shows: after `low`, and not after `high`.
+    /// Between which versions the document was saved that an observation shows: after `low`, and not after `high`; and
+    /// before which time.
     struct range {
         std::int64_t low = 0;
         std::int64_t high = 0;
+        time_point until{};
     };
+
+    /// Whether a write need not be in the document, although its version is greater: it may have been of an earlier life.
+    bool optional(const write& what, const range& saved) const {
+        return may_be_of_earlier_life(what.invoked, saved.until);
+    }
 
     void check_state(const observation& seen) {
         const auto* base = source(seen.saved, kind::save, seen);
         if (!base) return;
-        range saved{0, seen.version};
-        const auto after =
+        range saved{0, seen.version, {}};
+        saved.until = base->told == outcome::acknowledged ? base->completed : seen.completed;
+        auto after =
             std::ranges::upper_bound(saves_, seen.version, {}, [](const write* w) { return w->version; });
+        while (after != saves_.begin() && *std::prev(after) != base && optional(**std::prev(after), saved))
+            --after;
         const write* last = after == saves_.begin() ? nullptr : *std::prev(after);
         if (base->told == outcome::acknowledged) {
             if (last != base) {
@@ -206,7 +253,7 @@ private:
                                       ", which still is of " + history_text(*base));
                 return;
             }
-            saved = {base->version, base->version};
+            saved.low = saved.high = base->version;
             check_not_erased(seen, *base);
         } else if (last) {
             saved.low = last->version;
@@ -253,7 +300,7 @@ private:
             saved.high = std::min(saved.high, by->version - 1);
         }
         each_acknowledged(saved.low, seen.version, [&](const write& each) {
-            if (each.what != kind::append || there.contains(each.id)) return;
+            if (each.what != kind::append || there.contains(each.id) || optional(each, saved)) return;
             if (each.version > saved.high)
                 wrong(sort::lost, history_text(each) + " is not in version " + std::to_string(seen.version));
             else
@@ -276,7 +323,7 @@ private:
         each_acknowledged(saved.low, seen.version, [&](const write& each) {
             if (each.what != kind::increment) return;
             auto& [least, most] = sums[each.client];
-            if (each.version > saved.high) ++least;
+            if (each.version > saved.high && !optional(each, saved)) ++least;
             ++most;
         });
         for (auto& [client, bounds] : sums) {
@@ -295,12 +342,13 @@ private:
     void check_merged(const observation& seen, const range& saved) {
         std::map<client_id, const write*> last;
         each_acknowledged(saved.low, seen.version, [&](const write& each) {
-            if (each.what == kind::merge) last[each.client] = &each;
+            if (each.what == kind::merge && !optional(each, saved)) last[each.client] = &each;
         });
         for (const auto& [client, id] : seen.merged) {
             const auto* by = source(id, kind::merge, seen);
             const auto newest = last.find(client);
-            if (by && by->told == outcome::acknowledged && newest != last.end() && newest->second != by)
+            if (by && by->told == outcome::acknowledged && newest != last.end() &&
+                newest->second->version > by->version)
                 wrong(sort::lost, history_text(*newest->second) + " is not in version " +
                                       std::to_string(seen.version) + ", which has " + history_text(*by));
             if (by && by->told == outcome::acknowledged && by->version <= saved.low)
@@ -335,8 +383,17 @@ void history::add(observation what) {
 
 std::vector<history::violation> history::check() const {
     std::vector<violation> found;
-    for (const auto& [key, all] : keys_)
+    std::unordered_map<std::int64_t, const write*> first;
+    for (const auto& [key, all] : keys_) {
         checker(key, all, found).check();
+        for (const auto& each : all.writes) {
+            if (each.what == kind::erase || each.told != outcome::acknowledged) continue;
+            const auto [at, inserted] = first.emplace(each.version, &each);
+            if (!inserted && at->second->key != each.key)
+                found.push_back({violation::sort::versions, "key " + key + ": " + history_text(each) +
+                                                                " and one of key " + at->second->key});
+        }
+    }
     return found;
 }
 

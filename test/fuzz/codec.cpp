@@ -18,7 +18,7 @@ namespace {
 
 using pgstate::agent_state;
 using pgstate_fuzz::require;
-namespace store = pgstate::store;
+namespace codec = pgstate::codec;
 
 constexpr pgstate::timestamp some_time(std::chrono::seconds(1'700'000'000));
 

@@ -16,7 +16,7 @@
 namespace {
 
 using pgstate_fuzz::require;
-using namespace pgstate::store;
+using namespace pgstate::codec;
 
 std::optional<page_position> decode(query_kind kind, std::string_view scope, std::string_view text) {
     try {

@@ -1,8 +1,8 @@
 // What an operation allocates on its way through the store, its caller's own value apart.
 
+#include "codec/codec.hpp"
 #include "integration/counted_new.hpp"
 #include "integration/store_support.hpp"
-#include "codec/codec.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

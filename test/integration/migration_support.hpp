@@ -4,8 +4,8 @@
 #include "config/resolved.hpp"
 #include "pgstate/config.hpp"
 #include "pgstate/error.hpp"
-#include "schema/migrate.hpp"
 #include "schema/definition.hpp"
+#include "schema/migrate.hpp"
 #include "support/test_server.hpp"
 
 #include <catch2/catch_test_macros.hpp>

@@ -1,7 +1,9 @@
 // Writes whose connection is lost after they were sent: whether they were applied is found out.
 
 #include "integration/store_support.hpp"
-#include "sql/text.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -181,34 +183,79 @@ TEST_CASE("a write of a state that is not there has an unknown outcome", "[settl
     table_lock.abort();
 }
 
-TEST_CASE("what was given up and comes late changes nothing that the same store wrote after it",
+namespace {
+
+enum class given_up { timed_out, cancelled };
+
+/// True while a statement that begins with `word` waits for a lock in this database.
+std::string waits_for_a_lock(const std::string& word) {
+    return "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname ="
+           " current_database() AND query LIKE '" +
+           word + "%'";
+}
+
+} // namespace
+
+TEST_CASE("an erase waits for a save of its key that was given up, until that can do no more",
           "[settlement]") {
-    opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered_state(1);
-        co_await f.store.save(state);
+    locked_row row;
+    const auto how = GENERATE(given_up::timed_out, given_up::cancelled);
+    outcome<pgstate::saved> saved;
+    outcome<bool> erased;
+    asio::cancellation_signal stop;
+    pgstate::save_options options;
+    if (how == given_up::timed_out) options.timeout = 300ms;
+    row.f.store.save(numbered_state(1), options,
+                     asio::bind_cancellation_slot(stop.slot(), as_result(saved.handler())));
+    run(row.f.context, [&]() -> asio::awaitable<void> {
+        co_await until(row.f.context, row.observer, waits_for_a_lock("INSERT"));
     });
-    pqxx::connection connection(f.database);
-    pqxx::nontransaction sql(connection);
-    const auto name = sql.exec("SELECT write_name FROM agent_states")[0][0].as<std::int64_t>();
-    const pgstate::sql::sql_text text("\"agent_states\"");
-    using existing = pgstate::sql::sql_text::existing;
-    const auto rows_of = [&](std::int64_t late) {
-        const auto as_text = std::to_string(late) + "::bigint";
-        int rows = 0;
-        rows += sql.exec(text.insert("VALUES ('a', 's', '{}'::jsonb, now(), now(), 1, NULL::timestamptz, " +
-                                         as_text + ")",
-                                     existing::replaced, "t.version"))
-                    .size();
-        rows +=
-            sql.exec(text.replace("'{}'", "NULL::timestamptz", "", "t.agent_id = 'a'", as_text, "t.version"))
-                .size();
-        rows += sql.exec(text.touch("NULL::timestamptz", "t.agent_id = 'a'", as_text, "t.version")).size();
-        rows += sql.exec(text.erase("", "t.agent_id = 'a'", as_text, "t.version")).size();
-        return rows;
-    };
-    CHECK(rows_of(name - 1) == 0);
-    CHECK(rows_of(name + 1) == 4);
+    if (how == given_up::cancelled) stop.emit(asio::cancellation_type::terminal);
+    run_until(row.f.context, [&] { return saved.over(); });
+    REQUIRE(saved.value->has_error());
+    row.f.store.erase("a", "s", as_result(erased.handler()));
+    if (how == given_up::cancelled) pqxx::nontransaction(row.observer).exec(end_those_who_wait_for_a_lock);
+
+    // Now the erase waits for the lock, and the save does not any more.
+    run(row.f.context, [&]() -> asio::awaitable<void> {
+        co_await until(row.f.context, row.observer, waits_for_a_lock("DELETE"));
+    });
+    CHECK_FALSE(pqxx::nontransaction(row.observer).exec(waits_for_a_lock("INSERT"))[0][0].as<bool>());
+    row.lock->let_go();
+    run_until(row.f.context, [&] { return erased.over(); });
+    REQUIRE(erased.value->has_value());
+    CHECK(erased.value->value());
+    CHECK_FALSE(row.loaded().has_value());
+    CHECK(saved.calls == 1);
+}
+
+TEST_CASE("a save that was given up and is found in its row is over at once", "[settlement]") {
+    opened_store f;
+    pqxx::connection sql(f.database);
+    // Its answer takes longer than its time; what it wrote is committed.
+    pqxx::nontransaction(sql).exec(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7);"
+        " RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON agent_states DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION slow()");
+    pqxx::connection holder(f.database);
+    std::optional<pqxx::work> lock(std::in_place, holder);
+    lock->exec("SELECT pg_advisory_xact_lock(7)");
+    outcome<pgstate::saved> saved;
+    pgstate::save_options options;
+    options.timeout = 300ms;
+    f.store.save(numbered_state(1), options, as_result(saved.handler()));
+    run_until(f.context, [&] { return saved.over(); });
+    REQUIRE(saved.value->has_error());
+    CHECK(saved.value->error() == errc::timed_out);
+    lock.reset();
+    // Applied or not, the next write of the key comes after it.
+    run(f.context, [&]() -> asio::awaitable<void> {
+        const auto state = numbered_state(2);
+        co_await f.store.save(state);
+        const auto loaded = co_await f.store.load("a", "s");
+        CHECK(loaded->data.at("value").as_int64() == 2);
+    });
 }
 
 TEST_CASE("the server gives up what takes longer than an operation may", "[settlement]") {

@@ -19,14 +19,37 @@
 namespace {
 
 using pgstate::batch_config;
-using pgstate::batch::has_key;
 using pgstate::batch::hash_key;
-using pgstate::batch::is_write;
 using pgstate::batch::item;
-using pgstate::batch::kind;
 using pgstate::batch::planner;
+using pgstate::batch::traits;
 using status = pgstate::batch::item::status;
 using items = std::vector<item*>;
+
+/// Types as a store has them; their addresses tell them apart.
+namespace type {
+constexpr traits saves{.writes = true, .keyed = true, .shares = true};
+constexpr traits creates = saves;
+constexpr traits replaces = saves;
+constexpr traits erases = saves;
+constexpr traits changes{.writes = true, .keyed = true};
+constexpr traits loads{.keyed = true, .shares = true};
+constexpr traits probes = loads;
+constexpr traits lists{};
+constexpr traits healths{};
+constexpr traits finds{.takes_long = true};
+
+constexpr const traits* save = &saves;
+constexpr const traits* create = &creates;
+constexpr const traits* replace = &replaces;
+constexpr const traits* erase = &erases;
+constexpr const traits* change = &changes;
+constexpr const traits* load = &loads;
+constexpr const traits* probe = &probes;
+constexpr const traits* list = &lists;
+constexpr const traits* health = &healths;
+constexpr const traits* find = &finds;
+} // namespace type
 
 batch_config limits(std::size_t max_operations, std::size_t max_bytes = 8000) {
     batch_config result;
@@ -39,14 +62,15 @@ batch_config limits(std::size_t max_operations, std::size_t max_bytes = 8000) {
 struct bench {
     explicit bench(const batch_config& with = limits(100)) : plan(with) {}
 
-    item& submit(kind what, std::string_view session_id, std::size_t bytes = 10, bool alone = false) {
+    item& submit(const traits* what, std::string_view session_id, std::size_t bytes = 10,
+                 bool alone = false) {
         return submit_of("agent", what, session_id, bytes, alone);
     }
 
-    item& submit_of(std::string_view agent_id, kind what, std::string_view session_id, std::size_t bytes = 10,
-                    bool alone = false) {
+    item& submit_of(std::string_view agent_id, const traits* what, std::string_view session_id,
+                    std::size_t bytes = 10, bool alone = false) {
         auto& made = all.emplace_back();
-        made.what = what;
+        made.type = what;
         made.agent_id = agent_id;
         made.session_id = session_id;
         made.key_hash = hash_key(made.agent_id, made.session_id);
@@ -56,7 +80,7 @@ struct bench {
         return made;
     }
 
-    items submit_many(kind what, std::size_t count, std::size_t bytes = 10) {
+    items submit_many(const traits* what, std::size_t count, std::size_t bytes = 10) {
         items made;
         for (std::size_t i = 0; i < count; ++i)
             made.push_back(&submit(what, names.emplace_back("many" + std::to_string(1000 + i)), bytes));
@@ -84,9 +108,9 @@ TEST_CASE("an idle planner has no batch", "[planner]") {
 
 TEST_CASE("writes to one key go one after the other, as submitted", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::save, "k");
-    auto& second = on.submit(kind::save, "k");
-    auto& third = on.submit(kind::save, "k");
+    auto& first = on.submit(type::save, "k");
+    auto& second = on.submit(type::save, "k");
+    auto& third = on.submit(type::save, "k");
     CHECK(on.plan.ready() == 1);
     CHECK(on.plan.blocked() == 2);
     CHECK(first.state == status::ready);
@@ -109,9 +133,9 @@ TEST_CASE("writes to one key go one after the other, as submitted", "[planner]")
 
 TEST_CASE("the same session of another agent is another key", "[planner]") {
     bench on;
-    auto& one = on.submit(kind::save, "k");
+    auto& one = on.submit(type::save, "k");
     item other;
-    other.what = kind::save;
+    other.type = type::save;
     other.agent_id = "another";
     other.session_id = "k";
     on.plan.submit(other);
@@ -121,22 +145,22 @@ TEST_CASE("the same session of another agent is another key", "[planner]") {
 
 TEST_CASE("reads of one key run together, also while others of them are under way", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::load, "k");
-    auto& second = on.submit(kind::load, "k");
+    auto& first = on.submit(type::load, "k");
+    auto& second = on.submit(type::load, "k");
     const auto batch = on.plan.next(1);
     CHECK(std::set<item*>(batch.begin(), batch.end()) == std::set<item*>{&first, &second});
-    auto& third = on.submit(kind::load, "k");
+    auto& third = on.submit(type::load, "k");
     CHECK(on.plan.next(1) == items{&third});
 }
 
 TEST_CASE("a write waits for every read before it, and no read overtakes it", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::load, "k");
-    auto& second = on.submit(kind::load, "k");
-    auto& write = on.submit(kind::erase, "k");
-    auto& third = on.submit(kind::load, "k");
-    auto& fourth = on.submit(kind::load, "k");
-    auto& last = on.submit(kind::save, "k");
+    auto& first = on.submit(type::load, "k");
+    auto& second = on.submit(type::load, "k");
+    auto& write = on.submit(type::erase, "k");
+    auto& third = on.submit(type::load, "k");
+    auto& fourth = on.submit(type::load, "k");
+    auto& last = on.submit(type::save, "k");
 
     REQUIRE(on.plan.next(1).size() == 2);
     CHECK(on.plan.next(1).empty());
@@ -155,17 +179,17 @@ TEST_CASE("a write waits for every read before it, and no read overtakes it", "[
 
 TEST_CASE("a busy key does not hold up another", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::save, "busy");
-    auto& behind = on.submit(kind::save, "busy");
+    auto& first = on.submit(type::save, "busy");
+    auto& behind = on.submit(type::save, "busy");
     REQUIRE(on.plan.next(1) == items{&first});
-    auto& other = on.submit(kind::save, "free");
+    auto& other = on.submit(type::save, "free");
     CHECK(on.plan.next(1) == items{&other});
     CHECK(behind.state == status::blocked);
 }
 
 TEST_CASE("a batch has at most max_operations, the oldest first", "[planner]") {
     bench on(limits(10));
-    const auto all = on.submit_many(kind::save, 25);
+    const auto all = on.submit_many(type::save, 25);
     CHECK(on.plan.next(1) == items(all.begin(), all.begin() + 10));
     CHECK(on.plan.next(1) == items(all.begin() + 10, all.begin() + 20));
     CHECK(on.plan.next(1) == items(all.begin() + 20, all.end()));
@@ -174,42 +198,42 @@ TEST_CASE("a batch has at most max_operations, the oldest first", "[planner]") {
 
 TEST_CASE("a batch has at most max_bytes", "[planner]") {
     bench on(limits(100, 8000));
-    on.submit_many(kind::save, 20, 1000);
+    on.submit_many(type::save, 20, 1000);
     CHECK(on.plan.next(1).size() == 8); // to the byte
     CHECK(on.plan.next(1).size() == 8);
     CHECK(on.plan.next(1).size() == 4);
 
     bench uneven(limits(100, 8000));
-    uneven.submit_many(kind::save, 9, 999);
-    uneven.submit(kind::save, "one too many", 10);
+    uneven.submit_many(type::save, 9, 999);
+    uneven.submit(type::save, "one too many", 10);
     CHECK(uneven.plan.next(1).size() == 8); // 7,992: neither 999 nor 10 more fit
     CHECK(uneven.plan.next(1).size() == 2);
 }
 
 TEST_CASE("a heavy operation travels alone and holds no others back", "[planner]") {
     bench on(limits(100, 8000));
-    auto& a = on.submit(kind::save, "a");
-    auto& heavy = on.submit(kind::save, "b", 1001);
-    auto& heavier = on.submit(kind::save, "c", 100'000);
-    auto& d = on.submit(kind::save, "d");
+    auto& a = on.submit(type::save, "a");
+    auto& heavy = on.submit(type::save, "b", 1001);
+    auto& heavier = on.submit(type::save, "c", 100'000);
+    auto& d = on.submit(type::save, "d");
     CHECK(on.plan.next(1) == items{&a, &d});
     CHECK(on.plan.next(1) == items{&heavy});
     CHECK(on.plan.next(1) == items{&heavier});
     CHECK(on.plan.next(1).empty());
 }
 
-TEST_CASE("the kind of the oldest operation goes next, and a batch has one kind", "[planner]") {
+TEST_CASE("the type of the oldest operation goes next, and a batch has one type", "[planner]") {
     bench on;
-    auto& load = on.submit(kind::load, "a");
-    auto& save = on.submit(kind::save, "b");
-    auto& erase = on.submit(kind::erase, "c");
-    auto& create = on.submit(kind::create, "d");
-    auto& replace = on.submit(kind::replace, "e");
-    auto& later_erase = on.submit(kind::erase, "f");
-    auto& later_load = on.submit(kind::load, "g");
+    auto& load = on.submit(type::load, "a");
+    auto& save = on.submit(type::save, "b");
+    auto& erase = on.submit(type::erase, "c");
+    auto& create = on.submit(type::create, "d");
+    auto& replace = on.submit(type::replace, "e");
+    auto& later_erase = on.submit(type::erase, "f");
+    auto& later_load = on.submit(type::load, "g");
     CHECK(on.plan.next(1) == items{&load, &later_load});
-    // A steady stream of another kind does not starve those who wait.
-    auto& latest_load = on.submit(kind::load, "h");
+    // A steady stream of another type does not starve those who wait.
+    auto& latest_load = on.submit(type::load, "h");
     CHECK(on.plan.next(1) == items{&save});
     CHECK(on.plan.next(1) == items{&erase, &later_erase});
     CHECK(on.plan.next(1) == items{&create});
@@ -218,21 +242,21 @@ TEST_CASE("the kind of the oldest operation goes next, and a batch has one kind"
 }
 
 TEST_CASE("an operation that was blocked keeps its age", "[planner]") {
-    const auto younger_kind = GENERATE(kind::erase, kind::load);
+    const auto younger_type = GENERATE(type::erase, type::load);
     bench on(limits(1));
-    auto& first = on.submit(kind::save, "k");
-    auto& blocked = on.submit(kind::load, "k");
+    auto& first = on.submit(type::save, "k");
+    auto& blocked = on.submit(type::load, "k");
     REQUIRE(on.plan.next(1) == items{&first});
-    auto& younger = on.submit(younger_kind, "other");
+    auto& younger = on.submit(younger_type, "other");
     on.plan.finished(first);
     CHECK(on.plan.next(1) == items{&blocked});
     CHECK(on.plan.next(1) == items{&younger});
 }
 
 TEST_CASE("operations without a key travel alone and wait for nobody", "[planner]") {
-    const auto what = GENERATE(kind::list, kind::count_agent, kind::count_all, kind::health, kind::sweep);
+    const auto what = GENERATE(type::list, type::find);
     bench on;
-    auto& save = on.submit(kind::save, "");
+    auto& save = on.submit(type::save, "");
     REQUIRE(on.plan.next(1) == items{&save});
     auto& first = on.submit(what, "");
     auto& second = on.submit(what, "");
@@ -249,7 +273,7 @@ TEST_CASE("a batch is sorted by agent, then session", "[planner]") {
     for (const auto& [agent, session] : std::vector<std::pair<std::string_view, std::string_view>>{
              {"b", "1"}, {"a", "2"}, {"B", "9"}, {"a", "10"}, {"ab", "0"}, {"a", ""}}) {
         auto& made = all.emplace_back();
-        made.what = kind::save;
+        made.type = type::save;
         made.agent_id = agent;
         made.session_id = session;
         plan.submit(made);
@@ -274,14 +298,14 @@ TEST_CASE("a burst is split over the connections, not into crumbs", "[planner]")
          }) {
         CAPTURE(one.waiting, one.idle, one.max_operations);
         bench on(limits(one.max_operations));
-        on.submit_many(kind::save, one.waiting);
+        on.submit_many(type::save, one.waiting);
         CHECK(on.plan.next(one.idle).size() == one.expected);
     }
 }
 
 TEST_CASE("batches keep to their share of what waits and what is under way", "[planner]") {
     bench on(limits(100));
-    const auto all = on.submit_many(kind::save, 200);
+    const auto all = on.submit_many(type::save, 200);
     const auto first = on.plan.next(4);
     CHECK(first.size() == 50);
     CHECK(on.plan.next(4).size() == 50); // not a quarter of what is left
@@ -297,7 +321,7 @@ TEST_CASE("without batching every operation travels alone", "[planner]") {
     auto none = limits(100);
     none.enabled = false;
     bench on(none);
-    const auto all = on.submit_many(kind::save, 3);
+    const auto all = on.submit_many(type::save, 3);
     for (auto* each : all)
         CHECK(on.plan.next(1) == items{each});
     CHECK(on.plan.next(1).empty());
@@ -307,16 +331,16 @@ TEST_CASE("what was not sent can be withdrawn", "[planner]") {
     bench on;
 
     SECTION("ready: the next for its key may go") {
-        auto& first = on.submit(kind::save, "k");
-        auto& second = on.submit(kind::save, "k");
+        auto& first = on.submit(type::save, "k");
+        auto& second = on.submit(type::save, "k");
         CHECK(on.plan.withdraw(first));
         CHECK(first.state == status::outside);
         CHECK(on.plan.next(1) == items{&second});
     }
     SECTION("blocked: it never goes") {
-        auto& first = on.submit(kind::save, "k");
-        auto& second = on.submit(kind::save, "k");
-        auto& third = on.submit(kind::save, "k");
+        auto& first = on.submit(type::save, "k");
+        auto& second = on.submit(type::save, "k");
+        auto& third = on.submit(type::save, "k");
         CHECK(on.plan.withdraw(second));
         CHECK(second.state == status::outside);
         CHECK(on.plan.blocked() == 1);
@@ -325,24 +349,24 @@ TEST_CASE("what was not sent can be withdrawn", "[planner]") {
         CHECK(on.plan.next(1) == items{&third});
     }
     SECTION("a blocked write: the reads behind it join the reads before it") {
-        auto& before = on.submit(kind::load, "k");
-        auto& write = on.submit(kind::save, "k");
-        auto& after = on.submit(kind::load, "k");
+        auto& before = on.submit(type::load, "k");
+        auto& write = on.submit(type::save, "k");
+        auto& after = on.submit(type::load, "k");
         REQUIRE(on.plan.next(1) == items{&before});
         CHECK(on.plan.withdraw(write));
         CHECK(on.plan.next(1) == items{&after});
     }
     SECTION("a heavy one and one without a key") {
-        auto& heavy = on.submit(kind::save, "k", 1'000'000);
-        auto& list = on.submit(kind::list, "");
+        auto& heavy = on.submit(type::save, "k", 1'000'000);
+        auto& list = on.submit(type::list, "");
         CHECK(on.plan.withdraw(heavy));
         CHECK(on.plan.withdraw(list));
         CHECK(on.plan.next(1).empty());
         CHECK(on.plan.ready() == 0);
     }
     SECTION("withdrawn, it can be submitted again, as the youngest") {
-        auto& first = on.submit(kind::save, "k");
-        auto& second = on.submit(kind::save, "k");
+        auto& first = on.submit(type::save, "k");
+        auto& second = on.submit(type::save, "k");
         REQUIRE(on.plan.withdraw(first));
         on.plan.submit(first);
         REQUIRE(on.plan.next(1) == items{&second});
@@ -354,8 +378,8 @@ TEST_CASE("what was not sent can be withdrawn", "[planner]") {
 
 TEST_CASE("what was sent, is over or never came cannot be withdrawn", "[planner]") {
     bench on;
-    auto& one = on.submit(kind::save, "k");
-    auto& behind = on.submit(kind::save, "k");
+    auto& one = on.submit(type::save, "k");
+    auto& behind = on.submit(type::save, "k");
     REQUIRE(on.plan.next(1) == items{&one});
     CHECK_FALSE(on.plan.withdraw(one));
     CHECK(one.state == status::sent);
@@ -369,11 +393,11 @@ TEST_CASE("what was sent, is over or never came cannot be withdrawn", "[planner]
 
 TEST_CASE("an operation sent again keeps its age and its key", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::save, "k");
-    auto& older = on.submit(kind::save, "l");
-    auto& behind = on.submit(kind::save, "k");
+    auto& first = on.submit(type::save, "k");
+    auto& older = on.submit(type::save, "l");
+    auto& behind = on.submit(type::save, "k");
     REQUIRE(on.plan.next(1) == items{&first, &older});
-    auto& younger = on.submit(kind::load, "m");
+    auto& younger = on.submit(type::load, "m");
     const bool in_order = GENERATE(false, true); // they come back in any order
     const bool alone = GENERATE(false, true);
     first.alone = older.alone = alone;
@@ -396,8 +420,8 @@ TEST_CASE("an operation sent again keeps its age and its key", "[planner]") {
 
 TEST_CASE("waiting to be sent again, an operation can be withdrawn", "[planner]") {
     bench on;
-    auto& first = on.submit(kind::save, "k");
-    auto& behind = on.submit(kind::save, "k");
+    auto& first = on.submit(type::save, "k");
+    auto& behind = on.submit(type::save, "k");
     REQUIRE(on.plan.next(1) == items{&first});
     on.plan.again(first);
     CHECK(on.plan.withdraw(first));
@@ -406,11 +430,11 @@ TEST_CASE("waiting to be sent again, an operation can be withdrawn", "[planner]"
 
 TEST_CASE("a probe takes over the key of the write that met a conflict", "[planner]") {
     bench on;
-    auto& write = on.submit(kind::replace, "k");
-    auto& read = on.submit(kind::load, "k");
-    auto& second = on.submit(kind::save, "k");
+    auto& write = on.submit(type::replace, "k");
+    auto& read = on.submit(type::load, "k");
+    auto& second = on.submit(type::save, "k");
     REQUIRE(on.plan.next(1) == items{&write});
-    write.what = kind::probe;
+    write.type = type::probe;
     on.plan.again(write);
     CHECK(read.state == status::blocked);
 
@@ -429,10 +453,10 @@ TEST_CASE("a probe takes over the key of the write that met a conflict", "[plann
 
 TEST_CASE("probes of several keys share a batch", "[planner]") {
     bench on;
-    const auto writes = on.submit_many(kind::create, 3);
+    const auto writes = on.submit_many(type::create, 3);
     REQUIRE(on.plan.next(1) == writes);
     for (auto* each : writes) {
-        each->what = kind::probe;
+        each->type = type::probe;
         on.plan.again(*each);
     }
     CHECK(on.plan.next(1) == writes);
@@ -440,10 +464,10 @@ TEST_CASE("probes of several keys share a batch", "[planner]") {
 
 TEST_CASE("an operation marked alone shares with nobody", "[planner]") {
     bench on;
-    auto& a = on.submit(kind::save, "a");
-    auto& b = on.submit(kind::save, "b", 10, true);
-    auto& c = on.submit(kind::save, "c");
-    auto& d = on.submit(kind::save, "d");
+    auto& a = on.submit(type::save, "a");
+    auto& b = on.submit(type::save, "b", 10, true);
+    auto& c = on.submit(type::save, "c");
+    auto& d = on.submit(type::save, "d");
     CHECK(on.plan.next(1) == items{&a, &c, &d}); // nor does it divide the others
     CHECK(on.plan.next(1) == items{&b});
 }
@@ -462,72 +486,72 @@ std::size_t statements_until(bench& on, const item& awaited) {
 
 } // namespace
 
-TEST_CASE("a flood of one kind leaves turns to the others", "[planner][fairness]") {
+TEST_CASE("a flood of one type leaves turns to the others", "[planner][fairness]") {
     bench on;
-    on.submit_many(kind::save, 50'000);
-    auto& load = on.submit(kind::load, "another");
+    on.submit_many(type::save, 50'000);
+    auto& load = on.submit(type::load, "another");
     CHECK(statements_until(on, load) <= 4);
-    auto& change = on.submit(kind::change, "a third", 10, true);
+    auto& change = on.submit(type::change, "a third", 10, true);
     CHECK(statements_until(on, change) <= 4);
-    auto& health = on.submit(kind::health, "");
+    auto& health = on.submit(type::health, "");
     CHECK(statements_until(on, health) <= 4);
     // Nor has one that comes later to wait for longer.
-    auto& latest = on.submit(kind::load, "one more");
+    auto& latest = on.submit(type::load, "one more");
     CHECK(statements_until(on, latest) <= 4);
     CHECK(on.plan.ready() > 45'000);
 }
 
-TEST_CASE("a flood for one key leaves turns to other keys, of the same kind too", "[planner][fairness]") {
+TEST_CASE("a flood for one key leaves turns to other keys, of the same type too", "[planner][fairness]") {
     bench on;
     for (int i = 0; i < 50'000; ++i)
-        on.submit(kind::change, "flooded", 10, true);
+        on.submit(type::change, "flooded", 10, true);
     for (int i = 0; i < 5; ++i) { // by now those of the flood come back out of turn
         const auto batch = on.plan.next(1);
         REQUIRE(batch.size() == 1);
         on.finish(batch);
     }
-    auto& behind = on.submit(kind::load, "flooded");
-    auto& change = on.submit(kind::change, "another", 10, true);
+    auto& behind = on.submit(type::load, "flooded");
+    auto& change = on.submit(type::change, "another", 10, true);
     CHECK(statements_until(on, change) <= 8);
-    auto& load = on.submit(kind::load, "a third");
+    auto& load = on.submit(type::load, "a third");
     CHECK(statements_until(on, load) <= 8);
     CHECK(behind.state == status::blocked); // nobody overtakes for a key
 }
 
-TEST_CASE("a flood of one agent leaves turns to other agents, of the same kind too", "[planner][fairness]") {
-    const auto what = GENERATE(kind::save, kind::load, kind::list);
-    CAPTURE(static_cast<int>(what));
+TEST_CASE("a flood of one agent leaves turns to other agents, of the same type too", "[planner][fairness]") {
+    const auto what = GENERATE(type::save, type::load, type::list);
+    CAPTURE(what->keyed, what->writes);
     bench on;
     const auto flood = on.submit_many(what, 50'000);
     for (int i = 0; i < 5; ++i) {
         auto& other = on.submit_of("another", what, "s");
-        CHECK(statements_until(on, other) <= (has_key(what) ? 4 : 12));
+        CHECK(statements_until(on, other) <= (what->keyed ? 4 : 12));
     }
     CHECK(on.plan.ready() > 48'000);
-    CHECK(flood.back()->in_crowd);
+    CHECK(flood.back()->passed_over);
 
     // Taken out or sent, they no longer count.
     for (auto* each : flood)
         on.plan.withdraw(*each);
     const std::size_t fit =
-        has_key(what) ? 200 : 2; // those before anything is counted, and a statement's worth
+        what->keyed ? 200 : 2; // those before anything is counted, and a statement's worth
     const auto later = on.submit_many(what, fit + 1);
-    CHECK_FALSE(later[fit - 1]->in_crowd);
-    CHECK(later[fit]->in_crowd);
+    CHECK_FALSE(later[fit - 1]->passed_over);
+    CHECK(later[fit]->passed_over);
     while (on.plan.ready() > 0)
         on.finish(on.plan.next(1));
     const auto latest = on.submit_many(what, fit);
-    CHECK(std::none_of(latest.begin(), latest.end(), [](const item* each) { return each->in_crowd; }));
+    CHECK(std::none_of(latest.begin(), latest.end(), [](const item* each) { return each->passed_over; }));
 }
 
 TEST_CASE("most turns go by age", "[planner][fairness]") {
     bench on(limits(1));
-    const auto saves = on.submit_many(kind::save, 60);
-    const auto loads = on.submit_many(kind::load, 60);
+    const auto saves = on.submit_many(type::save, 60);
+    const auto loads = on.submit_many(type::load, 60);
     std::size_t early_loads = 0;
     for (std::size_t i = 0; i < 60; ++i) {
         const auto batch = on.plan.next(1);
-        early_loads += batch.front()->what == kind::load;
+        early_loads += batch.front()->type == type::load;
         on.finish(batch);
     }
     CHECK(early_loads >= 6);
@@ -535,12 +559,10 @@ TEST_CASE("most turns go by age", "[planner][fairness]") {
 }
 
 TEST_CASE("operations that may take long are under way in limited numbers", "[planner][fairness]") {
-    const auto what =
-        GENERATE(kind::find, kind::list_agents, kind::count_agent, kind::count_all, kind::sweep);
     bench on;
     items searches;
     for (int i = 0; i < 5; ++i)
-        searches.push_back(&on.submit(what, ""));
+        searches.push_back(&on.submit(type::find, ""));
     CHECK(on.plan.sendable(2) == 2);
     CHECK(on.plan.sendable(planner::no_limit) == 5);
     REQUIRE(on.plan.next(4, 2) == items{searches[0]});
@@ -549,8 +571,8 @@ TEST_CASE("operations that may take long are under way in limited numbers", "[pl
     CHECK(on.plan.next(4, 2).empty());
 
     // Others pass, though they are younger.
-    auto& load = on.submit(kind::load, "k");
-    auto& list = on.submit(kind::list, "");
+    auto& load = on.submit(type::load, "k");
+    auto& list = on.submit(type::list, "");
     CHECK(on.plan.sendable(2) == 2);
     CHECK(on.plan.next(4, 2) == items{&load});
     CHECK(on.plan.next(4, 2) == items{&list});
@@ -641,16 +663,16 @@ private:
 
     void submit() {
         static constexpr std::array<std::string_view, 3> ids{"a", "b", "c"};
-        static constexpr std::array kinds{kind::save, kind::save, kind::create, kind::replace, kind::load,
-                                          kind::load, kind::load, kind::erase,  kind::list,    kind::health};
+        static constexpr std::array types{type::save, type::save, type::create, type::replace, type::load,
+                                          type::load, type::load, type::erase,  type::list,    type::health};
         auto& made = items_.emplace_back();
-        made.what = kinds[below(kinds.size())];
+        made.type = types[below(types.size())];
         made.agent_id = ids[below(2)];
         made.session_id = ids[below(ids.size())];
         made.key_hash = hash_key(made.agent_id, made.session_id);
         made.bytes = below(20) == 0 ? limits_.max_bytes * 2 : below(limits_.max_bytes / 6);
         made.alone = below(20) == 0;
-        live_[&made].write = is_write(made.what);
+        live_[&made].write = made.type->writes;
         plan_.submit(made);
         REQUIRE(made.state != status::outside);
     }
@@ -671,9 +693,9 @@ private:
         std::size_t bytes = 0;
         for (auto* each : batch) {
             REQUIRE(each->state == status::sent);
-            REQUIRE(each->what == batch.front()->what);
+            REQUIRE(each->type == batch.front()->type);
             if (batch.size() > 1) {
-                REQUIRE(has_key(each->what));
+                REQUIRE(each->type->keyed);
                 REQUIRE_FALSE(each->alone);
             }
             REQUIRE(live_.count(each) == 1);
@@ -687,7 +709,7 @@ private:
             const auto before = std::pair(batch[i - 1]->agent_id, batch[i - 1]->session_id);
             const auto after = std::pair(batch[i]->agent_id, batch[i]->session_id);
             REQUIRE(before <= after);
-            if (is_write(batch[i]->what)) REQUIRE(before != after);
+            if (batch[i]->type->writes) REQUIRE(before != after);
         }
         for (auto* each : batch)
             REQUIRE(nothing_overtaken(*each));
@@ -695,11 +717,11 @@ private:
 
     /// Everything older for the key is over, except reads before a read.
     bool nothing_overtaken(const item& one) {
-        if (!has_key(one.what)) return true;
+        if (!one.type->keyed) return true;
         const bool write = live_[const_cast<item*>(&one)].write;
         return std::none_of(live_.begin(), live_.end(), [&](const auto& each) {
             const auto& [other, expected] = each;
-            return other->order < one.order && has_key(other->what) && other->agent_id == one.agent_id &&
+            return other->order < one.order && other->type->keyed && other->agent_id == one.agent_id &&
                    other->session_id == one.session_id && (write || expected.write);
         });
     }
@@ -715,8 +737,8 @@ private:
         auto& one = **at;
         sent_.erase(at);
         ++live_[&one].due;
-        if (is_write(one.what) && below(2) == 0)
-            one.what = kind::probe;
+        if (one.type->writes && below(2) == 0)
+            one.type = type::probe;
         else
             one.alone = true;
         plan_.again(one);

@@ -19,7 +19,7 @@ TEST_CASE("a ready queue gives the oldest first, in whatever order they came", "
         std::vector<item*> coming;
         for (std::size_t i = 0; i < items.size(); ++i) {
             items[i].order = i + 1;
-            items[i].in_crowd = random() % 3 == 0;
+            items[i].passed_over = random() % 3 == 0;
             coming.push_back(&items[i]);
         }
         // Nearly in order, as they come in truth, or not at all.
@@ -60,7 +60,7 @@ TEST_CASE("a ready queue also gives first those that came in turn and not in a c
     queue.add(items[0]); // out of turn
     queue.add(items[3]);
     queue.add(items[1]); // out of turn
-    items[4].in_crowd = true;
+    items[4].passed_over = true;
     queue.add(items[4]);
     queue.add(items[5]);
     CHECK(queue.size() == 6);

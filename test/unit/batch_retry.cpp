@@ -117,17 +117,3 @@ TEST_CASE("of several operations each is tried alone; one alone fails", "[retry]
                 {sqlstate, false, write, 1, most_attempts, verdict::fail},
             });
 }
-
-TEST_CASE("what the dialect has adapted to is sent at once, while there are attempts left", "[retry]") {
-    incident what;
-    what.adapted = true;
-    what.write = true;
-    what.failure.sqlstate = "22P02";
-    for (const std::size_t operations : {1U, 20U}) {
-        what.operations = operations;
-        what.attempts = most_attempts - 1;
-        CHECK(decide(what) == verdict::retry_adapted);
-        what.attempts = most_attempts;
-        CHECK(decide(what) == (operations > 1 ? verdict::retry_alone : verdict::fail));
-    }
-}

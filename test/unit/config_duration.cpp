@@ -8,7 +8,6 @@
 #include <vector>
 
 using namespace std::chrono_literals;
-using pgstate::settings::parse_duration;
 
 TEST_CASE("durations are read in Go's syntax", "[config]") {
     struct readable {
@@ -53,7 +52,7 @@ TEST_CASE("durations are read in Go's syntax", "[config]") {
              {"2562047h47m16.854775807s", 9'223'372'036'855ms},
          }) {
         CAPTURE(one.text);
-        CHECK(parse_duration(one.text) == one.value);
+        CHECK(pgstate::settings::parse_duration(one.text) == one.value);
     }
 }
 
@@ -63,7 +62,7 @@ TEST_CASE("what is no duration is refused", "[config]") {
           ".s",    "s",     "1x",     "1S",   "1d",   "1hs",  "1mh",  "1h ", " 1h",    "1 h",
           "1h 5m", "1..5s", "1.5.5s", "1e3s", "0x1s", "1h30", "1,5s", "one", "1\xC2s", "never"}) {
         CAPTURE(text);
-        CHECK_FALSE(parse_duration(text).has_value());
+        CHECK_FALSE(pgstate::settings::parse_duration(text).has_value());
     }
 }
 
@@ -73,6 +72,6 @@ TEST_CASE("a duration over Go's limit is refused, not wrapped", "[config]") {
           "9223372036855ms", "99999999999999999999999999999h", "9223372036s9223372036s", "2562047h47m16s0.9s",
           "2562047h0.9h"}) {
         CAPTURE(text);
-        CHECK_FALSE(parse_duration(text).has_value());
+        CHECK_FALSE(pgstate::settings::parse_duration(text).has_value());
     }
 }

@@ -23,25 +23,26 @@ using pgstate::memory_store;
 using pgstate::timestamp;
 using std::chrono::microseconds;
 
-TEST_CASE("a memory_store takes its times and versions from the clock it is given", "[memory]") {
+TEST_CASE("a memory_store takes its times from the clock it is given, and counts its versions from 1",
+          "[memory]") {
     asio::io_context context;
     timestamp now{microseconds(1000)};
     memory_store store(context.get_executor(), [&] { return now; });
     run(context, [&]() -> asio::awaitable<void> {
         const agent_state state("a", "s");
         const auto first = co_await store.save(state);
-        CHECK(first == pgstate::saved{1000, now, now});
+        CHECK(first == pgstate::saved{1, now, now});
         const auto same_moment = co_await store.save(state);
-        CHECK(same_moment == pgstate::saved{1001, now, now});
+        CHECK(same_moment == pgstate::saved{2, now, now});
         now += microseconds(500);
         const auto later = co_await store.save(state);
-        CHECK(later == pgstate::saved{1500, timestamp(microseconds(1000)), now});
+        CHECK(later == pgstate::saved{3, timestamp(microseconds(1000)), now});
         now -= microseconds(1400); // a clock set back
         const auto back = co_await store.save(state);
-        CHECK(back == pgstate::saved{1501, timestamp(microseconds(1000)), now});
+        CHECK(back == pgstate::saved{4, timestamp(microseconds(1000)), now});
         co_await store.erase("a", "s");
         const auto again = co_await store.save(state);
-        CHECK(again == pgstate::saved{1502, now, now});
+        CHECK(again == pgstate::saved{5, now, now});
     });
 }
 

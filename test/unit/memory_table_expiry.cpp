@@ -7,11 +7,10 @@
 
 using namespace std::chrono_literals;
 using pgstate::memory::memory_row;
-using pgstate::memory::memory_table;
 
 TEST_CASE("rows that have expired leave a memory table as others are put into it", "[memory]") {
     pgstate::timestamp now{1h};
-    memory_table table([&] { return now; }, 0ms);
+    pgstate::memory::table table([&] { return now; }, 0ms);
     memory_row expiring;
     expiring.expires_at = now + 1min;
     for (int i = 0; i < 50; ++i) {
@@ -39,7 +38,7 @@ TEST_CASE("rows that have expired leave a memory table as others are put into it
 
 TEST_CASE("a memory table that only ever gets rows which expire does not grow for ever", "[memory]") {
     pgstate::timestamp now{1h};
-    memory_table table([&] { return now; }, 0ms);
+    pgstate::memory::table table([&] { return now; }, 0ms);
     for (int i = 0; i < 1000; ++i) {
         memory_row row;
         row.expires_at = now + 10s;

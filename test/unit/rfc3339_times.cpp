@@ -1,5 +1,5 @@
-#include "pgstate/error.hpp"
 #include "codec/rfc3339.hpp"
+#include "pgstate/error.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,6 +1,6 @@
-#include "pgstate/error.hpp"
 #include "compose/bulk.hpp"
 #include "compose/update.hpp"
+#include "pgstate/error.hpp"
 #include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>

@@ -22,7 +22,8 @@ using pgstate::postgres::swept;
 class sweep_host final : public sweeper::host {
 public:
     bool busy() const override { return is_busy; }
-    void sweep(std::size_t most, bool failing, pgstate::postgres::sweep_operation::handler_type over) override {
+    void sweep(std::size_t most, bool failing,
+               pgstate::postgres::sweep_operation::handler_type over) override {
         asked_most = most;
         told_failing = failing;
         under_way.push_back(std::move(over));

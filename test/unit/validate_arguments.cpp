@@ -1,5 +1,5 @@
-#include "detail/utf8.hpp"
 #include "codec/validate.hpp"
+#include "detail/utf8.hpp"
 #include "support/run.hpp"
 #include "support/states.hpp"
 
@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <string>
 
-using pgstate::settings::check_text;
-using pgstate::settings::text_fault;
+using pgstate::detail::check_text;
+using pgstate::detail::text_fault;
 using namespace pgstate_test;
 using pgstate::errc;
-using namespace pgstate::store;
+using namespace pgstate::codec;
 
 namespace {
 

@@ -13,7 +13,7 @@ using sql::table_sql;
 
 /// As written_row, with xmin in the place of the horizon, and
 namespace settled_row {
-enum : int { xmin, write_name = written_row::expires_at + 1 };
+enum : int { xmin, write_name = written_row::expires_at + 1, next };
 }
 
 } // namespace
@@ -23,7 +23,7 @@ settle_type::settle_type(sql::target_table& table)
       statement_(sql::prepared_by_size(
           "settle",
           table.sql().select("t.xmin, t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, "
-                             "t.expires_at, t.write_name",
+                             "t.expires_at, t.write_name, pg_snapshot_xmax(pg_current_snapshot())",
                              "", std::string(" WHERE ").append(table_sql::by_key)),
           {wire::type_oid::text, wire::type_oid::text})) {}
 
@@ -51,6 +51,7 @@ batch::settlement settle_type::judge(const batch::operation& what, const wire::i
     if (evidence.exists) {
         evidence.version = rows.int8(row, written_row::version);
         evidence.xmin = rows.xid(row, settled_row::xmin);
+        evidence.next = rows.xid8(row, settled_row::next);
         if (!rows.is_null(row, settled_row::write_name))
             evidence.last_writer = rows.uuid(row, settled_row::write_name);
     }

@@ -1,0 +1,202 @@
+// Writes that were given up while the server was still at work on them: they do not come late.
+
+#include "fault/proxy.hpp"
+#include "pgstate/pgstate.hpp"
+#include "support/run.hpp"
+#include "support/test_server.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <pqxx/connection>
+#include <pqxx/nontransaction>
+#include <pqxx/transaction>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+using namespace pgstate_test;
+using namespace std::chrono_literals;
+using pgstate::as_result;
+using pgstate::errc;
+
+namespace {
+
+/// Where an operation that was started with a callback leaves its outcome.
+template <class T>
+struct late_outcome {
+    int calls = 0;
+    std::optional<pgstate::result<T>> value;
+
+    auto handler() {
+        return as_result([this](pgstate::result<T> r) {
+            ++calls;
+            value.emplace(std::move(r));
+        });
+    }
+    bool over() const { return calls == 1; }
+};
+
+/// A store whose connections go through a proxy. In its table a save waits before it changes anything, and an erase does
+/// not: if it were sent, it would be done at once.
+struct stalled_saves {
+    stalled_saves() {
+        settings.connection_string = through(proxy, database);
+        settings.pool.max_conns = 3;
+        run(context, [this]() -> asio::awaitable<void> {
+            store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
+        });
+        pqxx::nontransaction(direct).exec(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;"
+            "CREATE TRIGGER wait BEFORE INSERT OR UPDATE ON agent_states FOR EACH ROW EXECUTE FUNCTION wait()");
+    }
+    stalled_saves(const stalled_saves&) = delete;
+    stalled_saves& operator=(const stalled_saves&) = delete;
+    ~stalled_saves() {
+        try {
+            run(context, [this]() -> asio::awaitable<void> { co_await store.close(); });
+        } catch (...) {
+            // The cases say what must hold; here it is only tidied up.
+        }
+    }
+
+    static pgstate::agent_state state(int value) {
+        pgstate::agent_state made("a", "s");
+        made.data["value"] = value;
+        return made;
+    }
+
+    void stall() {
+        lock.emplace(holder);
+        lock->exec("SELECT pg_advisory_xact_lock(7)");
+    }
+
+    bool says(const std::string& sql) { return pqxx::nontransaction(direct).exec(sql)[0][0].as<bool>(); }
+
+    /// Lets the store work until the server says so.
+    void run_until_server_says(const std::string& sql) {
+        run_until(context, [&] { return says(sql); });
+    }
+
+    static constexpr auto a_save_waits =
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname ="
+        " current_database() AND query LIKE 'INSERT%'";
+    /// Nothing that is under way can change the table any more.
+    static constexpr auto all_is_over =
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
+        " AND pid <> pg_backend_pid()";
+    static constexpr auto nothing_is_there = "SELECT count(*) = 0 FROM agent_states";
+
+    std::string database = fresh_database_name();
+    fault_proxy proxy{socket_of(server())};
+    pgstate::config settings;
+    asio::io_context context;
+    pgstate::postgres_store store;
+    pqxx::connection direct{server().connection_string(database)};
+    pqxx::connection holder{server().connection_string(database)};
+    std::optional<pqxx::work> lock;
+};
+
+enum class giving_up { timed_out, cancelled };
+enum class losing { reset, closed, by_the_store };
+
+} // namespace
+
+TEST_CASE("a save that was given up does not bring back what the same store has erased since",
+          "[settlement][late]") {
+    const auto how = GENERATE(giving_up::timed_out, giving_up::cancelled);
+    const auto lost = GENERATE(losing::reset, losing::closed, losing::by_the_store);
+    const bool there_before = GENERATE(true, false);
+    if (how == giving_up::cancelled && lost == losing::by_the_store) return; // it gives up what is timed out
+    CAPTURE(how, lost, there_before);
+    stalled_saves on;
+    if (there_before)
+        run(on.context, [&]() -> asio::awaitable<void> {
+            const auto first = on.state(0);
+            co_await on.store.save(first);
+        });
+    on.stall();
+
+    late_outcome<pgstate::saved> saved;
+    late_outcome<bool> erased;
+    asio::cancellation_signal stop;
+    pgstate::save_options options;
+    if (how == giving_up::timed_out) options.timeout = 300ms;
+    on.store.save(on.state(1), options, asio::bind_cancellation_slot(stop.slot(), saved.handler()));
+    on.run_until_server_says(on.a_save_waits);
+    // Of the lost connection the server learns nothing while it waits.
+    if (how == giving_up::cancelled) stop.emit(asio::cancellation_type::terminal);
+    if (lost != losing::by_the_store)
+        on.proxy.reset_all(lost == losing::reset ? fault_proxy::ending::rst : fault_proxy::ending::fin);
+    run_until(on.context, [&] { return saved.over(); });
+    REQUIRE(saved.value->has_error());
+    on.store.erase("a", "s", erased.handler());
+    run_until(on.context, [&] { return erased.over(); });
+    INFO((erased.value->has_error() ? erased.value->error().what() : "erased"));
+    REQUIRE(erased.value->has_value());
+    CHECK(erased.value->value() == there_before);
+    CHECK_FALSE(on.says(on.a_save_waits));
+    CHECK(on.says(on.nothing_is_there));
+
+    // Now whatever still waited would go on.
+    on.lock.reset();
+    on.run_until_server_says(on.all_is_over);
+    CHECK(on.says(on.nothing_is_there));
+    CHECK(saved.calls == 1);
+}
+
+TEST_CASE("what is queued behind a save that was given up keeps its order", "[settlement][late]") {
+    stalled_saves on;
+    on.stall();
+    late_outcome<pgstate::saved> first;
+    late_outcome<pgstate::saved> second;
+    late_outcome<std::optional<pgstate::agent_state>> between;
+    pgstate::save_options options;
+    options.timeout = 300ms;
+    on.store.save(on.state(1), options, first.handler());
+    on.store.load("a", "s", between.handler());
+    on.store.save(on.state(2), second.handler());
+    on.run_until_server_says(on.a_save_waits);
+    on.proxy.reset_all();
+    run_until(on.context, [&] { return first.over() && between.over(); });
+    CHECK(first.value->error() == errc::timed_out);
+    REQUIRE(between.value->has_value());
+    CHECK_FALSE(between.value->value().has_value());
+    CHECK_FALSE(second.over());
+    on.lock.reset();
+    run_until(on.context, [&] { return second.over(); });
+    REQUIRE(second.value->has_value());
+    on.run_until_server_says(on.all_is_over);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        const auto loaded = co_await on.store.load("a", "s");
+        REQUIRE(loaded.has_value());
+        CHECK(loaded->data.at("value").as_int64() == 2);
+        CHECK(loaded->version == second.value->value().version);
+    });
+}
+
+TEST_CASE("a store closes although nobody can be asked about a save that was given up",
+          "[settlement][late]") {
+    stalled_saves on;
+    on.stall();
+    late_outcome<pgstate::saved> saved;
+    pgstate::save_options options;
+    options.timeout = 300ms;
+    on.store.save(on.state(1), options, saved.handler());
+    on.run_until_server_says(on.a_save_waits);
+    on.proxy.accept(fault_proxy::arrivals::refuse);
+    on.proxy.reset_all();
+    run_until(on.context, [&] { return saved.over(); });
+    CHECK(saved.value->has_error());
+    const auto begun = std::chrono::steady_clock::now();
+    run(on.context, [&]() -> asio::awaitable<void> { co_await on.store.close(); });
+    CHECK(std::chrono::steady_clock::now() - begun < 5s);
+    CHECK(saved.calls == 1);
+}
