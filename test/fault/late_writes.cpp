@@ -34,11 +34,11 @@ struct late_outcome {
     int calls = 0;
     std::optional<pgstate::result<T>> value;
 
-    auto handler() {
-        return as_result([this](pgstate::result<T> r) {
+    auto handler(asio::cancellation_slot slot = {}) {
+        return as_result(asio::bind_cancellation_slot(slot, [this](pgstate::result<T> r) {
             ++calls;
             value.emplace(std::move(r));
-        });
+        }));
     }
     bool over() const { return calls == 1; }
 };
@@ -129,7 +129,7 @@ TEST_CASE("a save that was given up does not bring back what the same store has 
     asio::cancellation_signal stop;
     pgstate::save_options options;
     if (how == giving_up::timed_out) options.timeout = 300ms;
-    on.store.save(on.state(1), options, asio::bind_cancellation_slot(stop.slot(), saved.handler()));
+    on.store.save(on.state(1), options, saved.handler(stop.slot()));
     on.run_until_server_says(on.a_save_waits);
     // Of the lost connection the server learns nothing while it waits.
     if (how == giving_up::cancelled) stop.emit(asio::cancellation_type::terminal);

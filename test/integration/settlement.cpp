@@ -206,7 +206,7 @@ TEST_CASE("an erase waits for a save of its key that was given up, until that ca
     pgstate::save_options options;
     if (how == given_up::timed_out) options.timeout = 300ms;
     row.f.store.save(numbered_state(1), options,
-                     asio::bind_cancellation_slot(stop.slot(), as_result(saved.handler())));
+                     as_result(asio::bind_cancellation_slot(stop.slot(), saved.handler())));
     run(row.f.context, [&]() -> asio::awaitable<void> {
         co_await until(row.f.context, row.observer, waits_for_a_lock("INSERT"));
     });
