@@ -169,11 +169,11 @@ TEST_CASE("a conflict within a transaction rolls it back", "[contract]") {
         const agent_state state("a", "s");
         const auto saved = co_await store->save(state);
         const auto failed = co_await store->transaction(
-            [](transaction& tx) {
+            [&](transaction& tx) {
                 const agent_state other("a", "other");
                 tx.save(other);
                 agent_state stale("a", "s");
-                stale.version = 1;
+                stale.version = saved.version + 1000;
                 tx.save(stale, {.if_unchanged = true});
             },
             as_result);

@@ -67,10 +67,10 @@ class snippets(tree):
 
 
 class errors(unittest.TestCase):
-    PAGE = "<!-- error: a -->\n```text\nsave: version 1234567890123456\nis there\n```\n"
+    PAGE = "<!-- error: a -->\n```text\nsave: version 12\nis there\n```\n"
 
-    def test_versions_and_line_breaks_do_not_matter(self):
-        self.assertEqual(check_errors.check({"a": "save: version 6543210987654321 is there"}, self.PAGE), [])
+    def test_line_breaks_do_not_matter(self):
+        self.assertEqual(check_errors.check({"a": "save: version 12 is there"}, self.PAGE), [])
 
     def test_another_text_a_missing_one_and_one_that_nobody_gets(self):
         self.assertEqual(len(check_errors.check({"a": "save: another"}, self.PAGE)), 1)
