@@ -18,7 +18,8 @@ result advise(std::string found, std::string what_to_do) {
 }
 
 result skip(std::string found) {
-    return finding{severity::skipped, std::move(found)};
+    return finding{severity::skipped, std::move(found),
+                   "run it as a role that may read the table and its sequence, with a longer --timeout"};
 }
 
 result problem(std::string found, std::string what_to_do) {

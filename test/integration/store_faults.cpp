@@ -287,7 +287,7 @@ TEST_CASE("a store that is destroyed completes what it still had", "[faults]") {
     f.store.save(numbered_state(2), as_result(queued.handler()));
     run(f.context,
         [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    f.store = pgstate::postgres_store();
+    f.destroy();
     run_until(f.context, [&] { return sent.calls == 1 && queued.calls == 1; });
     CHECK(sent.value->error() == errc::closed);
     CHECK(queued.value->error() == errc::closed);

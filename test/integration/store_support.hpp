@@ -39,6 +39,7 @@ struct opened_store {
     opened_store(const opened_store&) = delete;
     opened_store& operator=(const opened_store&) = delete;
     ~opened_store() {
+        if (destroyed_) return;
         try {
             run(context, [this]() -> asio::awaitable<void> { co_await store.close(); });
         } catch (...) {
@@ -50,6 +51,15 @@ struct opened_store {
     pgstate::config settings;
     asio::io_context context;
     pgstate::postgres_store store;
+
+    /// Ends the store, which must not be used after that.
+    void destroy() {
+        store = pgstate::postgres_store();
+        destroyed_ = true;
+    }
+
+private:
+    bool destroyed_ = false;
 };
 
 /// Another client that holds a row's lock until it is let go: whoever writes the row waits in the server.

@@ -21,6 +21,7 @@ facts sound() {
     read.max_connections = 100;
     read.reserved_connections = 3;
     read.pool_size = 4;
+    read.expired_rows = 0;
     read.newest_version = 7;
     read.last_drawn = 7;
     return read;
