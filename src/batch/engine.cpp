@@ -404,6 +404,7 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
 }
 
 void engine::after_change() {
+    if (only_settling_is_left()) give_up_settling();
     if (planner_.sendable(most_long_) == 0) {
         connections_.give_back_idle();
         connections_.withdraw_requests();

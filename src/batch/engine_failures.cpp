@@ -126,7 +126,7 @@ void engine::settled_as_unknown(operation& what, std::string_view reason) {
 /// The process is still there, or nobody could be asked. It is asked again until it has ended: a caller whose operation has
 /// no time-out is told after a few tries.
 void engine::fence_again(operation& what) {
-    const auto over = [this, &what] { return shut_ || (what.completed && !close_handlers_.empty()); };
+    const auto over = [this] { return shut_ || only_settling_is_left(); };
     if (over()) {
         complete(what, outcome_unknown(what, "the store was closed"));
         return end(what);
@@ -138,6 +138,23 @@ void engine::fence_again(operation& what) {
         complete(*each, outcome_unknown(*each, "the store was closed"));
         end(*each);
     });
+}
+
+/// The store is being closed, and every caller has an outcome.
+bool engine::only_settling_is_left() const noexcept {
+    return !close_handlers_.empty() && waiting_callers_ == 0;
+}
+
+/// Ends the settling of writes whose callers have left: no operation follows them.
+void engine::give_up_settling() {
+    for (auto at = open_.begin(); at != open_.end();) {
+        auto& what = *at++;
+        if (what.in_doubt && planner_.withdraw(what)) finish(what);
+    }
+    const auto settles = [](const exchange& oldest) {
+        return oldest.operations.front()->in_doubt != nullptr;
+    };
+    connections_.abandon_if(settles, "the store was closed");
 }
 
 error engine::error_of(const operation& what, const wire::reply& answer) {

@@ -166,7 +166,8 @@ TEST_CASE("what is queued behind a save that was given up keeps its order", "[se
     on.run_until_server_says(on.a_save_waits);
     on.proxy.reset_all();
     run_until(on.context, [&] { return first.over() && between.over(); });
-    CHECK(first.value->error() == errc::timed_out);
+    // Its server process may have ended before its time ran out.
+    CHECK((first.value->error() == errc::timed_out || first.value->error() == errc::outcome_unknown));
     REQUIRE(between.value->has_value());
     CHECK_FALSE(between.value->value().has_value());
     CHECK_FALSE(second.over());

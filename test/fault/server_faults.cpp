@@ -103,6 +103,7 @@ struct faulty_store {
     faulty_store(const faulty_store&) = delete;
     faulty_store& operator=(const faulty_store&) = delete;
     ~faulty_store() {
+        if (destroyed_) return;
         try {
             close();
         } catch (...) {
@@ -118,12 +119,20 @@ struct faulty_store {
     void close() {
         run(context, [this]() -> asio::awaitable<void> { co_await store.close(); });
     }
+    /// Ends the store, which must not be used after that.
+    void destroy() {
+        store = pgstate::postgres_store();
+        destroyed_ = true;
+    }
     std::string direct() const { return faulty_server().connection_string(database); }
 
     std::string database;
     pgstate::config settings;
     asio::io_context context;
     pgstate::postgres_store store;
+
+private:
+    bool destroyed_ = false;
 };
 
 /// Makes every statement on the table wait, until it is let go.
@@ -328,7 +337,7 @@ TEST_CASE("a server that stands still lets operations run into their time-out, a
         CHECK(fault_clock::now() - begin < limit + grace);
     }
     SECTION("destroyed meanwhile") {
-        f.store = pgstate::postgres_store();
+        f.destroy();
         CHECK(fault_clock::now() - begin < grace);
         run_until(f.context,
                   [&] { return all_over(all.saves) && all_over(all.increments) && all_over(all.loads); });
@@ -372,7 +381,7 @@ TEST_CASE("connects that vanish in a black hole hold up neither operations beyon
         CHECK(saved.calls == 1);
     }
     SECTION("destroyed meanwhile") {
-        f.store = pgstate::postgres_store();
+        f.destroy();
         run_until(f.context, [&] { return saved.calls == 1; });
         CHECK(fault_clock::now() - begin < grace);
         INFO(saved.value->error().what());
