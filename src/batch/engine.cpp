@@ -401,6 +401,7 @@ void engine::fail_everything(const std::function<error(const operation&)>& why) 
 }
 
 void engine::after_change() {
+    if (nobody_cares()) give_up_settling();
     if (planner_.sendable(most_long_) == 0) {
         lanes_.give_back_idle();
         lanes_.withdraw_requests();

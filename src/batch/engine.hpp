@@ -95,6 +95,8 @@ private:
     void settled_as_not_applied(operation& what);
     void settled_as_unknown(operation& what, std::string_view reason);
     void fence_again(operation& what);
+    bool nobody_cares() const noexcept;
+    void give_up_settling();
     void send_as(operation& what, const traits& next);
     void end(operation& what);
     void failed(const std::shared_ptr<flight>& of, const wire::reply& answer);

@@ -126,7 +126,7 @@ void engine::settled_as_unknown(operation& what, std::string_view reason) {
 /// The process is still there, or nobody could be asked. It is asked again until it has ended: a caller whose operation has
 /// no time-out is told after a few tries.
 void engine::fence_again(operation& what) {
-    const auto over = [this, &what] { return shut_ || (what.completed && !close_handlers_.empty()); };
+    const auto over = [this] { return shut_ || nobody_cares(); };
     if (over()) {
         complete(what, outcome_unknown(what, "the store was closed"));
         return end(what);
@@ -138,6 +138,21 @@ void engine::fence_again(operation& what) {
         complete(*each, outcome_unknown(*each, "the store was closed"));
         end(*each);
     });
+}
+
+/// The store is being closed, and all callers have their outcomes: only writes that were given up are left.
+bool engine::nobody_cares() const noexcept {
+    return !close_handlers_.empty() && waiting_callers_ == 0;
+}
+
+/// What has become of writes that were given up no longer matters, as nothing follows them.
+void engine::give_up_settling() {
+    for (auto at = open_.begin(); at != open_.end();) {
+        auto& what = *at++;
+        if (what.in_doubt && planner_.withdraw(what)) finish(what);
+    }
+    const auto settles = [](const flight& oldest) { return oldest.operations.front()->in_doubt != nullptr; };
+    lanes_.abandon_if(settles, "the store was closed");
 }
 
 error engine::error_of(const operation& what, const wire::reply& answer) {

@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -82,7 +83,16 @@ struct stalled_saves {
 
     /// Lets the store work until the server says so.
     void run_until_server_says(const std::string& sql) {
-        run_until(context, [&] { return says(sql); });
+        run(context, [&]() -> asio::awaitable<void> {
+            const auto deadline = std::chrono::steady_clock::now() + patience;
+            asio::steady_timer timer(context);
+            while (!says(sql)) {
+                if (std::chrono::steady_clock::now() > deadline)
+                    throw std::runtime_error("never came true: " + sql);
+                timer.expires_after(5ms);
+                co_await timer.async_wait(asio::use_awaitable);
+            }
+        });
     }
 
     static constexpr auto a_save_waits =
