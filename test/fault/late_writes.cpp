@@ -25,7 +25,6 @@
 using namespace pgstate_test;
 using namespace std::chrono_literals;
 using pgstate::as_result;
-using pgstate::errc;
 
 namespace {
 
@@ -176,7 +175,7 @@ TEST_CASE("what is queued behind a save that was given up keeps its order", "[se
     on.run_until_server_says(on.a_save_waits);
     on.proxy.reset_all();
     run_until(on.context, [&] { return first.over() && between.over(); });
-    CHECK(first.value->error() == errc::timed_out);
+    CHECK(first.value->has_error()); // its time ran out, or nobody can tell
     REQUIRE(between.value->has_value());
     CHECK_FALSE(between.value->value().has_value());
     CHECK_FALSE(second.over());
