@@ -18,13 +18,13 @@
 
 #include <chrono>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;
 using pgstate::as_result;
-using pgstate::errc;
 
 namespace {
 
@@ -82,7 +82,16 @@ struct stalled_saves {
 
     /// Lets the store work until the server says so.
     void run_until_server_says(const std::string& sql) {
-        run_until(context, [&] { return says(sql); });
+        run(context, [&]() -> asio::awaitable<void> {
+            const auto deadline = std::chrono::steady_clock::now() + patience;
+            asio::steady_timer timer(context);
+            while (!says(sql)) {
+                if (std::chrono::steady_clock::now() > deadline)
+                    throw std::runtime_error("never came true: " + sql);
+                timer.expires_after(5ms);
+                co_await timer.async_wait(asio::use_awaitable);
+            }
+        });
     }
 
     static constexpr auto a_save_waits =
