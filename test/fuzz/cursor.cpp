@@ -29,8 +29,8 @@ std::optional<page_position> decode(query_kind kind, std::string_view scope, std
 
 bool can_be_keys(const page_position& position) {
     return position.agent_id.size() + position.session_id.size() <= pgstate::max_key_bytes &&
-           pgstate::settings::check_text(position.agent_id) == pgstate::settings::text_fault::none &&
-           pgstate::settings::check_text(position.session_id) == pgstate::settings::text_fault::none;
+           pgstate::detail::check_text(position.agent_id) == pgstate::detail::text_fault::none &&
+           pgstate::detail::check_text(position.session_id) == pgstate::detail::text_fault::none;
 }
 
 void any_text(std::string_view text) {
