@@ -1,11 +1,9 @@
 // Hand-made histories: what a store may have done, and for every rule one in which it is broken.
 
-#include "fault/history.hpp"
+#include "fault/past.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -13,87 +11,12 @@
 
 using namespace std::chrono_literals;
 using pgstate_test::history;
+using pgstate_test::past;
 using kind = history::kind;
 using outcome = history::outcome;
 using sort = history::violation::sort;
 
 namespace {
-
-/// Histories of the key "k". Everything follows each other unless it is told its times.
-class past {
-public:
-    history::write& next(history::write what) {
-        what.key = "k";
-        if (what.invoked == history::time_point()) {
-            what.invoked = at(++now_);
-            what.completed = at(++now_);
-        }
-        writes_.push_back(std::move(what));
-        return writes_.back();
-    }
-    void save(history::write_id id, std::int64_t version, std::int64_t expected = 0) {
-        next({.what = kind::save,
-              .id = id,
-              .told = outcome::acknowledged,
-              .version = version,
-              .expected = expected});
-    }
-    void append(history::write_id id, std::int64_t version) {
-        next({.what = kind::append, .id = id, .told = outcome::acknowledged, .version = version});
-    }
-    void increment(history::client_id client, std::int64_t version) {
-        next({.what = kind::increment,
-              .id = ++ids_,
-              .client = client,
-              .told = outcome::acknowledged,
-              .version = version});
-    }
-    void merge(history::write_id id, history::client_id client, std::int64_t version) {
-        next({.what = kind::merge,
-              .id = id,
-              .client = client,
-              .told = outcome::acknowledged,
-              .version = version});
-    }
-    void erase(history::write_id id) { next({.what = kind::erase, .id = id, .told = outcome::acknowledged}); }
-    void not_applied(kind what, history::write_id id, history::client_id client = 0) {
-        next({.what = what, .id = id, .client = client, .told = outcome::failed});
-    }
-    void unknown(kind what, history::write_id id, history::client_id client = 0) {
-        next({.what = what, .id = id, .client = client, .told = outcome::unknown});
-    }
-    void load(history::observation what) {
-        what.key = "k";
-        if (what.invoked == history::time_point()) {
-            what.invoked = at(++now_);
-            what.completed = at(++now_);
-        }
-        loads_.push_back(std::move(what));
-    }
-    void load_nothing() { load({.missing = true}); }
-
-    static history::time_point at(int moment) { return history::time_point(std::chrono::seconds(moment)); }
-
-    std::vector<sort> violations() const {
-        history all;
-        for (const auto& each : writes_)
-            all.add(each);
-        for (const auto& each : loads_)
-            all.add(each);
-        std::vector<sort> sorts;
-        for (const auto& each : all.check()) {
-            UNSCOPED_INFO(name_of(each.what) << ": " << each.text);
-            sorts.push_back(each.what);
-        }
-        return sorts;
-    }
-
-private:
-    int now_ = 0;
-    history::write_id ids_ = 1'000'000;
-    std::vector<history::write> writes_;
-    std::vector<history::observation> loads_;
-};
 
 const std::vector<sort> nothing;
 
@@ -366,124 +289,6 @@ TEST_CASE("versions increase strictly while a state lives, and stand for one sta
         p.next({.what = kind::append, .id = 2, .told = outcome::acknowledged});
     }
     CHECK(p.violations() == std::vector{sort::versions});
-}
-
-namespace {
-
-/// A save that drew version 11 and waited, while the state that was there went on up to version `last` and, perhaps, was
-/// erased.
-struct waiting_save : past {
-    explicit waiting_save(std::int64_t last = 12) {
-        save(1, 10);
-        next({.what = kind::save,
-              .id = 2,
-              .told = outcome::acknowledged,
-              .version = 11,
-              .invoked = at(10),
-              .completed = at(50)});
-        next({.what = kind::append,
-              .id = 3,
-              .told = outcome::acknowledged,
-              .version = last,
-              .invoked = at(11),
-              .completed = at(20)});
-    }
-    void erased(int from, int until, outcome told = outcome::acknowledged, bool missing = false) {
-        next({.what = kind::erase,
-              .id = 4,
-              .told = told,
-              .missing = missing,
-              .invoked = at(from),
-              .completed = at(until)});
-    }
-    void loaded(history::observation what, int from = 60) {
-        what.invoked = at(from);
-        what.completed = at(from + 1);
-        load(std::move(what));
-    }
-};
-
-} // namespace
-
-TEST_CASE("a new life may begin below the version with which the old one ended", "[history]") {
-    waiting_save p;
-    p.erased(30, 40, GENERATE(outcome::acknowledged, outcome::unknown));
-    p.loaded({.version = 11, .saved = 2});
-    p.next({.what = kind::append,
-            .id = 5,
-            .told = outcome::acknowledged,
-            .version = 13,
-            .invoked = past::at(62),
-            .completed = past::at(63)});
-    p.loaded({.version = 13, .saved = 2, .appended = {5}}, 64);
-    CHECK(p.violations() == nothing);
-}
-
-TEST_CASE("what the old life had need not be in the new one, whatever it was", "[history]") {
-    waiting_save p;
-    const auto before = [&](history::write what) {
-        what.told = outcome::acknowledged;
-        what.invoked = past::at(12);
-        what.completed = past::at(20);
-        p.next(what);
-    };
-    before({.what = kind::save, .id = 6, .version = 13, .expected = 12});
-    before({.what = kind::increment, .id = 7, .client = 7, .version = 14});
-    before({.what = kind::merge, .id = 8, .client = 7, .version = 15});
-    p.erased(30, 40);
-    p.next({.what = kind::append,
-            .id = 5,
-            .told = outcome::acknowledged,
-            .version = 16,
-            .invoked = past::at(62),
-            .completed = past::at(63)});
-    p.loaded({.version = 16, .saved = 2, .appended = {5}}, 64);
-    CHECK(p.violations() == nothing);
-}
-
-TEST_CASE("without an erase between there is no new life", "[history]") {
-    waiting_save p;
-    SECTION("none") {}
-    SECTION("one that found nothing") {
-        p.erased(30, 40, outcome::acknowledged, true);
-    }
-    SECTION("one that failed") {
-        p.erased(30, 40, outcome::failed);
-    }
-    SECTION("one that was over before") {
-        p.erased(5, 9);
-    }
-    SECTION("one that began later") {
-        p.erased(51, 70);
-    }
-    SECTION("one that began later, for a load of the save") {
-        p.loaded({.version = 11, .saved = 2}, 48);
-        p.erased(62, 70);
-    }
-    const auto sorts = [&] {
-        p.loaded({.version = 11, .saved = 2});
-        return p.violations();
-    }();
-    CHECK(std::ranges::find(sorts, sort::backwards) != sorts.end());
-}
-
-TEST_CASE("what came after a new life had begun is in it", "[history]") {
-    waiting_save p;
-    p.erased(30, 40);
-    p.next({.what = kind::append,
-            .id = 5,
-            .told = outcome::acknowledged,
-            .version = 13,
-            .invoked = past::at(51),
-            .completed = past::at(52)});
-    p.next({.what = kind::append,
-            .id = 6,
-            .told = outcome::acknowledged,
-            .version = 14,
-            .invoked = past::at(53),
-            .completed = past::at(54)});
-    p.loaded({.version = 14, .saved = 2, .appended = {6}});
-    CHECK(p.violations() == std::vector{sort::lost});
 }
 
 TEST_CASE("a version that two states have is used twice", "[history]") {
