@@ -177,7 +177,7 @@ void engine::send(const std::shared_ptr<leased_connection>& on, std::vector<item
         bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
         boost::container::static_vector<wire::step, 1> before;
         if (command.before) before.push_back({&command.before->what, &command.before->values});
-        what->sent_at = horizon_of(on->lease->backend().of);
+        what->sent_at = horizon_on(on->lease->backend());
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->exchanges.push_back(what);
         on->lease->send(*command.what, command.values, mode,
@@ -278,9 +278,13 @@ void engine::complete(operation& what, error why) {
     completed_.add(&what);
 }
 
-horizon engine::horizon_of(const wire::incarnation& server) const noexcept {
-    const auto at = std::ranges::find(horizons_, server, &horizon::of);
-    return at == horizons_.end() ? horizon() : *at;
+/// The highest horizon that is known of the run of the server at the other end. There is one before the first answer: that of
+/// when the connection was made.
+horizon engine::horizon_on(const wire::backend& connected) const noexcept {
+    horizon highest{connected.of, connected.of.known() ? connected.xmin : 0};
+    const auto answered = std::ranges::find(horizons_, connected.of, &horizon::of);
+    if (answered != horizons_.end()) highest.xmin = std::max(highest.xmin, answered->xmin);
+    return highest;
 }
 
 void engine::learn_horizon(const exchange& of, const wire::incarnation& answered_by, const wire::rows& rows) {

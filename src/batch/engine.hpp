@@ -105,7 +105,7 @@ private:
     void send_again(exchange& of);
     void pause_then_send_again(const std::shared_ptr<exchange>& of);
     void pause(std::size_t attempts, std::function<void()> then);
-    horizon horizon_of(const wire::incarnation& server) const noexcept;
+    horizon horizon_on(const wire::backend& connected) const noexcept;
     void learn_horizon(const exchange& of, const wire::incarnation& answered_by, const wire::rows& rows);
     static error error_of(const operation& what, const wire::reply& answer);
     static error lost_too_often(const operation& what, const wire::server_error& failure);

@@ -173,6 +173,7 @@ introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout,
         " (SELECT timeline_id FROM pg_control_checkpoint()),"
         " (extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::bigint,"
         " current_setting('default_transaction_isolation') <> 'read committed',"
+        " pg_snapshot_xmin(pg_current_snapshot()),"
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
         " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END,"
         " CASE WHEN pg_backend_pid() = $1::int"
@@ -201,7 +202,10 @@ introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout,
         std::from_chars(text.data(), text.data() + text.size(), value);
         return value;
     };
-    made.who = {.pid = pid, .started = number(1), .of = {number(2), number(3), number(4)}};
+    made.who = {.pid = pid,
+                .started = number(1),
+                .of = {number(2), number(3), number(4)},
+                .xmin = static_cast<std::uint64_t>(number(6))};
     return made;
 }
 

@@ -44,6 +44,8 @@ struct backend {
     int pid = 0;              ///< 0: not known
     std::int64_t started = 0; ///< microseconds since the Unix epoch, by the server's clock
     incarnation of{};         ///< the run of the server that it belongs to
+    std::uint64_t xmin =
+        0; ///< a transaction horizon (pg_snapshot_xmin) of when it was connected; 0: not known
 };
 
 struct connect_options {
