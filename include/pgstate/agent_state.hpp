@@ -43,9 +43,8 @@ struct agent_state {
     std::string agent_id;   ///< whose state it is
     std::string session_id; ///< of which of its conversations or tasks
 
-    /// The version that was loaded, 0 for a state that never was. Counted by the server: it grows with every save,
-    /// also when the state is erased and made again; the steps are not ones. The guide names the exceptions ("Versions"):
-    /// rows deleted by other means, and Citus.
+    /// The version that was loaded; 0: the state was never saved. The server draws it: versions grow while the state lives, and
+    /// none is used twice in a table. They are not consecutive. The guide names the exceptions ("Versions").
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own
