@@ -5,9 +5,15 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace pgstate::batch {
+namespace {
+
+constexpr std::string_view hidden_by_a_pooler = "a pooler hides which process of the server had it";
+
+} // namespace
 
 // What the engine makes of statements that fail: repeats, errors, and writes that may have been applied. In the strand.
 
@@ -95,7 +101,7 @@ void engine::settle(operation& what, const wire::incarnation& answered_by, const
         case settlement::not_applied: return settled_as_not_applied(what);
         case settlement::open:
             if (open.lost.pid != 0) return send_as(what, sql_->fence());
-            return settled_as_unknown(what, "a pooler hides which process of the server had it");
+            return settled_as_unknown(what, hidden_by_a_pooler);
         case settlement::unknown:
             return settled_as_unknown(what, row < 0 ? "there is no state now"
                                                     : "another writer has written the state since");
@@ -126,6 +132,7 @@ void engine::settled_as_unknown(operation& what, std::string_view reason) {
 /// The process is still there, or nobody could be asked. It is asked again until it has ended: a caller whose operation has
 /// no time-out is told after a few tries.
 void engine::fence_again(operation& what) {
+    if (what.in_doubt->lost.pid == 0) return settled_as_unknown(what, hidden_by_a_pooler);
     const auto over = [this] { return shut_ || only_settling_is_left(); };
     if (over()) {
         complete(what, outcome_unknown(what, "the store was closed"));
