@@ -27,7 +27,7 @@ constexpr auto go_save =
     " VALUES ('a', 's', '{\"agent_id\": \"a\", \"session_id\": \"s\", \"data\": {\"value\": 7}}', NOW(), NOW())"
     " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at";
 
-void execute(const std::string& database, const std::string& sql) {
+void run_on(const std::string& database, const std::string& sql) {
     pqxx::connection other(database);
     pqxx::nontransaction(other).exec(sql);
 }
@@ -45,7 +45,7 @@ TEST_CASE("a save of the Go SDK between load and if_unchanged is a conflict", "[
     opened_store f({}, guarded());
     run(f.context, [&]() -> asio::awaitable<void> {
         auto loaded = co_await save_and_load(f.store);
-        execute(f.database, go_save);
+        run_on(f.database, go_save);
         const auto stale = co_await f.store.save(loaded, {.if_unchanged = true}, as_result);
         REQUIRE(stale.has_error());
         CHECK(stale.error() == errc::conflict);
@@ -62,7 +62,7 @@ TEST_CASE("without the guard the version does not tell of a foreign save", "[gua
     opened_store f;
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto loaded = co_await save_and_load(f.store);
-        execute(f.database, go_save);
+        run_on(f.database, go_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version == loaded.version);
     });
@@ -74,12 +74,12 @@ TEST_CASE("the guard leaves alone what pgstate writes, and what changes no state
         auto loaded = co_await save_and_load(f.store);
         const auto touched = co_await f.store.touch("a", "s", 1h);
         CHECK(touched.version == loaded.version);
-        execute(f.database, "UPDATE agent_states SET updated_at = now()");
+        run_on(f.database, "UPDATE agent_states SET updated_at = now()");
         const auto saved = co_await f.store.save(loaded, {.if_unchanged = true});
         CHECK(saved.version > loaded.version);
         const auto appended = co_await f.store.append("a", "s", {{"user", "hi"}});
         CHECK(appended.version > saved.version);
-        execute(f.database, "UPDATE agent_states SET version = version + 1000"); // its own affair
+        run_on(f.database, "UPDATE agent_states SET version = version + 1000"); // its own affair
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version == appended.version + 1000);
     });
@@ -90,12 +90,12 @@ TEST_CASE("the guard works for a role that has no rights on the sequence", "[gua
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto loaded = co_await save_and_load(f.store);
         const auto role = pqxx::connection(f.database).dbname() + std::string("_go");
-        execute(f.database, "CREATE ROLE \"" + role +
-                                "\"; GRANT SELECT, INSERT, UPDATE ON agent_states TO \"" + role +
-                                "\"; SET ROLE \"" + role + "\"; " + go_save);
+        run_on(f.database, "CREATE ROLE \"" + role +
+                               "\"; GRANT SELECT, INSERT, UPDATE ON agent_states TO \"" + role +
+                               "\"; SET ROLE \"" + role + "\"; " + go_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version > loaded.version);
-        execute(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
+        run_on(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
     });
 }
 
@@ -103,7 +103,7 @@ TEST_CASE("a guard that is missing or disabled is found, and brought back", "[gu
     opened_store f({}, guarded());
     const std::string damage = GENERATE("DROP TRIGGER agent_states_guard ON agent_states",
                                         "ALTER TABLE agent_states DISABLE TRIGGER agent_states_guard");
-    execute(f.database, damage);
+    run_on(f.database, damage);
     pqxx::connection looking(f.database);
     const auto report = pgstate::postgres_store::inspect_schema(looking, f.settings);
     REQUIRE(report.missing.size() == 1);
@@ -117,7 +117,7 @@ TEST_CASE("a guard that is missing or disabled is found, and brought back", "[gu
 
 TEST_CASE("the guard protects a partitioned table", "[guard]") {
     const auto database = fresh_database();
-    execute(
+    run_on(
         database,
         "CREATE TABLE agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL, state JSONB NOT NULL,"
         " created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
@@ -129,7 +129,7 @@ TEST_CASE("the guard protects a partitioned table", "[guard]") {
     opened_store f({}, settings);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto loaded = co_await save_and_load(f.store);
-        execute(f.database, go_save);
+        run_on(f.database, go_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version > loaded.version);
     });
