@@ -23,15 +23,17 @@ void parameters::add_text(std::string_view value) {
 }
 
 void parameters::add_jsonb_in_place(const std::string& document) {
-    values_.emplace_back().in_place = document;
+    auto& value = values_.emplace_back();
+    value.in_place = document;
+    value.text = true;
 }
 
 void parameters::add_int8(std::int64_t value) {
     append_big_endian(add(), value);
 }
 
-void parameters::add_uuid(const uuid& value) {
-    add().assign(reinterpret_cast<const char*>(value.data()), value.size());
+void parameters::add_uuid_in_place(const uuid& value) {
+    values_.emplace_back().in_place = {reinterpret_cast<const char*>(value.data()), value.size()};
 }
 
 void parameters::add_null() {

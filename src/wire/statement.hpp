@@ -53,7 +53,8 @@ public:
     void add_int8(std::int64_t value);
     /// One that is earlier than the server can hold is sent as its -infinity.
     void add_timestamptz(timestamp value);
-    void add_uuid(const uuid& value);
+    /// Not copied here: `value` must stay where it is until the parameters have been sent.
+    void add_uuid_in_place(const uuid& value);
     void add_null();
 
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
@@ -77,7 +78,7 @@ public:
         return at.in_place.data() ? at.in_place : std::string_view(at.own);
     }
     /// Of libpq's formats: 0 is text, 1 is binary.
-    int format(std::size_t index) const noexcept { return values_[index].in_place.data() ? 0 : 1; }
+    int format(std::size_t index) const noexcept { return values_[index].text ? 0 : 1; }
 
 private:
     void begin_array(type_oid element, std::size_t count, std::size_t bytes_hint);
@@ -86,6 +87,7 @@ private:
         std::string own;
         std::string_view in_place; ///< instead, if it has data
         bool null = false;         ///< instead
+        bool text = false;         ///< in PostgreSQL's text format
     };
     std::string& add() { return values_.emplace_back().own; }
 

@@ -22,7 +22,7 @@ pgstate::config guarded() {
 }
 
 /// The save of the Go SDK (Forge AI SDK), which does not know the column `version`.
-constexpr auto go_save =
+constexpr auto sdk_save =
     "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at)"
     " VALUES ('a', 's', '{\"agent_id\": \"a\", \"session_id\": \"s\", \"data\": {\"value\": 7}}', NOW(), NOW())"
     " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at";
@@ -45,7 +45,7 @@ TEST_CASE("a save of the Go SDK between load and if_unchanged is a conflict", "[
     opened_store f({}, guarded());
     run(f.context, [&]() -> asio::awaitable<void> {
         auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, go_save);
+        run_on(f.database, sdk_save);
         const auto stale = co_await f.store.save(loaded, {.if_unchanged = true}, as_result);
         REQUIRE(stale.has_error());
         CHECK(stale.error() == errc::conflict);
@@ -62,7 +62,7 @@ TEST_CASE("without the guard the version does not tell of a foreign save", "[gua
     opened_store f;
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, go_save);
+        run_on(f.database, sdk_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version == loaded.version);
     });
@@ -92,7 +92,7 @@ TEST_CASE("the guard works for a role that has no rights on the sequence", "[gua
         const auto role = pqxx::connection(f.database).dbname() + std::string("_go");
         run_on(f.database, "CREATE ROLE \"" + role +
                                "\"; GRANT SELECT, INSERT, UPDATE ON agent_states TO \"" + role +
-                               "\"; SET ROLE \"" + role + "\"; " + go_save);
+                               "\"; SET ROLE \"" + role + "\"; " + sdk_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version > loaded.version);
         run_on(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
@@ -129,7 +129,7 @@ TEST_CASE("the guard protects a partitioned table", "[guard]") {
     opened_store f({}, settings);
     run(f.context, [&]() -> asio::awaitable<void> {
         const auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, go_save);
+        run_on(f.database, sdk_save);
         const auto current = co_await f.store.load("a", "s");
         CHECK(current->version > loaded.version);
     });

@@ -257,7 +257,8 @@ private:
         evidence_.repeatable = what.how == deed::touch;
         what.name = names_the_row(what.how) ? std::optional(evidence_.name) : std::nullopt;
         what.version = server_.version();
-        if (random_.one_in(8)) what.version += 1 + static_cast<std::int64_t>(random_.below(9));
+        const auto other = 1 + static_cast<std::int64_t>(random_.below(9)); // a version that is not there
+        if (random_.one_in(8)) what.version += what.version > other ? -other : other;
         if (what.how == deed::replace || what.how == deed::erase_version) evidence_.if_version = what.version;
         sent_by_ = server_.incarnation;
         sent_at_ = horizons_[sent_by_];

@@ -23,9 +23,9 @@ std::optional<timestamp> expiry_in(const wire::rows& rows, int row, int column) 
 batch::command writing_type::build(const batch::operation_list& operations) const {
     auto made = build_without_name(operations);
     const auto name = table_.next_write_name();
-    if (leaves_name()) made.values.add_uuid(name);
     for (const auto& each : operations)
         each->write_name = name;
+    if (leaves_name()) made.values.add_uuid_in_place(operations.front()->write_name);
     return made;
 }
 
