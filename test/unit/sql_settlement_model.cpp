@@ -257,8 +257,10 @@ private:
         evidence_.repeatable = what.how == deed::touch;
         what.name = names_the_row(what.how) ? std::optional(evidence_.name) : std::nullopt;
         what.version = server_.version();
-        const auto other = 1 + static_cast<std::int64_t>(random_.below(9)); // a version that is not there
-        if (random_.one_in(8)) what.version += what.version > other ? -other : other;
+        if (random_.one_in(8)) { // a version that is not there
+            const auto more = 1 + static_cast<std::int64_t>(random_.below(9));
+            if (what.version <= std::numeric_limits<std::int64_t>::max() - more) what.version += more;
+        }
         if (what.how == deed::replace || what.how == deed::erase_version) evidence_.if_version = what.version;
         sent_by_ = server_.incarnation;
         sent_at_ = horizons_[sent_by_];
