@@ -120,7 +120,7 @@ public:
         while (!running_.empty())
             end(*running_.back(), false);
         ++incarnation;
-        const auto durable = row_ ? row_->xmin + 1 : first_;
+        const auto durable = row_ ? row_->xmin + 1 : 0;
         next_ = std::max(durable, next_ - random_.below(20));
     }
 
@@ -169,14 +169,13 @@ private:
     /// A version that the sequence never comes to, each once.
     std::int64_t above() { return above_--; }
 
-    static constexpr std::uint64_t first_ = 1000;
-
     dice& random_;
     std::optional<stored> row_;
     std::optional<stored> pending_;
     transaction* locker_ = nullptr;
     std::vector<transaction*> running_;
-    std::uint64_t next_ = first_ + random_.below(std::uint64_t{1} << 33);
+    /// More than the age of any row below it, and on both sides of a multiple of 2^32.
+    std::uint64_t next_ = (std::uint64_t{1} << 34) + random_.below(std::uint64_t{1} << 33);
     std::int64_t sequence_ = 100;
     std::int64_t above_ = std::numeric_limits<std::int64_t>::max();
 };
@@ -257,10 +256,8 @@ private:
         evidence_.repeatable = what.how == deed::touch;
         what.name = names_the_row(what.how) ? std::optional(evidence_.name) : std::nullopt;
         what.version = server_.version();
-        if (random_.one_in(8)) { // a version that is not there
-            const auto more = 1 + static_cast<std::int64_t>(random_.below(9));
-            if (what.version <= std::numeric_limits<std::int64_t>::max() - more) what.version += more;
-        }
+        const auto other = 1 + static_cast<std::int64_t>(random_.below(9)); // to a version that is not there
+        if (random_.one_in(8)) what.version += what.version > other ? -other : other;
         if (what.how == deed::replace || what.how == deed::erase_version) evidence_.if_version = what.version;
         sent_by_ = server_.incarnation;
         sent_at_ = horizons_[sent_by_];
