@@ -225,7 +225,8 @@ std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& 
     std::vector<std::size_t> order(states.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     const auto key = [&](std::size_t i) { return std::tie(states[i].agent_id, states[i].session_id); };
-    std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
+    std::sort(order.begin(), order.end(),
+              [&](auto a, auto b) { return std::pair(key(a), a) < std::pair(key(b), b); });
     const auto twice =
         std::adjacent_find(order.begin(), order.end(), [&](auto a, auto b) { return key(a) == key(b); });
     if (twice != order.end())

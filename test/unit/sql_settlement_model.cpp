@@ -182,6 +182,13 @@ private:
 
 using counts = std::map<std::string, int>;
 
+struct actor {
+    server::transaction in;
+    deed how{};
+    std::optional<uuid> name{};
+    std::int64_t version = 0;
+};
+
 /// One schedule. Store A has a write in doubt again and again; B, C and programs without names do what they like.
 class schedule {
 public:
@@ -204,13 +211,6 @@ public:
     }
 
 private:
-    struct actor {
-        server::transaction in;
-        deed how{};
-        std::optional<uuid> name{};
-        std::int64_t version = 0;
-    };
-
     void step() {
         switch (random_.below(12)) {
         case 0: return server_.others_write();
