@@ -36,8 +36,10 @@ std::size_t leased_connection::load() const noexcept {
 }
 
 bool leased_connection::may_take_long() const noexcept {
-    return std::any_of(exchanges.begin(), exchanges.end(),
-                       [](const auto& each) { return each->operations.front()->type->takes_long; });
+    return std::any_of(exchanges.begin(), exchanges.end(), [](const auto& each) {
+        const auto& first = *each->operations.front();
+        return first.type->takes_long || first.how == manner::waiting;
+    });
 }
 
 connection_set::connection_set(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most)
@@ -108,6 +110,13 @@ std::shared_ptr<leased_connection> connection_set::choose(bool fill_up) const {
         if (!best || each->load() < best->load()) best = each;
     }
     return best;
+}
+
+clock::time_point connection_set::first_overdue() const noexcept {
+    auto first = clock::time_point::max();
+    for (const auto& each : connections_)
+        if (!each->exchanges.empty()) first = std::min(first, each->exchanges.front()->overdue);
+    return first;
 }
 
 void connection_set::give_back_idle() {

@@ -2,6 +2,7 @@
 #define PGSTATE_BATCH_CONNECTION_SET_HPP
 
 #include "batch/operation.hpp"
+#include "batch/time_limits.hpp"
 #include "pool/core.hpp"
 #include "telemetry/statement_watch.hpp"
 
@@ -22,7 +23,11 @@ struct leased_connection;
 /// A statement under way.
 struct exchange {
     std::vector<operation_ptr> operations;
-    horizon sent_at{};                   ///< of a write
+    horizon sent_at{}; ///< of a write
+    clock::time_point sent{};
+    clock::time_point overdue = clock::time_point::max(); ///< when the connection is given up
+    time_limits limits{};
+    bool tells_size = false;             ///< what runs before tells what dialect::learn takes
     std::weak_ptr<leased_connection> on; // weak: its connection holds the exchange through the reply handler
     std::unique_ptr<telemetry::statement_watch> watch; // null: there is no telemetry
 };
@@ -81,6 +86,8 @@ public:
     void give_back_idle();
     /// Those that are lost or retiring, once nothing is under way on them: they stand in the way of new ones.
     void drop_unusable();
+    /// When the first of the oldest statements is overdue.
+    clock::time_point first_overdue() const noexcept;
     /// Gives up the connections that have statements under way, where `hopeless(exchange)` of the oldest.
     template <class Predicate>
     void abandon_if(Predicate hopeless, const std::string& why) {

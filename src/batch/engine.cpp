@@ -1,7 +1,5 @@
 #include "batch/engine.hpp"
 
-#include "batch/retry.hpp"
-
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
@@ -14,20 +12,9 @@
 #include <utility>
 
 namespace pgstate::batch {
-namespace {
-
-// Runs of servers that are remembered: more than are ever met within the time of a write.
-constexpr std::size_t most_horizons = 8;
-
-const operation_type& type_of(const operation& what) noexcept {
-    return static_cast<const operation_type&>(*what.type);
-}
-
-} // namespace
-
 engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_connections)
     : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
-      most_long_(planner::most_long(most_connections)), planner_(pool_->config().batch),
+      room_(room_on(most_connections)), planner_(pool_->config().batch),
       connections_(pool_, strand_, most_connections), timer_(strand_), completed_(pool_->executor()) {}
 
 engine::~engine() {
@@ -56,17 +43,20 @@ void engine::submit(operation_ptr what) {
 }
 
 void engine::refuse(operation_ptr what, error why) {
+    resume(what->life, event::turned_away);
     what->set_failure(std::move(why));
     delivery refused(pool_->executor());
     refused.add(std::move(what));
     refused.flush();
 }
 
-void engine::cancel(operation_ptr what) {
-    boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what)] {
-        if (what->completed) return;
-        self->complete(*what, error(boost::asio::error::operation_aborted, what->name()));
-        if (!keeps_its_turn(*what) && self->planner_.withdraw(*what)) self->finish(*what);
+void engine::cancel(operation_ptr what, boost::asio::cancellation_type how) {
+    using boost::asio::cancellation_type;
+    // Of asio's types, total alone promises that no side effect follows.
+    const bool may_have_effects =
+        (how & (cancellation_type::terminal | cancellation_type::partial)) != cancellation_type::none;
+    boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what), may_have_effects] {
+        self->feed(*what, may_have_effects ? event::cancelled : event::cancelled_if_unsent);
         self->end_turn();
     });
 }
@@ -84,11 +74,7 @@ void engine::shut_down() {
     auto last = std::make_shared<intake::list>(incoming_.close());
     boost::asio::post(strand_, [self = shared_from_this(), last] {
         self->accept(std::move(*last));
-        self->shut_ = true;
-        for (auto& each : self->open_)
-            self->complete(each, each.in_doubt ? outcome_unknown(each, "the store was destroyed")
-                                               : error(errc::closed, each.name()));
-        self->connections_.abandon_if([](const exchange&) { return true; }, "the store was destroyed");
+        self->abandon(true, "the store was destroyed");
         self->dispatch();
     });
 }
@@ -111,23 +97,30 @@ void engine::accept(intake::list arrived) {
     std::uint64_t count = 0;
     while (auto each = arrived.pop()) {
         auto& what = *each.detach(); // the reference is given up in finish()
-        open_.push_back(what);
-        if (what.deadline != clock::time_point::max()) deadlines_.insert(deadlines_.end(), what);
-        planner_.submit(what);
         ++count;
+        open_.push_back(what);
+        auto& life = what.life;
+        life.writes = what.writes();
+        life.timed = what.deadline != clock::time_point::max();
+        life.may_wait = room_.for_waiting > 0;
+        if (life.writes && what.asked->keyed && locked_keys_.contains(what.key_hash))
+            life.as = life::phase::looking;
+        if (life.who == life::caller::waiting) {
+            ++waiting_callers_;
+            if (life.timed) deadlines_.insert(deadlines_.end(), what);
+        }
+        feed(what, event::admitted);
     }
-    waiting_callers_ += count;
     operations_.fetch_add(count, std::memory_order_relaxed);
     if (waiting_callers_ > 0 && !work_)
         work_ = boost::asio::prefer(pool_->executor(), boost::asio::execution::outstanding_work.tracked);
 }
 
 void engine::dispatch() {
-    if (shut_) fail_everything([](const operation& what) { return error(errc::closed, what.name()); });
     connections_.drop_unusable();
-    if (planner_.sendable(most_long_) > 0 && connections_.others_wait())
+    if (planner_.sendable(room_) > 0 && connections_.others_wait())
         connections_.give_back_idle(); // and ask again, behind those who wait
-    while (const auto sendable = planner_.sendable(most_long_)) {
+    while (const auto sendable = planner_.sendable(room_)) {
         connections_.ask_for(sendable, connection_listener());
         // An idle connection, or one where a second statement may follow the first: that place is for a whole share. A
         // smaller rest gains more by waiting for others to share its statement, until a connection is free.
@@ -135,7 +128,7 @@ void engine::dispatch() {
             planner_.ready() >= planner_.share(std::max<std::size_t>(connections_.size(), 2));
         const auto on = connections_.choose(whole_share && !connections_.others_wait());
         if (!on) break;
-        send(on, planner_.next(connections_.size() + connections_.requested(), most_long_));
+        send(on, planner_.next(connections_.size() + connections_.requested(), room_));
     }
     end_turn();
 }
@@ -151,32 +144,44 @@ void engine::acquired(const connection_set::request& asked, pool::lease got) {
 
 void engine::refused(const connection_set::request& asked, const error& why) {
     connections_.forget(asked);
-    if (connections_.size() + connections_.requested() == 0)
-        fail_everything([&](const operation& what) {
-            if (why == errc::closed) return error(errc::closed, what.name());
-            error failure(why.code(), what.name(), why.what());
-            return failure.with_sqlstate(why.sqlstate()).with_cause(why.cause());
-        });
+    if (connections_.size() + connections_.requested() == 0) no_connection(why);
     dispatch();
 }
 
-void engine::send(const std::shared_ptr<leased_connection>& on, std::vector<item*> batch) {
+/// Tells all that could be sent; those behind them for the same key as well.
+void engine::no_connection(const error& why) {
+    for (auto batch = planner_.next(1); !batch.empty(); batch = planner_.next(1))
+        for (auto* each : batch)
+            feed(static_cast<operation&>(*each),
+                 why == errc::closed ? event::shut_down : event::no_connection,
+                 {.failure = &why, .reason = why.what()});
+}
+
+void engine::send(const std::shared_ptr<leased_connection>& on, const std::vector<item*>& batch) {
     auto what = std::make_shared<exchange>();
-    for (auto* each : batch)
-        what->operations.emplace_back(static_cast<operation*>(each));
     what->on = on;
+    what->sent = clock::now();
+    for (auto* each : batch) {
+        auto& operation = static_cast<batch::operation&>(*each);
+        feed(operation, comes_too_late(operation, what->sent) ? event::outdated : event::sent);
+        if (operation.life.at == life::place::sent) what->operations.emplace_back(&operation);
+    }
+    if (what->operations.empty()) return;
     std::size_t attempts = 0;
-    for (auto& each : what->operations)
-        attempts = std::max(attempts, ++each->attempts);
+    for (const auto& each : what->operations)
+        attempts = std::max<std::size_t>(attempts, each->life.attempts());
     statements_.fetch_add(1, std::memory_order_relaxed);
     operations_sent_.fetch_add(what->operations.size(), std::memory_order_relaxed);
     try {
-        const auto command = type_of(*what->operations.front()).build(what->operations);
-        // What was refused twice may have been for what is prepared on the server (see decide): it goes without.
-        const auto mode = attempts > 2 ? statement_mode::unnamed : pool_->config().statements;
+        const auto command = type_for(*what->operations.front()).build(what->operations);
+        // What was refused twice may have been for what is prepared on the server (see classify): it goes without.
+        const auto mode = attempts > 3 ? statement_mode::unnamed : pool_->config().statements;
         bytes_sent_.fetch_add(command.values.bytes(), std::memory_order_relaxed);
-        boost::container::static_vector<wire::step, 1> before;
+        limit_time(*what, *on);
+        boost::container::static_vector<wire::step, 2> before;
+        if (what->limits != time_limits{}) before.push_back({&sql_->limits(), &limit_values_});
         if (command.before) before.push_back({&command.before->what, &command.before->values});
+        what->tells_size = command.before != nullptr;
         what->sent_at = horizon_on(on->lease->backend());
         if (pool_->telemetry()) watch_statement(*what, *on, *command.what);
         on->exchanges.push_back(what);
@@ -186,116 +191,46 @@ void engine::send(const std::shared_ptr<leased_connection>& on, std::vector<item
                         },
                         {before.data(), before.size()});
     } catch (const std::bad_alloc&) {
+        // Part of it may be on its way: the connection is given up with it, and no answer finds anybody.
+        const auto unsent = std::exchange(what->operations, {});
         std::erase(on->exchanges, what);
-        for (auto& each : what->operations) {
-            complete(*each,
-                     error(boost::system::errc::make_error_code(boost::system::errc::not_enough_memory),
-                           each->name(), "no memory for the statement"));
-            end(*each);
-        }
+        on->lease->abandon("no memory for a statement");
+        for (const auto& each : unsent)
+            feed(*each, event::no_memory);
     }
 }
 
-void engine::answered(const std::shared_ptr<exchange>& of, wire::reply answer) {
-    const auto on = of->on.lock();
-    if (on) std::erase(on->exchanges, of);
-    if (answer.before.size() > 0) sql_->learn(answer.before);
-    if (!answer.failure.sqlstate.empty()) sql_->censor(answer.failure, answer.refused_first);
-    bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
-    if (of->watch) note_answered(*of, answer);
-    if (answer.outcome == wire::reply::status::ok)
-        succeed(*of, on ? on->lease->backend().of : wire::incarnation(), answer.data);
-    else
-        failed(of, answer);
-    if (of->watch) boost::asio::post(pool_->executor(), [watch = std::move(of->watch)] { watch->report(); });
-    // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
-    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(connections_.size()))
-        return dispatch();
-    completed_.flush();
-    boost::asio::post(strand_, [self = shared_from_this()] { self->dispatch(); });
+/// It would be sent only to be given up: it has spent most of its time in the queue, and what is left is less than such
+/// statements take. Without this a queue that is too long for everybody serves nobody.
+bool engine::comes_too_late(const operation& what, clock::time_point now) const noexcept {
+    if (!what.life.timed || what.life.who == life::caller::told || what.life.in_doubt()) return false;
+    const auto left = what.deadline - now;
+    return left < 3 * usual_.of(*what.type) / 2 && left < now - what.submitted;
 }
 
-void engine::succeed(exchange& of, const wire::incarnation& answered_by, const wire::rows& rows) {
-    std::vector<int> row_of;
-    try {
-        learn_horizon(of, answered_by, rows);
-        row_of = type_of(*of.operations.front()).pair(of.operations, rows);
-    } catch (const error& nonsense) {
-        for (auto& each : of.operations) {
-            complete(*each, each->in_doubt ? outcome_unknown(*each, nonsense.what())
-                                           : error(nonsense.code(), each->name(), nonsense.what()));
-            end(*each);
-        }
-        return;
+/// Gives the statement its end on the server.
+void engine::limit_time(exchange& what, const leased_connection& on) {
+    const auto& first = *what.operations.front();
+    time_frame given;
+    given.of_session = pool_->config().operation_timeout;
+    given.usual = usual_.of(*first.type);
+    given.locks_rows = first.type->writes && first.type->keyed;
+    given.how = first.how;
+    auto last = clock::time_point::min();
+    for (const auto& each : what.operations)
+        last = std::max(last, each->deadline);
+    if (last != clock::time_point::max()) given.longest = last - what.sent;
+    what.limits = limits_in(given);
+    if (const auto silence = longest_silence(given)) {
+        const bool behind = !on.exchanges.empty() && on.exchanges.back()->overdue != clock::time_point::max();
+        what.overdue = (behind ? std::max(what.sent, on.exchanges.back()->overdue) : what.sent) + *silence;
     }
-    for (std::size_t i = 0; i < of.operations.size(); ++i) {
-        auto& each = *of.operations[i];
-        const bool probed = each.type == &sql_->probe();
-        if (each.in_doubt) {
-            settle(each, answered_by, rows, row_of[i]);
-        } else if (row_of[i] < 0 && each.conditional() && !probed && !each.completed) {
-            // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
-            // waited for the other writer.
-            conflicts_.fetch_add(1, std::memory_order_relaxed);
-            send_as(each, sql_->probe());
-        } else if (probed && !each.completed && each.wants_retry(rows, row_of[i])) {
-            retries_.fetch_add(1, std::memory_order_relaxed);
-            each.alone = true;
-            send_as(each, *each.asked);
-        } else {
-            complete(each, rows, row_of[i]);
-            end(each);
-        }
-    }
-}
-
-/// It is over, and its turn for the key with it.
-void engine::end(operation& what) {
-    planner_.finished(what);
-    finish(what);
-}
-
-void engine::send_as(operation& what, const traits& next) {
-    what.type = &next;
-    planner_.again(what);
-}
-
-void engine::complete(operation& what, const wire::rows& rows, int row) {
-    if (what.completed) return;
-    what.completed = true;
-    --waiting_callers_;
-    forget_deadline(what);
-    what.set_answer(rows, row);
-    completed_.add(&what);
-}
-
-void engine::complete(operation& what, error why) {
-    if (what.completed) return;
-    what.completed = true;
-    --waiting_callers_;
-    forget_deadline(what);
-    what.set_failure(std::move(why));
-    completed_.add(&what);
-}
-
-/// The highest horizon that is known of the run of the server at the other end. There is one before the first answer: that of
-/// when the connection was made.
-horizon engine::horizon_on(const wire::backend& connected) const noexcept {
-    horizon highest{connected.of, connected.of.known() ? connected.xmin : 0};
-    const auto answered = std::ranges::find(horizons_, connected.of, &horizon::of);
-    if (answered != horizons_.end()) highest.xmin = std::max(highest.xmin, answered->xmin);
-    return highest;
-}
-
-void engine::learn_horizon(const exchange& of, const wire::incarnation& answered_by, const wire::rows& rows) {
-    const auto xmin = type_of(*of.operations.front()).horizon(rows);
-    if (!xmin || !answered_by.known()) return;
-    auto at = std::ranges::find(horizons_, answered_by, &horizon::of);
-    if (at == horizons_.end()) {
-        if (horizons_.size() == most_horizons) horizons_.erase(horizons_.begin());
-        at = horizons_.insert(horizons_.end(), horizon{answered_by, 0});
-    }
-    at->xmin = std::max(at->xmin, *xmin);
+    if (what.limits == limit_values_of_ || what.limits == time_limits{}) return;
+    wire::parameters values;
+    for (const auto& limit : {what.limits.statement, what.limits.lock})
+        limit ? values.add_text(std::to_string(limit->count())) : values.add_null();
+    limit_values_ = std::move(values);
+    limit_values_of_ = what.limits;
 }
 
 // What telemetry reports of a statement is noted here and reported elsewhere: the user's code must not hold up the strand.
@@ -309,113 +244,23 @@ void engine::watch_statement(exchange& what, leased_connection& on, const wire::
     sent.name = statement.name;
     sent.operations = what.operations.size();
     for (const auto& each : what.operations)
-        sent.attempt = std::max(sent.attempt, each->attempts);
+        sent.attempt = std::max<std::size_t>(sent.attempt, each->life.attempts());
     what.watch = std::make_unique<telemetry::statement_watch>(hub, std::move(sent),
                                                               std::exchange(on.acquire_wait, std::nullopt));
     for (const auto& each : what.operations)
-        if (!each->completed) what.watch->carry(*each->watch, on.acquired);
-}
-
-void engine::note_answered(exchange& of, const wire::reply& answer) {
-    std::string failure;
-    if (answer.outcome == wire::reply::status::refused)
-        failure = answer.failure.sqlstate.empty() ? "_OTHER" : answer.failure.sqlstate;
-    else if (answer.outcome == wire::reply::status::broken)
-        failure = "connection_lost";
-    of.watch->answered(answer.data.size(), std::move(failure));
-    for (const auto& each : of.operations)
-        if (!each->completed)
-            each->watch->answered(of.watch->answered_at()); // else it is its caller's by now
-}
-
-/// It has left the planner.
-void engine::finish(operation& what) {
-    forget_deadline(what);
-    open_.erase(open_.iterator_to(what));
-    intrusive_ptr_release(&what);
-}
-
-void engine::forget_deadline(operation& what) {
-    if (what.by_deadline.is_linked()) deadlines_.erase(deadlines_.iterator_to(what));
-}
-
-void engine::watch_deadlines() {
-    if (deadlines_.empty()) return; // end_turn() sees to the timer
-    const auto next = deadlines_.begin()->deadline;
-    if (next >= timer_at_) return; // it fires early and looks again
-    timer_at_ = next;
-    timer_.expires_at(next);
-    timer_.async_wait([self = shared_from_this()](auto stopped) {
-        if (stopped) return;
-        self->timer_at_ = clock::time_point::max();
-        self->expire();
-        self->dispatch();
-    });
-}
-
-/// Nobody waits: a timer left running would keep the event loop alive.
-void engine::stop_watching() {
-    if (!deadlines_.empty() || timer_at_ == clock::time_point::max()) return;
-    timer_at_ = clock::time_point::max();
-    timer_.cancel();
-}
-
-/// A caller who goes on at once finds the timer still set: to stop and set it for each operation costs a lone caller
-/// more than all else that the engine does.
-void engine::delivered() {
-    if (incoming_.empty()) boost::asio::post(strand_, [self = shared_from_this()] { self->stop_watching(); });
-}
-
-void engine::expire() {
-    const auto now = clock::now();
-    while (!deadlines_.empty() && deadlines_.begin()->deadline <= now) {
-        auto& what = *deadlines_.begin();
-        what.expired = true;
-        if (what.state == item::status::sent || what.in_doubt)
-            complete(what, error(errc::timed_out, what.name(),
-                                 what.writes()
-                                     ? "its time ran out after it was sent: the write may have been applied"
-                                     : "its time ran out while the server was at work on it"));
-        else
-            complete(what, connections_.starved()
-                               ? pool_->exhausted(what.name())
-                               : error(errc::timed_out, what.name(),
-                                       "its time ran out while it was queued; it was not sent"));
-        if (!keeps_its_turn(what) && planner_.withdraw(what)) finish(what);
-    }
-    // One whose oldest statement nobody waits for because everybody's time ran out is stuck, for all we know.
-    const auto silent = [](const exchange& oldest) {
-        return std::all_of(oldest.operations.begin(), oldest.operations.end(),
-                           [](const auto& each) { return each->expired; });
-    };
-    connections_.abandon_if(silent, "the server did not answer in time");
-}
-
-void engine::fail_everything(const std::function<error(const operation&)>& why) {
-    std::vector<operation*> doubtful;
-    for (auto batch = planner_.next(1); !batch.empty(); batch = planner_.next(1))
-        for (auto* each : batch) {
-            auto& what = static_cast<operation&>(*each);
-            const auto failure = why(what);
-            complete(what, what.in_doubt ? outcome_unknown(what, failure.what()) : failure);
-            if (keeps_its_turn(what) && failure != errc::closed)
-                doubtful.push_back(&what);
-            else
-                end(what);
-        }
-    for (auto* each : doubtful)
-        fence_again(*each);
+        if (each->life.who == life::caller::waiting) what.watch->carry(*each->watch, on.acquired);
 }
 
 void engine::after_change() {
-    if (only_settling_is_left()) give_up_settling();
-    if (planner_.sendable(most_long_) == 0) {
+    if (only_settling_is_left()) abandon(false, "the store was closed");
+    start_pauses();
+    if (planner_.sendable(room_) == 0) {
         connections_.give_back_idle();
         connections_.withdraw_requests();
     } else {
         connections_.drop_unusable();
     }
-    watch_deadlines();
+    watch_times();
     if (!open_.empty() || close_handlers_.empty()) return;
     const auto done = std::exchange(close_handlers_, {});
     for (const auto& each : done)
@@ -426,7 +271,7 @@ void engine::after_change() {
 void engine::end_turn() {
     after_change();
     queued_.store(planner_.ready() + planner_.blocked(), std::memory_order_relaxed);
-    if (!deadlines_.empty()) {
+    if (next_time() != clock::time_point::max()) {
         completed_.flush();
     } else if (completed_.empty()) {
         stop_watching();

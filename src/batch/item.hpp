@@ -20,6 +20,13 @@ struct traits {
     bool takes_long = false; ///< may read much of the table: never gets all connections of an engine
 };
 
+/// How an item is sent.
+enum class manner : std::uint8_t {
+    shared,  ///< together with others of its type, if that shares
+    alone,   ///< by itself
+    waiting, ///< by itself, and it may wait for a lock: so many at once as there are connections for that
+};
+
 /// An operation as the planner sees it. Belongs to its creator, which keeps it alive and in place from submit to
 /// finished or withdraw.
 struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hook<> {
@@ -35,9 +42,9 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     const traits* type = nullptr;
     std::string_view agent_id;
     std::string_view session_id;
-    std::size_t key_hash = 0; ///< hash_key of the two
-    std::size_t bytes = 0;    ///< what it adds to a statement
-    bool alone = false;       ///< must not share a statement; may change while it is `sent`
+    std::size_t key_hash = 0;    ///< hash_key of the two
+    std::size_t bytes = 0;       ///< what it adds to a statement
+    manner how = manner::shared; ///< may change while it is `sent` or `outside`
 
     status state = status::outside;
     std::uint64_t order = 0; ///< when it was submitted
@@ -46,7 +53,7 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     static constexpr std::uint16_t not_counted = 0xffff;
     turn_queue* waiting_in = nullptr;        ///< where it is ready
     bool writer = false;                     ///< it has its key for itself
-    bool counted_as_long = false;            ///< it was sent as a type that may take long
+    std::uint8_t counted_in = 0;             ///< the limited group that it was sent in; 0: none
     bool passed_over = false;                ///< a statement's worth of its agent's were ready before it
     std::uint16_t agent_place = not_counted; ///< where it is counted among its agent's ready ones
 };

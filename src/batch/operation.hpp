@@ -2,6 +2,7 @@
 #define PGSTATE_BATCH_OPERATION_HPP
 
 #include "batch/admission.hpp"
+#include "batch/life.hpp"
 #include "batch/planner.hpp"
 #include "pgstate/error.hpp"
 #include "telemetry/operation_watch.hpp"
@@ -36,9 +37,7 @@ struct horizon {
 
 /// A write whose connection broke after it was sent, while it is found out whether it was applied.
 struct doubt {
-    std::size_t attempts = 0; ///< operation::attempts, as it was before
-    bool fenced = false;      ///< the server process that had it has ended: nothing more will happen
-    wire::backend lost{};     ///< that process
+    wire::backend lost{};     ///< the server process that had it
     horizon sent_at{};        ///< when the write was sent
     wire::server_error why{}; ///< how the connection was lost
 };
@@ -84,21 +83,20 @@ public:
     telemetry::operation_id id{};
     const traits* asked =
         nullptr; ///< what it was submitted as: item::type, unless it is probed, settled or fenced
+    clock::time_point submitted{};                         ///< set where it has a deadline
     clock::time_point deadline = clock::time_point::max(); ///< when its time runs out
     bool on_store_executor = false;                        ///< its handler runs on the store's own executor
     std::unique_ptr<telemetry::operation_watch> watch;     ///< null: there is no telemetry
     admission::place place; ///< among what is pending, until its handler is called
 
     wire::uuid write_name{};           ///< of the last statement that it was sent in, where that writes
-    std::unique_ptr<doubt> in_doubt{}; ///< null: it is not
+    std::unique_ptr<doubt> in_doubt{}; ///< null unless life::in_doubt()
 
     // The engine's own.
     operation* next_arrival = nullptr; ///< intake's
     boost::intrusive::list_member_hook<> accepted;
     boost::intrusive::set_member_hook<> by_deadline;
-    std::size_t attempts = 0;
-    bool completed = false; ///< its caller has its outcome; it may still be under way
-    bool expired = false;   ///< ... because its time ran out
+    batch::life life;
 
 protected:
     const wire::rows& rows() const noexcept { return rows_; }

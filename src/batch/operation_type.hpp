@@ -58,11 +58,19 @@ public:
 
     /// Reads the version that a conditional write met which found no matching row.
     virtual const operation_type& probe() const noexcept = 0;
+    /// Finds out whether another session holds a lock on the row of a write.
+    virtual const operation_type& look() const noexcept = 0;
     /// Reads the row of a write whose connection broke.
     virtual const operation_type& settle() const noexcept = 0;
     /// Ends the server process that had such a write.
     virtual const operation_type& fence() const noexcept = 0;
 
+    /// Sets how long the statements of a transaction may take, and may wait for a lock. $1 and $2 are texts of milliseconds;
+    /// null leaves one as it is, and one that is shorter already stays.
+    virtual const wire::statement& limits() const noexcept = 0;
+
+    /// What the answer to `look` says: another session holds a lock on the row.
+    virtual bool locked(const wire::rows& rows, int row) const = 0;
     /// What the answer to `settle` says of `what`, whose row it is, -1 for none.
     /// \param seen_by  the server that answered
     /// \throws error corrupt_state - the answer makes no sense
@@ -75,8 +83,8 @@ public:
     virtual void learn(const wire::rows& before) noexcept = 0;
 
     /// Removes what must not be told from a refusal.
-    /// \param first  it is the refusal of the statement that ran before
-    virtual void censor(wire::server_error& refusal, bool first) const = 0;
+    /// \param before  it is the refusal of a statement that ran before
+    virtual void censor(wire::server_error& refusal, bool before) const = 0;
 };
 
 } // namespace pgstate::batch

@@ -17,20 +17,30 @@ constexpr std::uint64_t fair_turn_in = 4;
 
 } // namespace
 
-bool planner::travels_alone(const item& what) const noexcept {
-    return what.alone || !limits_.enabled || !what.type->shares || what.bytes > limits_.max_bytes / 8;
+planner::group planner::group_of(const traits& type, manner how) noexcept {
+    return how == manner::waiting ? waiting_for_lock : type.takes_long ? taking_long : unlimited;
+}
+
+bool planner::has_room(group in, const room& within) const noexcept {
+    return in == unlimited || sent_in_[in] < (in == taking_long ? within.for_long : within.for_waiting);
+}
+
+manner planner::manner_of(const item& what) const noexcept {
+    if (what.how != manner::shared) return what.how;
+    const bool shares = limits_.enabled && what.type->shares && what.bytes <= limits_.max_bytes / 8;
+    return shares ? manner::shared : manner::alone;
 }
 
 turn_queue& planner::queue_of(const item& what) {
-    const bool shared = !travels_alone(what);
+    const auto how = manner_of(what);
     for (const auto& each : queues_)
-        if (each->type == what.type && each->shared == shared) return *each;
-    return *queues_.emplace_back(std::make_unique<turn_queue>(turn_queue{what.type, shared}));
+        if (each->type == what.type && each->how == how) return *each;
+    return *queues_.emplace_back(std::make_unique<turn_queue>(turn_queue{what.type, how}));
 }
 
 void planner::count_agent(item& what, const turn_queue& among) noexcept {
     what.passed_over = false;
-    const std::size_t a_statement = among.shared ? limits_.max_operations : 1;
+    const std::size_t a_statement = among.how == manner::shared ? limits_.max_operations : 1;
     if (among.waiting.size() < a_statement) return;
     const auto place = std::hash<std::string_view>{}(what.agent_id) % ready_of_agents_.size();
     what.passed_over = ready_of_agents_[place]++ >= a_statement;
@@ -44,14 +54,15 @@ void planner::make_ready(item& what) {
     among.waiting.add(what);
     what.waiting_in = &among;
     ++ready_;
-    if (what.type->takes_long) ++long_ready_;
+    ++ready_in_[group_of(*among.type, among.how)];
 }
 
 /// Takes it off its list.
 void planner::no_longer_ready(item& what) noexcept {
-    std::exchange(what.waiting_in, nullptr)->waiting.erase(what);
+    auto& among = *std::exchange(what.waiting_in, nullptr);
+    among.waiting.erase(what);
     --ready_;
-    if (what.type->takes_long) --long_ready_;
+    --ready_in_[group_of(*among.type, among.how)];
     if (what.agent_place == item::not_counted) return;
     --ready_of_agents_[what.agent_place];
     what.agent_place = item::not_counted;
@@ -118,10 +129,14 @@ bool planner::withdraw(item& what) {
     return false;
 }
 
+void planner::no_longer_sent(item& what) noexcept {
+    --sent_;
+    --sent_in_[std::exchange(what.counted_in, unlimited)];
+}
+
 void planner::finished(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
-    --sent_;
-    if (std::exchange(what.counted_as_long, false)) --long_sent_;
+    no_longer_sent(what);
     leave(what);
 }
 
@@ -157,8 +172,7 @@ void planner::admit_waiting(key_map::iterator at) {
 
 void planner::again(item& what) {
     BOOST_ASSERT(what.state == item::status::sent);
-    --sent_;
-    if (std::exchange(what.counted_as_long, false)) --long_sent_;
+    no_longer_sent(what);
     make_ready(what);
 }
 
@@ -168,16 +182,19 @@ std::size_t planner::share(std::size_t places) const noexcept {
                       std::min(smallest_share, limits_.max_operations), limits_.max_operations);
 }
 
-std::size_t planner::sendable(std::size_t most_long) const noexcept {
-    const auto room = most_long > long_sent_ ? most_long - long_sent_ : 0;
-    return ready_ - long_ready_ + std::min(long_ready_, room);
+std::size_t planner::sendable(const room& within) const noexcept {
+    const auto some = [this](group of, std::size_t most) {
+        return std::min(ready_in_[of], most > sent_in_[of] ? most - sent_in_[of] : 0);
+    };
+    return ready_in_[unlimited] + some(taking_long, within.for_long) +
+           some(waiting_for_lock, within.for_waiting);
 }
 
-planner::turn planner::next_turn(bool long_ones_too) noexcept {
+planner::turn planner::next_turn(const room& within) noexcept {
     const bool fair = turns_ % fair_turn_in == fair_turn_in - 1;
     turn next;
     for (const auto& each : queues_) {
-        if (each->waiting.empty() || (each->type->takes_long && !long_ones_too)) continue;
+        if (each->waiting.empty() || !has_room(group_of(*each->type, each->how), within)) continue;
         if (next.whose) {
             auto& best = *next.whose;
             if (fair && best.last_turn < each->last_turn) continue;
@@ -190,13 +207,13 @@ planner::turn planner::next_turn(bool long_ones_too) noexcept {
     return next;
 }
 
-std::vector<item*> planner::next(std::size_t connections, std::size_t most_long) {
-    const auto now = next_turn(long_sent_ < most_long);
+std::vector<item*> planner::next(std::size_t connections, const room& within) {
+    const auto now = next_turn(within);
     if (!now.whose) return {};
     now.whose->last_turn = ++turns_;
 
     auto& waiting = now.whose->waiting;
-    const std::size_t most = now.whose->shared ? share(connections) : 1;
+    const std::size_t most = now.whose->how == manner::shared ? share(connections) : 1;
     std::vector<item*> batch;
     batch.reserve(std::min(most, waiting.size()));
     std::size_t bytes = 0;
@@ -206,8 +223,8 @@ std::vector<item*> planner::next(std::size_t connections, std::size_t most_long)
         bytes += first.bytes;
         no_longer_ready(first);
         ++sent_;
-        first.counted_as_long = first.type->takes_long;
-        if (first.counted_as_long) ++long_sent_;
+        first.counted_in = group_of(*now.whose->type, now.whose->how);
+        ++sent_in_[first.counted_in];
         first.state = item::status::sent;
         batch.push_back(&first);
     }

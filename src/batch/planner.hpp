@@ -28,13 +28,24 @@ inline std::size_t hash_key(std::string_view agent_id, std::string_view session_
     return seed;
 }
 
-/// The ready operations of a type that share statements, or those that travel alone.
+/// The ready operations of a type that are sent in the same way.
 struct turn_queue {
     const traits* type = nullptr;
-    bool shared = false;
+    manner how = manner::shared;
     ready_queue waiting{};
     std::uint64_t last_turn = 0;
 };
+
+/// How many operations may be under way at once of those that hold a connection for long.
+struct room {
+    static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
+    std::size_t for_long = no_limit;    ///< of types that may take long
+    std::size_t for_waiting = no_limit; ///< of those that wait for a lock
+};
+/// On so many connections: one is left to the others, and a quarter may wait.
+constexpr room room_on(std::size_t connections) noexcept {
+    return {connections > 1 ? connections - 1 : 1, connections / 4};
+}
 
 /// Decides which waiting operations make up the next statement. Pure: no I/O, no clock, no lock.
 ///
@@ -47,7 +58,8 @@ struct turn_queue {
 ///   In that turn operations come last that waited for their key, and those of an agent of which a statement's worth was
 ///   ready before them. So no flood of one type, one agent or one key keeps the others waiting for more than a few
 ///   statements.
-/// - Operations that may take long are under way in limited numbers: others need not wait for their connections.
+/// - Operations that may take long, or wait for a lock, are under way in limited numbers: others need not wait for their
+///   connections.
 class planner {
 public:
     explicit planner(const batch_config& limits) noexcept : limits_(limits) {}
@@ -61,17 +73,10 @@ public:
     /// The next batch; empty if nothing is ready. Its items are `sent` until finished() or again().
     /// \param connections  how many there are to work on, busy or not: none gets more than its share of all that waits
     ///                     or is sent, so that a burst is split over them and batches stay of one size
-    /// \param most_long    how many that may take long may be under way
-    std::vector<item*> next(std::size_t connections, std::size_t most_long = no_limit);
+    std::vector<item*> next(std::size_t connections, const room& within = {});
 
-    /// How many are ready and not kept back by `most_long`. Zero: next() with the same would be empty.
-    std::size_t sendable(std::size_t most_long) const noexcept;
-
-    static constexpr std::size_t no_limit = std::numeric_limits<std::size_t>::max();
-    /// How many that may take long may be under way on so many connections: one is left to the others.
-    static constexpr std::size_t most_long(std::size_t connections) noexcept {
-        return connections > 1 ? connections - 1 : 1;
-    }
+    /// How many are ready and not kept back by `within`. Zero: next() with the same would be empty.
+    std::size_t sendable(const room& within) const noexcept;
 
     /// The share of each of `places`: what next() makes a batch of, within the caps.
     std::size_t share(std::size_t places) const noexcept;
@@ -115,11 +120,16 @@ private:
         ready_queue::first first = ready_queue::first::oldest;
     };
 
-    bool travels_alone(const item& what) const noexcept;
+    /// The groups of limited size, and the others.
+    enum group : std::uint8_t { unlimited, taking_long, waiting_for_lock, groups };
+    static group group_of(const traits& type, manner how) noexcept;
+    manner manner_of(const item& what) const noexcept;
+    bool has_room(group in, const room& within) const noexcept;
+    void no_longer_sent(item& what) noexcept;
     turn_queue& queue_of(const item& what);
     void count_agent(item& what, const turn_queue& among) noexcept;
     void no_longer_ready(item& what) noexcept;
-    turn next_turn(bool long_ones_too) noexcept;
+    turn next_turn(const room& within) noexcept;
     void make_ready(item& what);
     void leave(item& what);
     void admit_waiting(key_map::iterator at);
@@ -127,7 +137,7 @@ private:
     key_map::iterator find_or_add(const item& what);
 
     batch_config limits_;
-    std::vector<std::unique_ptr<turn_queue>> queues_; // few: two for each type at most
+    std::vector<std::unique_ptr<turn_queue>> queues_; // few: three for each type at most
     key_map keys_;
     std::vector<std::unique_ptr<key_queue>> spare_; // so that a key costs no allocation in the long run
     /// How many are ready of the agents whose hash leads to a place. Counted is only what comes when more are ready than a
@@ -136,8 +146,8 @@ private:
     std::size_t ready_ = 0;
     std::size_t blocked_ = 0;
     std::size_t sent_ = 0;
-    std::size_t long_ready_ = 0; // of these, the ones that may take long
-    std::size_t long_sent_ = 0;
+    std::array<std::size_t, groups> ready_in_{}; // of these, by group
+    std::array<std::size_t, groups> sent_in_{};
     std::uint64_t submitted_ = 0;
     std::uint64_t turns_ = 0;
 };

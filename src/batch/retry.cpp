@@ -2,7 +2,7 @@
 
 namespace pgstate::batch {
 
-verdict decide(const incident& what) {
+event classify(const incident& what) {
     const std::string_view sqlstate = what.failure.sqlstate;
     const bool last = what.attempts >= most_attempts;
     const bool server_gone = sqlstate.substr(0, 3) == "57P" || sqlstate.substr(0, 2) == "08";
@@ -10,31 +10,33 @@ verdict decide(const incident& what) {
     // An error before the Sync rolled the statement back, even if the connection was lost after it. The server's
     // farewell (57P0x) is no such error: it can come when the commit was already made.
     const bool rolled_back = !sqlstate.empty() && !server_gone;
-    if (what.broken && !rolled_back) {
-        if (what.write) return verdict::settle;
-        return last ? verdict::fail : verdict::retry_another;
-    }
+    if (what.broken && !rolled_back) return event::lost;
+    if (sqlstate == "55P03" && what.locks_limited) return event::refused_lock;
+    if (sqlstate == "57014" && what.time_limited) return event::refused_time;
     if (!last) {
-        if (sqlstate == "40001" || sqlstate == "40P01") return verdict::retry;
-        if (sqlstate == "25006") return verdict::retry_another;
+        if (sqlstate == "40001" || sqlstate == "40P01" || blames_connection(sqlstate))
+            return event::refused_for_now;
         // The statement's name is not known there or taken, or its plan no longer fits the table.
         const bool prepared_badly = sqlstate == "26000" || sqlstate == "0A000" || sqlstate == "42P05";
-        // Once for each of the two statements that an exchange can have.
-        if (prepared_badly && what.attempts < 3) return verdict::retry_now;
+        // Once for each of the three statements that an exchange can have.
+        if (prepared_badly && what.attempts < 4) return event::refused_statement;
     }
-    return what.operations > 1 ? verdict::retry_alone : verdict::fail;
+    return what.operations > 1 ? event::refused_shared : event::refused;
 }
 
-std::string_view reason_to_send_again(verdict what) noexcept {
+bool blames_connection(std::string_view sqlstate) noexcept {
+    return sqlstate == "25006"; // the server only reads
+}
+
+std::string_view reason_to_send_again(event what) noexcept {
     switch (what) {
-    case verdict::retry: return "refused_for_now";
-    case verdict::retry_now: return "prepared_again";
-    case verdict::retry_alone: return "one_by_one";
-    case verdict::retry_another: return "unfit_connection";
-    case verdict::fail:
-    case verdict::settle: break;
+    case event::refused_for_now: return "refused_for_now";
+    case event::refused_statement: return "prepared_again";
+    case event::refused_shared: return "one_by_one";
+    case event::refused_lock: return "locked";
+    case event::lost: return "unfit_connection";
+    default: return {};
     }
-    return {};
 }
 
 } // namespace pgstate::batch

@@ -1,6 +1,7 @@
 #ifndef PGSTATE_BATCH_RETRY_HPP
 #define PGSTATE_BATCH_RETRY_HPP
 
+#include "batch/life.hpp"
 #include "wire/rows.hpp"
 
 #include <cstddef>
@@ -8,32 +9,24 @@
 
 namespace pgstate::batch {
 
-/// What to do with the operations of a statement that did not succeed.
-enum class verdict {
-    fail,          ///< tell the callers
-    retry,         ///< send the same again after a pause
-    retry_now,     ///< send the same again at once (the statement is prepared anew)
-    retry_alone,   ///< send each by itself: only one of them may be to blame
-    retry_another, ///< give the connection up and send the same on another
-    settle,        ///< find out whether the write was applied
-};
-
+/// A statement that did not succeed.
 struct incident {
-    bool write = false;
     std::size_t operations = 1; ///< that shared the statement
     std::size_t attempts = 1;   ///< how often it has been sent, this time included
     bool broken = false;        ///< the connection was lost, rather than the statement refused
+    bool time_limited = false;  ///< its time on the server was cut to that of its callers
+    bool locks_limited = false; ///< so was the time to wait for a lock
     wire::server_error failure{};
 };
 
-/// How often a statement is sent before its failure is final, whatever the reason to try again.
-inline constexpr std::size_t most_attempts = 6;
+/// The retry table: what it means for each of the operations.
+event classify(const incident& what);
 
-/// The retry table.
-verdict decide(const incident& what);
+/// The connection is no good for this statement, though it may be for others.
+bool blames_connection(std::string_view sqlstate) noexcept;
 
 /// What telemetry calls it when operations are sent again; empty: they are not.
-std::string_view reason_to_send_again(verdict what) noexcept;
+std::string_view reason_to_send_again(event what) noexcept;
 
 } // namespace pgstate::batch
 

@@ -93,11 +93,14 @@ public:
         }
         const auto what = make(std::move(handler));
         what->watch = std::move(watch);
-        if (limit.count() > 0) what->deadline = now + limit;
+        if (limit.count() > 0) {
+            what->submitted = now;
+            what->deadline = now + limit;
+        }
         const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())
-            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
-                if (const auto to = weak.lock()) to->cancel(what);
+            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type how) {
+                if (const auto to = weak.lock()) to->cancel(what, how);
             });
         engines.submit(what);
     }

@@ -53,6 +53,17 @@ wire::preamble setting_preamble(std::string_view purpose, std::string_view size,
     return made;
 }
 
+const wire::statement& time_limits() noexcept {
+    static const auto limits = prepared(
+        "limits",
+        "SELECT set_config(l.name, l.value, true)"
+        " FROM (VALUES ('statement_timeout', $1::text), ('lock_timeout', $2::text)) AS l(name, value)"
+        " WHERE l.value IS NOT NULL AND (current_setting(l.name) = '0'"
+        " OR current_setting(l.name)::interval > (l.value || ' ms')::interval)",
+        {wire::type_oid::text, wire::type_oid::text});
+    return limits;
+}
+
 void set_for(pqxx::transaction_base& transaction, const session_settings& settings,
              std::string_view operation) {
     if (settings.empty()) return;
@@ -80,9 +91,9 @@ std::string without_values(std::string message, const session_settings& settings
     return message;
 }
 
-void censor(wire::server_error& refusal, bool first, const session_settings& settings) {
+void censor(wire::server_error& refusal, bool before, const session_settings& settings) {
     if (settings.empty()) return;
-    if (first && refuses_a_setting(refusal.sqlstate))
+    if (before && refuses_a_setting(refusal.sqlstate))
         refusal.message = "the server refused one of config.session_settings (" + all_names(settings) + ")";
     else
         refusal.message = without_values(std::move(refusal.message), settings);

@@ -25,6 +25,10 @@ using session_settings = std::vector<session_setting>;
 wire::preamble setting_preamble(std::string_view purpose, std::string_view size,
                                 const session_settings& settings, std::string_view others = {});
 
+/// Sets for its transaction how long a statement may take, $1, and how long it may wait for a lock, $2; in milliseconds.
+/// Null leaves one as it is; so does a limit that the session already has and that is shorter.
+const wire::statement& time_limits() noexcept;
+
 /// Sets them for a transaction that has begun; nothing where there are none. Blocks.
 /// \throws error  what set_config refused; whatever else libpqxx throws
 void set_for(pqxx::transaction_base& transaction, const session_settings& settings,
@@ -34,8 +38,8 @@ void set_for(pqxx::transaction_base& transaction, const session_settings& settin
 std::string without_values(std::string message, const session_settings& settings);
 
 /// The same for a refusal of the server's.
-/// \param first  it is setting_preamble's statement that was refused
-void censor(wire::server_error& refusal, bool first, const session_settings& settings);
+/// \param before  it is a statement that ran before the operation's own that was refused
+void censor(wire::server_error& refusal, bool before, const session_settings& settings);
 
 /// Throws `failure`, which is being handled, without the values.
 [[noreturn]] void rethrow_without_values(const error& failure, const session_settings& settings);

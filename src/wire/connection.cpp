@@ -247,7 +247,7 @@ void connection::learn_of_refusal(pending& over) {
     }
     auto& answer = over.answer;
     const std::size_t first = over.steps.front().what == &read_committed ? 1 : 0;
-    answer.refused_first = at == first && over.steps.size() > first + 1;
+    answer.refused_before = at >= first && at + 1 < over.steps.size();
     for (std::size_t skipped = at + 1; skipped < over.steps.size(); ++skipped)
         if (over.steps[skipped].prepares) session_->prepared.erase(over.steps[skipped].what);
     remember_prepared(*over.steps[at].what, in_prepare, answer.failure.sqlstate);

@@ -63,7 +63,7 @@ struct reply {
     rows data;
     rows before; ///< of the last statement with a result set that was sent to run before it, if there was one
     server_error failure;
-    bool refused_first = false; ///< what was refused is the first of those that were sent to run before it
+    bool refused_before = false; ///< what was refused is one of those that were sent to run before it
 };
 
 } // namespace pgstate::wire

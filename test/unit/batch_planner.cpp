@@ -21,7 +21,9 @@ namespace {
 using pgstate::batch_config;
 using pgstate::batch::hash_key;
 using pgstate::batch::item;
+using pgstate::batch::manner;
 using pgstate::batch::planner;
+using pgstate::batch::room_on;
 using pgstate::batch::traits;
 using status = pgstate::batch::item::status;
 using items = std::vector<item*>;
@@ -75,7 +77,7 @@ struct bench {
         made.session_id = session_id;
         made.key_hash = hash_key(made.agent_id, made.session_id);
         made.bytes = bytes;
-        made.alone = alone;
+        made.how = alone ? manner::alone : manner::shared;
         plan.submit(made);
         return made;
     }
@@ -400,7 +402,7 @@ TEST_CASE("an operation sent again keeps its age and its key", "[planner]") {
     auto& younger = on.submit(type::load, "m");
     const bool in_order = GENERATE(false, true); // they come back in any order
     const bool alone = GENERATE(false, true);
-    first.alone = older.alone = alone;
+    first.how = older.how = alone ? manner::alone : manner::shared;
     on.plan.again(in_order ? first : older);
     on.plan.again(in_order ? older : first);
     CHECK(first.state == status::ready);
@@ -563,34 +565,34 @@ TEST_CASE("operations that may take long are under way in limited numbers", "[pl
     items searches;
     for (int i = 0; i < 5; ++i)
         searches.push_back(&on.submit(type::find, ""));
-    CHECK(on.plan.sendable(2) == 2);
-    CHECK(on.plan.sendable(planner::no_limit) == 5);
-    REQUIRE(on.plan.next(4, 2) == items{searches[0]});
-    REQUIRE(on.plan.next(4, 2) == items{searches[1]});
-    CHECK(on.plan.sendable(2) == 0);
-    CHECK(on.plan.next(4, 2).empty());
+    CHECK(on.plan.sendable({2}) == 2);
+    CHECK(on.plan.sendable({}) == 5);
+    REQUIRE(on.plan.next(4, {2}) == items{searches[0]});
+    REQUIRE(on.plan.next(4, {2}) == items{searches[1]});
+    CHECK(on.plan.sendable({2}) == 0);
+    CHECK(on.plan.next(4, {2}).empty());
 
     // Others pass, though they are younger.
     auto& load = on.submit(type::load, "k");
     auto& list = on.submit(type::list, "");
-    CHECK(on.plan.sendable(2) == 2);
-    CHECK(on.plan.next(4, 2) == items{&load});
-    CHECK(on.plan.next(4, 2) == items{&list});
+    CHECK(on.plan.sendable({2}) == 2);
+    CHECK(on.plan.next(4, {2}) == items{&load});
+    CHECK(on.plan.next(4, {2}) == items{&list});
 
     SECTION("the next goes when one is over") {
         on.plan.finished(*searches[0]);
-        CHECK(on.plan.sendable(2) == 1);
-        CHECK(on.plan.next(4, 2) == items{searches[2]});
+        CHECK(on.plan.sendable({2}) == 1);
+        CHECK(on.plan.next(4, {2}) == items{searches[2]});
     }
     SECTION("or is to be sent again, which comes first") {
         on.plan.again(*searches[0]);
-        CHECK(on.plan.sendable(2) == 1);
-        CHECK(on.plan.next(4, 2) == items{searches[0]});
-        CHECK(on.plan.sendable(2) == 0);
+        CHECK(on.plan.sendable({2}) == 1);
+        CHECK(on.plan.next(4, {2}) == items{searches[0]});
+        CHECK(on.plan.sendable({2}) == 0);
     }
     SECTION("one that is withdrawn no longer counts as ready") {
         CHECK(on.plan.withdraw(*searches[4]));
-        CHECK(on.plan.sendable(planner::no_limit) == 2);
+        CHECK(on.plan.sendable({}) == 2);
     }
     SECTION("without a limit none is kept back") {
         CHECK(on.plan.next(4) == items{searches[2]});
@@ -598,9 +600,11 @@ TEST_CASE("operations that may take long are under way in limited numbers", "[pl
 }
 
 TEST_CASE("of several connections one is kept from what may take long", "[planner][fairness]") {
-    CHECK(planner::most_long(1) == 1);
-    CHECK(planner::most_long(2) == 1);
-    CHECK(planner::most_long(4) == 3);
+    CHECK(room_on(1).for_long == 1);
+    CHECK(room_on(2).for_long == 1);
+    CHECK(room_on(4).for_long == 3);
+    CHECK(room_on(3).for_waiting == 0);
+    CHECK(room_on(4).for_waiting == 1);
 }
 
 namespace {
@@ -671,7 +675,7 @@ private:
         made.session_id = ids[below(ids.size())];
         made.key_hash = hash_key(made.agent_id, made.session_id);
         made.bytes = below(20) == 0 ? limits_.max_bytes * 2 : below(limits_.max_bytes / 6);
-        made.alone = below(20) == 0;
+        made.how = below(20) == 0 ? manner::alone : manner::shared;
         live_[&made].write = made.type->writes;
         plan_.submit(made);
         REQUIRE(made.state != status::outside);
@@ -696,7 +700,7 @@ private:
             REQUIRE(each->type == batch.front()->type);
             if (batch.size() > 1) {
                 REQUIRE(each->type->keyed);
-                REQUIRE_FALSE(each->alone);
+                REQUIRE(each->how == manner::shared);
             }
             REQUIRE(live_.count(each) == 1);
             REQUIRE(sent_.insert(each).second);
@@ -740,7 +744,7 @@ private:
         if (one.type->writes && below(2) == 0)
             one.type = type::probe;
         else
-            one.alone = true;
+            one.how = manner::alone;
         plan_.again(one);
     }
 

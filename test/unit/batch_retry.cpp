@@ -9,111 +9,109 @@
 
 namespace {
 
+using pgstate::batch::event;
 using pgstate::batch::incident;
 using pgstate::batch::most_attempts;
-using pgstate::batch::verdict;
 
 struct row {
     std::string_view sqlstate;
     bool broken;
-    bool write;
     std::size_t operations;
     std::size_t attempts;
-    verdict expected;
+    event expected;
 };
 
 void check(const std::vector<row>& table) {
     for (const auto& one : table) {
-        CAPTURE(one.sqlstate, one.broken, one.write, one.operations, one.attempts);
+        CAPTURE(one.sqlstate, one.broken, one.operations, one.attempts);
         incident what;
-        what.write = one.write;
         what.operations = one.operations;
         what.attempts = one.attempts;
         what.broken = one.broken;
         what.failure.sqlstate = std::string(one.sqlstate);
-        CHECK(pgstate::batch::decide(what) == one.expected);
+        CHECK(pgstate::batch::classify(what) == one.expected);
     }
 }
 
 } // namespace
 
-TEST_CASE("a write on a lost connection may have been applied: that is to be found out", "[retry]") {
+TEST_CASE("a statement on a lost connection is lost, whatever the server said in farewell", "[retry]") {
     for (const std::string_view farewell : {"", "57P01", "57P02", "57P03", "08006", "08P01"})
         check({
-            {farewell, true, true, 1, 1, verdict::settle},
-            {farewell, true, true, 20, 1, verdict::settle},
-            {farewell, true, true, 1, most_attempts, verdict::settle},
-        });
-}
-
-TEST_CASE("a read on a lost connection goes to another", "[retry]") {
-    for (const std::string_view farewell : {"", "57P01", "57P02", "57P03", "08006", "08P01"})
-        check({
-            {farewell, true, false, 1, 1, verdict::retry_another},
-            {farewell, true, false, 20, 1, verdict::retry_another},
-            {farewell, true, false, 1, most_attempts - 1, verdict::retry_another},
-            {farewell, true, false, 1, most_attempts, verdict::fail},
-            {farewell, true, false, 20, most_attempts, verdict::fail},
+            {farewell, true, 1, 1, event::lost},
+            {farewell, true, 20, 1, event::lost},
+            {farewell, true, 1, most_attempts, event::lost},
         });
 }
 
 TEST_CASE("a statement that was refused before the connection was lost is rolled back", "[retry]") {
     check({
-        {"40001", true, true, 1, 1, verdict::retry},
-        {"40P01", true, true, 20, 1, verdict::retry},
-        {"25006", true, true, 1, 1, verdict::retry_another},
-        {"26000", true, true, 1, 1, verdict::retry_now},
-        {"23514", true, true, 1, 1, verdict::fail},
-        {"23514", true, true, 2, 1, verdict::retry_alone},
-        {"57014", true, true, 1, 1, verdict::fail}, // a cancelled statement is no farewell
+        {"40001", true, 1, 1, event::refused_for_now},
+        {"40P01", true, 20, 1, event::refused_for_now},
+        {"25006", true, 1, 1, event::refused_for_now},
+        {"26000", true, 1, 1, event::refused_statement},
+        {"23514", true, 1, 1, event::refused},
+        {"23514", true, 2, 1, event::refused_shared},
+        {"57014", true, 1, 1, event::refused}, // a cancelled statement is no farewell
     });
 }
 
 TEST_CASE("serialization failures and deadlocks are sent again after a pause", "[retry]") {
     for (const std::string_view sqlstate : {"40001", "40P01"})
-        for (const bool write : {false, true})
-            check({
-                {sqlstate, false, write, 1, 1, verdict::retry},
-                {sqlstate, false, write, 20, 1, verdict::retry},
-                {sqlstate, false, write, 1, most_attempts - 1, verdict::retry},
-                {sqlstate, false, write, 1, most_attempts, verdict::fail},
-                {sqlstate, false, write, 20, most_attempts, verdict::retry_alone},
-            });
+        check({
+            {sqlstate, false, 1, 1, event::refused_for_now},
+            {sqlstate, false, 20, 1, event::refused_for_now},
+            {sqlstate, false, 1, most_attempts - 1, event::refused_for_now},
+            {sqlstate, false, 1, most_attempts, event::refused},
+            {sqlstate, false, 20, most_attempts, event::refused_shared},
+        });
 }
 
 TEST_CASE("a server that only reads is left for another", "[retry]") {
     check({
-        {"25006", false, true, 1, 1, verdict::retry_another},
-        {"25006", false, true, 20, 1, verdict::retry_another},
-        {"25006", false, true, 1, most_attempts - 1, verdict::retry_another},
-        {"25006", false, true, 1, most_attempts, verdict::fail},
-        {"25006", false, true, 20, most_attempts, verdict::retry_alone},
+        {"25006", false, 1, 1, event::refused_for_now},
+        {"25006", false, 20, 1, event::refused_for_now},
+        {"25006", false, 1, most_attempts - 1, event::refused_for_now},
+        {"25006", false, 1, most_attempts, event::refused},
+        {"25006", false, 20, most_attempts, event::refused_shared},
     });
 }
 
-TEST_CASE("lost or outdated prepared statements are prepared anew, each of an exchange's two once",
+TEST_CASE("lost or outdated prepared statements are prepared anew, each of an exchange's three once",
           "[retry]") {
     for (const std::string_view sqlstate : {"26000", "0A000"})
-        for (const bool write : {false, true})
-            check({
-                {sqlstate, false, write, 1, 1, verdict::retry_now},
-                {sqlstate, false, write, 20, 1, verdict::retry_now},
-                {sqlstate, false, write, 1, 2, verdict::retry_now},
-                {sqlstate, false, write, 20, 2, verdict::retry_now},
-                {sqlstate, false, write, 1, 3, verdict::fail},
-                {sqlstate, false, write, 20, 3, verdict::retry_alone},
-                {sqlstate, false, write, 1, most_attempts, verdict::fail},
-            });
+        check({
+            {sqlstate, false, 1, 1, event::refused_statement},
+            {sqlstate, false, 20, 1, event::refused_statement},
+            {sqlstate, false, 1, 2, event::refused_statement},
+            {sqlstate, false, 20, 2, event::refused_statement},
+            {sqlstate, false, 1, 3, event::refused_statement},
+            {sqlstate, false, 1, 4, event::refused},
+            {sqlstate, false, 20, 4, event::refused_shared},
+            {sqlstate, false, 1, most_attempts, event::refused},
+        });
 }
 
 TEST_CASE("of several operations each is tried alone; one alone fails", "[retry]") {
     for (const std::string_view sqlstate :
          {"23514", "22P05", "42P01", "42501", "57014", "53300", "57P01", ""})
-        for (const bool write : {false, true})
-            check({
-                {sqlstate, false, write, 1, 1, verdict::fail},
-                {sqlstate, false, write, 2, 1, verdict::retry_alone},
-                {sqlstate, false, write, 256, 1, verdict::retry_alone},
-                {sqlstate, false, write, 1, most_attempts, verdict::fail},
-            });
+        check({
+            {sqlstate, false, 1, 1, event::refused},
+            {sqlstate, false, 2, 1, event::refused_shared},
+            {sqlstate, false, 256, 1, event::refused_shared},
+            {sqlstate, false, 1, most_attempts, event::refused},
+        });
+}
+
+TEST_CASE("what the engine's own limits end is known as that", "[retry]") {
+    pgstate::batch::incident what;
+    what.operations = 20;
+    what.attempts = most_attempts;
+    for (const bool limited : {false, true}) {
+        what.time_limited = what.locks_limited = limited;
+        what.failure.sqlstate = "55P03";
+        CHECK(classify(what) == (limited ? event::refused_lock : event::refused_shared));
+        what.failure.sqlstate = "57014";
+        CHECK(classify(what) == (limited ? event::refused_time : event::refused_shared));
+    }
 }

@@ -55,8 +55,8 @@ write_evidence unfenced(write_evidence evidence) {
 }
 
 /// The same where it is known when the row was written.
-write_evidence at(std::uint64_t xmin, std::optional<std::uint64_t> horizon, std::uint64_t next,
-                  write_evidence evidence = evidence_of(name_of(store_b, 1))) {
+write_evidence evidence_at(std::uint64_t xmin, std::optional<std::uint64_t> horizon, std::uint64_t next,
+                           write_evidence evidence = evidence_of(name_of(store_b, 1))) {
     evidence.xmin = static_cast<std::uint32_t>(xmin);
     evidence.horizon = horizon;
     evidence.next = next;
@@ -72,13 +72,13 @@ TEST_CASE("a row that names the write has it", "[settlement]") {
     CHECK(judge(unfenced(evidence_of(it))) == settlement::applied);
     CHECK(judge(evidence_of(it)) == settlement::applied);
     CHECK(judge(over(5, evidence_of(it, 5))) == settlement::applied);
-    CHECK(judge(at(90, 100, 110, evidence_of(it))) == settlement::applied);
+    CHECK(judge(evidence_at(90, 100, 110, evidence_of(it))) == settlement::applied);
 }
 
 TEST_CASE("while the server may be at work on it nothing else is certain", "[settlement]") {
     for (const auto& evidence : {evidence_of_nothing(), evidence_of({}), evidence_of(name_of(store_a, 9)),
                                  evidence_of(name_of(store_a, 11)), evidence_of(name_of(store_b, 10)),
-                                 over(5, evidence_of({}, 5)), at(90, 100, 110)})
+                                 over(5, evidence_of({}, 5)), evidence_at(90, 100, 110)})
         CHECK(judge(unfenced(evidence)) == settlement::open);
     auto touch = unfenced(evidence_of({}));
     touch.repeatable = true;
@@ -97,13 +97,13 @@ TEST_CASE("a row at the version that was to be replaced has not seen the write",
 }
 
 TEST_CASE("a row of a transaction that was over before the write has not seen it", "[settlement]") {
-    CHECK(judge(at(99, 100, 110)) == settlement::not_applied);
-    CHECK(judge(at(3, 100, 110)) == settlement::not_applied);
-    CHECK(judge(at(99, 100, 110, evidence_of({}))) == settlement::not_applied);
-    CHECK(judge(at(100, 100, 110)) == settlement::unknown);
-    CHECK(judge(at(109, 100, 110)) == settlement::unknown);
-    CHECK(judge(unfenced(at(99, 100, 110))) == settlement::open);
-    CHECK(judge(at(99, 100, 110, evidence_of_nothing())) == settlement::unknown);
+    CHECK(judge(evidence_at(99, 100, 110)) == settlement::not_applied);
+    CHECK(judge(evidence_at(3, 100, 110)) == settlement::not_applied);
+    CHECK(judge(evidence_at(99, 100, 110, evidence_of({}))) == settlement::not_applied);
+    CHECK(judge(evidence_at(100, 100, 110)) == settlement::unknown);
+    CHECK(judge(evidence_at(109, 100, 110)) == settlement::unknown);
+    CHECK(judge(unfenced(evidence_at(99, 100, 110))) == settlement::open);
+    CHECK(judge(evidence_at(99, 100, 110, evidence_of_nothing())) == settlement::unknown);
 }
 
 TEST_CASE("a write that may be applied twice needs to be over only", "[settlement]") {
@@ -124,14 +124,14 @@ TEST_CASE("nobody can tell of a row that is gone or that somebody else wrote", "
 
 TEST_CASE("another program's insert that drew its version early and came late", "[settlement]") {
     // It drew 7 and waited. The write made the state with version 8, and somebody erased it.
-    CHECK(judge(at(105, 100, 110, evidence_of({}, 7))) == settlement::unknown);
+    CHECK(judge(evidence_at(105, 100, 110, evidence_of({}, 7))) == settlement::unknown);
     CHECK(judge(evidence_of({}, 7)) == settlement::unknown);
 }
 
 TEST_CASE("a state that was erased and made again", "[settlement]") {
     // The write replaced version 5; what it made was erased.
     CHECK(judge(over(5, evidence_of(name_of(store_b, 3), 12))) == settlement::unknown);
-    CHECK(judge(over(5, at(105, 100, 110))) == settlement::unknown);
+    CHECK(judge(over(5, evidence_at(105, 100, 110))) == settlement::unknown);
     CHECK(judge(over(5, evidence_of_nothing())) == settlement::unknown);
 }
 
@@ -142,60 +142,61 @@ TEST_CASE("a row whose version is above the sequence", "[settlement]") {
     // It did, with a lower version, and somebody wrote over that.
     CHECK(judge(over(greatest, evidence_of({}, 12))) == settlement::unknown);
     // Somebody wrote it by hand over what the write had made.
-    CHECK(judge(at(105, 100, 110, evidence_of({}, greatest))) == settlement::unknown);
+    CHECK(judge(evidence_at(105, 100, 110, evidence_of({}, greatest))) == settlement::unknown);
 }
 
 TEST_CASE("a promotion or a restart between the write and the look", "[settlement]") {
     // Numbers were given out again: nothing follows from one that is low.
-    CHECK(judge(at(99, {}, 110)) == settlement::unknown);
-    CHECK(judge(over(5, at(99, {}, 110))) == settlement::unknown);
-    CHECK(judge(over(9, at(99, {}, 110))) == settlement::not_applied);
+    CHECK(judge(evidence_at(99, {}, 110)) == settlement::unknown);
+    CHECK(judge(over(5, evidence_at(99, {}, 110))) == settlement::unknown);
+    CHECK(judge(over(9, evidence_at(99, {}, 110))) == settlement::not_applied);
 }
 
 TEST_CASE("a transaction that began before the write and saved after it", "[settlement]") {
     // It has number 100, which no horizon passes while it runs, and wrote over what the write had left.
-    CHECK(judge(at(100, 100, 110, evidence_of({}))) == settlement::unknown);
-    CHECK(judge(at(101, 100, 110, evidence_of({}))) == settlement::unknown); // in a savepoint
+    CHECK(judge(evidence_at(100, 100, 110, evidence_of({}))) == settlement::unknown);
+    CHECK(judge(evidence_at(101, 100, 110, evidence_of({}))) == settlement::unknown); // in a savepoint
 }
 
 TEST_CASE("two stores whose counters are equal", "[settlement]") {
     CHECK(judge(evidence_of(name_of(store_b, 10))) == settlement::unknown);
     CHECK(judge(unfenced(evidence_of(name_of(store_b, 10)))) == settlement::open);
-    CHECK(judge(at(99, 100, 110, evidence_of(name_of(store_b, 10)))) == settlement::not_applied);
+    CHECK(judge(evidence_at(99, 100, 110, evidence_of(name_of(store_b, 10)))) == settlement::not_applied);
 }
 
 TEST_CASE("transaction numbers are compared where they wrap around", "[settlement]") {
-    CHECK(judge(at(wrap - 5, wrap + 10, wrap + 20)) == settlement::not_applied);
-    CHECK(judge(at(wrap + 5, wrap + 10, wrap + 20)) == settlement::not_applied);
-    CHECK(judge(at(wrap + 15, wrap + 10, wrap + 20)) == settlement::unknown);
-    CHECK(judge(at(wrap + 15, wrap - 10, wrap + 20)) == settlement::unknown);
-    CHECK(judge(at(5 * wrap + 5, 5 * wrap + 10, 5 * wrap + 20)) == settlement::not_applied);
+    CHECK(judge(evidence_at(wrap - 5, wrap + 10, wrap + 20)) == settlement::not_applied);
+    CHECK(judge(evidence_at(wrap + 5, wrap + 10, wrap + 20)) == settlement::not_applied);
+    CHECK(judge(evidence_at(wrap + 15, wrap + 10, wrap + 20)) == settlement::unknown);
+    CHECK(judge(evidence_at(wrap + 15, wrap - 10, wrap + 20)) == settlement::unknown);
+    CHECK(judge(evidence_at(5 * wrap + 5, 5 * wrap + 10, 5 * wrap + 20)) == settlement::not_applied);
 }
 
 TEST_CASE("a frozen row, whose number is old, may look new but never the other way round", "[settlement]") {
     constexpr std::uint64_t bootstrap = 1;
     constexpr std::uint64_t frozen = 2; // as servers before 9.4 wrote it
-    CHECK(judge(at(frozen, 100, 110)) == settlement::not_applied);
-    CHECK(judge(at(bootstrap, 100, 110)) == settlement::not_applied);
-    CHECK(judge(at(frozen, wrap - 100, wrap - 50)) == settlement::unknown); // it could be one to come
+    CHECK(judge(evidence_at(frozen, 100, 110)) == settlement::not_applied);
+    CHECK(judge(evidence_at(bootstrap, 100, 110)) == settlement::not_applied);
+    CHECK(judge(evidence_at(frozen, wrap - 100, wrap - 50)) ==
+          settlement::unknown); // it could be one to come
     // Written more than 2^31 transactions before the horizon.
-    CHECK(judge(at(50, 3'000'000'000, 3'000'000'010)) == settlement::unknown);
+    CHECK(judge(evidence_at(50, 3'000'000'000, 3'000'000'010)) == settlement::unknown);
 }
 
 TEST_CASE("a horizon that is older than half of all numbers says nothing", "[settlement]") {
     constexpr std::uint64_t half = wrap / 2;
     // The store was idle meanwhile. Written after the write, by 100 + 2^31 + 5, which looks older than 100.
-    CHECK(judge(at(100 + half + 5, 100, 100 + half + 10)) == settlement::unknown);
-    CHECK(judge(at(99, 100, 100 + half - 1)) == settlement::not_applied);
-    CHECK(judge(at(99, 100, 100 + half)) == settlement::unknown);
-    CHECK(judge(at(99, 100, 100 + wrap)) == settlement::unknown);
+    CHECK(judge(evidence_at(100 + half + 5, 100, 100 + half + 10)) == settlement::unknown);
+    CHECK(judge(evidence_at(99, 100, 100 + half - 1)) == settlement::not_applied);
+    CHECK(judge(evidence_at(99, 100, 100 + half)) == settlement::unknown);
+    CHECK(judge(evidence_at(99, 100, 100 + wrap)) == settlement::unknown);
 }
 
 TEST_CASE("a touch, which keeps the version and the name", "[settlement]") {
     // Over the write, and over an earlier one of the same store.
-    CHECK(judge(at(105, 100, 110, evidence_of(name_of(store_a, 10)))) == settlement::applied);
-    CHECK(judge(at(105, 100, 110, evidence_of(name_of(store_a, 9)))) == settlement::not_applied);
-    CHECK(judge(over(5, at(105, 100, 110, evidence_of({}, 5)))) == settlement::not_applied);
+    CHECK(judge(evidence_at(105, 100, 110, evidence_of(name_of(store_a, 10)))) == settlement::applied);
+    CHECK(judge(evidence_at(105, 100, 110, evidence_of(name_of(store_a, 9)))) == settlement::not_applied);
+    CHECK(judge(over(5, evidence_at(105, 100, 110, evidence_of({}, 5)))) == settlement::not_applied);
 }
 
 TEST_CASE("names grow, and are one store's", "[settlement]") {

@@ -44,7 +44,7 @@ batch::settlement settle_type::judge(const batch::operation& what, const wire::i
     evidence.name = what.write_name;
     evidence.if_version = what.if_version();
     evidence.repeatable = what.repeatable();
-    evidence.fenced = open.fenced;
+    evidence.fenced = what.life.as == batch::life::phase::fenced;
     if (open.sent_at.xmin != 0 && seen_by.known() && seen_by == open.sent_at.of)
         evidence.horizon = open.sent_at.xmin;
     evidence.exists = row >= 0;

@@ -9,6 +9,7 @@
 #include "postgres/operations/health.hpp"
 #include "postgres/operations/list.hpp"
 #include "postgres/operations/load.hpp"
+#include "postgres/operations/look.hpp"
 #include "postgres/operations/probe.hpp"
 #include "postgres/operations/save.hpp"
 #include "postgres/operations/settle.hpp"
@@ -23,7 +24,7 @@ struct operation_types {
     explicit operation_types(sql::target_table& table)
         : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
           list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
-          sweep(table), probe(table), settle(table) {}
+          sweep(table), probe(table), look(table), settle(table) {}
 
     save_types save;
     load_type load;
@@ -40,6 +41,7 @@ struct operation_types {
     sweep_type sweep;
     // What the engine asks for an operation.
     probe_type probe;
+    look_type look;
     settle_type settle;
     fence_type fence;
 };
@@ -54,17 +56,21 @@ public:
     const operation_types& types() const noexcept { return types_; }
 
     const batch::operation_type& probe() const noexcept override { return types_.probe; }
+    const batch::operation_type& look() const noexcept override { return types_.look; }
     const batch::operation_type& settle() const noexcept override { return types_.settle; }
     const batch::operation_type& fence() const noexcept override { return types_.fence; }
 
+    const wire::statement& limits() const noexcept override { return sql::time_limits(); }
+
+    bool locked(const wire::rows& rows, int row) const override { return types_.look.locked(rows, row); }
     batch::settlement judge(const batch::operation& what, const wire::incarnation& seen_by,
                             const wire::rows& rows, int row) const override {
         return types_.settle.judge(what, seen_by, rows, row);
     }
     bool fenced(const wire::rows& rows) const override { return rows.boolean(0, 0); }
     void learn(const wire::rows& before) noexcept override { table_.learn(before); }
-    void censor(wire::server_error& refusal, bool first) const override {
-        sql::censor(refusal, first, table_.settings());
+    void censor(wire::server_error& refusal, bool before) const override {
+        sql::censor(refusal, before, table_.settings());
     }
 
 private:
