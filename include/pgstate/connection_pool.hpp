@@ -32,8 +32,11 @@ struct pool_stats {
     std::size_t total_conns = 0;        ///< acquired + constructing + idle
     std::size_t acquired_conns = 0;     ///< handed out
     std::size_t constructing_conns = 0; ///< being connected
-    std::size_t idle_conns = 0;         ///< ready
-    std::size_t waiters = 0;            ///< callers in the queue
+    /// Given up because the server did not answer, and not yet closed by it. They count against max_conns, but not in
+    /// total_conns; when no other is left, one connection more than max_conns is made.
+    std::size_t ending_conns = 0;
+    std::size_t idle_conns = 0; ///< ready
+    std::size_t waiters = 0;    ///< callers in the queue
 
     std::uint64_t acquire_count = 0;                     ///< successful acquires
     std::uint64_t canceled_acquire_count = 0;            ///< acquires that ended by cancellation or time-out

@@ -214,6 +214,7 @@ void engine::limit_time(exchange& what, const leased_connection& on) {
     time_frame given;
     given.of_session = pool_->config().operation_timeout;
     given.usual = usual_.of(*first.type);
+    given.lock_wait = pool_->config().lock_wait;
     given.locks_rows = first.type->writes && first.type->keyed;
     given.how = first.how;
     auto last = clock::time_point::min();

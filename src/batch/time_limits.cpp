@@ -37,7 +37,9 @@ time_limits limits_in(const time_frame& given) noexcept {
     }
     if (given.locks_rows && given.how != manner::waiting) {
         const auto twice = std::chrono::ceil<milliseconds>(2 * given.usual);
-        const auto short_wait = twice.count() == 0 ? usual_lock : std::min(rounded_up(twice), longest_lock);
+        const auto short_wait = given.lock_wait.count() > 0 ? given.lock_wait
+                                : twice.count() == 0        ? usual_lock
+                                                            : std::min(rounded_up(twice), longest_lock);
         limits.lock = std::min(limits.lock.value_or(short_wait), short_wait);
     }
     return limits;

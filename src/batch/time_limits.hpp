@@ -25,6 +25,7 @@ struct time_frame {
     std::chrono::milliseconds of_session{0};
     /// What statements of this kind take; 0: not known.
     std::chrono::steady_clock::duration usual{};
+    std::chrono::milliseconds lock_wait{0}; ///< tuning_config::lock_wait
     bool locks_rows = false;
     manner how = manner::shared;
 };

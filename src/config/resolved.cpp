@@ -190,6 +190,11 @@ resolved_config resolve(const config& input) {
     resolved.statements = input.tuning.statements;
     check_enumerator("config.tuning.statements", input.tuning.statements, statement_mode::unnamed);
 
+    resolved.lock_wait = input.tuning.lock_wait;
+    if (resolved.lock_wait < std::chrono::milliseconds(0) || resolved.lock_wait > std::chrono::hours(24))
+        refuse_setting("config.tuning.lock_wait", "0 to 24 hours",
+                       std::to_string(resolved.lock_wait.count()) + " ms");
+
     resolved.session_settings = input.session_settings;
     check(resolved.session_settings);
 

@@ -37,6 +37,7 @@ struct resolved_config {
     std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit
     std::chrono::milliseconds default_ttl{0};       ///< 0: states do not expire by themselves
     statement_mode statements = statement_mode::prepared;
+    std::chrono::milliseconds lock_wait{0};
     std::vector<session_setting> session_settings; ///< names are those of settings, and distinct
     std::shared_ptr<pgstate::logger> logger;
     std::shared_ptr<pgstate::metrics> metrics;

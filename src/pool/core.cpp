@@ -12,6 +12,9 @@
 namespace pgstate::pool {
 namespace {
 
+/// How often the sockets of connections that were given up are looked at, where there are any.
+constexpr auto ending_interval = std::chrono::milliseconds(20);
+
 std::shared_ptr<telemetry::hub> telemetry_of(const settings::resolved_config& config) {
     const auto to = wire::destination_of(config.libpq_conninfo);
     return telemetry::hub::create({config.logger,
@@ -75,6 +78,7 @@ void core::show_to_metrics() {
     show(instruments::connection_count, {state("idle")}, &pool_stats::idle_conns);
     show(instruments::connection_count, {state("used")}, &pool_stats::acquired_conns);
     show(instruments::connection_count, {state("connecting")}, &pool_stats::constructing_conns);
+    show(instruments::connection_count, {state("ending")}, &pool_stats::ending_conns);
     show(instruments::connection_max, {}, &pool_stats::max_conns);
     // Without an engine's requests for more than it has.
     telemetry_->show(observations_, instruments::pending_requests, telemetry::hub::owner::pool, {},
@@ -82,8 +86,12 @@ void core::show_to_metrics() {
 }
 
 census core::count() const noexcept {
-    return {idle_.size() + acquired_ + checking_ + connecting_, connecting_, idle_.size(), checking_,
-            queue_.size()};
+    return {idle_.size() + acquired_ + checking_ + connecting_,
+            connecting_,
+            idle_.size(),
+            checking_,
+            queue_.size(),
+            endings_.size()};
 }
 
 void core::acquire(std::shared_ptr<waiter> who) {
@@ -319,7 +327,28 @@ void core::release(std::shared_ptr<entry> what) noexcept {
 
 /// Closes a connection that is in no list any more, outside the lock.
 void core::drop(std::shared_ptr<entry> what, deferred& later) {
+    if (auto left = what->connection->take_ending(); left && !closed_ && !left->over()) {
+        endings_.push_back(std::move(*left));
+        if (endings_.size() == 1) later.push_back([this] { look_after_endings(); });
+    }
     later.push_back([what = std::move(what)]() mutable { what.reset(); });
+}
+
+/// What is over makes room for new connections.
+void core::look_after_endings() {
+    deferred later;
+    {
+        const lock guard(mutex_);
+        std::erase_if(endings_, [](auto& each) { return each.over(); });
+        fill(later);
+        if (!endings_.empty())
+            later.push_back([this] {
+                after(ending_interval, [weak = weak_from_this()] {
+                    if (const auto self = weak.lock()) self->look_after_endings();
+                });
+            });
+    }
+    run_all(later);
 }
 
 void core::maintain() {
@@ -365,6 +394,7 @@ pool_stats core::stats() const {
     now.acquired_conns = acquired_ + checking_;
     now.constructing_conns = connecting_;
     now.idle_conns = have.idle;
+    now.ending_conns = have.ending;
     now.waiters = have.waiters;
     return now;
 }
@@ -394,6 +424,7 @@ void core::close(std::function<void()> done) {
         for (auto& each : idle_)
             drop(std::move(each), later);
         idle_.clear();
+        endings_.clear();
         if (done) close_handlers_.push_back(std::move(done));
         finish_close(later);
     }

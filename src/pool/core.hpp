@@ -141,6 +141,7 @@ private:
     void release(std::shared_ptr<entry> what) noexcept;
     bool reusable(const entry& what, clock::time_point now);
     void drop(std::shared_ptr<entry> what, deferred& later);
+    void look_after_endings();
     void fill(deferred& later);
     void start_connect();
     void connected(std::shared_ptr<wire::session> made, const std::optional<error>& failure);
@@ -176,7 +177,8 @@ private:
     std::deque<std::shared_ptr<entry>> idle_; // most recently used at the back
     std::deque<std::shared_ptr<waiter>> queue_;
     std::atomic<std::size_t> required_waiters_{
-        0};                    // of those in the queue; for engines, which ask at every statement
+        0}; // of those in the queue; for engines, which ask at every statement
+    std::vector<wire::ending> endings_;
     std::size_t acquired_ = 0; // handed out
     std::size_t checking_ = 0; // between idle and handed out
     std::size_t connecting_ = 0;

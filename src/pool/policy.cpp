@@ -13,8 +13,9 @@ std::size_t connections_to_start(const census& have, const pool_config& limits, 
     const std::size_t for_total = missing(limits.min_conns, have.total);
     const std::size_t for_idle = missing(limits.min_idle_conns, have.idle + have.connecting);
     const std::size_t wanted = std::max({for_waiters, for_total, for_idle});
-    return std::min(
-        {wanted, missing(limits.max_conns, have.total), missing(max_concurrent_connects, have.connecting)});
+    const bool none_left = have.total == 0 && have.ending == limits.max_conns;
+    const std::size_t room = none_left ? 1 : missing(limits.max_conns, have.total + have.ending);
+    return std::min({wanted, room, missing(max_concurrent_connects, have.connecting)});
 }
 
 std::optional<retirement> retire(clock::time_point now, clock::time_point expires,

@@ -21,9 +21,11 @@ struct census {
     std::size_t idle = 0;       ///< ready
     std::size_t checking = 0;   ///< being checked for a caller who takes them
     std::size_t waiters = 0;    ///< callers in the queue
+    std::size_t ending = 0;     ///< given up, and not yet closed by the server; not in `total`
 };
 
-/// How many new connections to start now.
+/// How many new connections to start now. One that is ending keeps its place: its server process may be at work still. Only
+/// when no other connection is left, one more than max_conns is made; a process that never ends would block all.
 /// \param backing_off  the last attempt failed and its pause is not over
 std::size_t connections_to_start(const census& have, const pool_config& limits, bool backing_off) noexcept;
 

@@ -277,7 +277,10 @@ void connection::finish(std::deque<pending>& done) {
 void connection::lose(server_error why) {
     broken_ = true;
     boost::system::error_code ignored;
-    socket_.close(ignored);
+    if (pending_.empty() || !socket_.is_open())
+        socket_.close(ignored);
+    else
+        ending_.emplace(socket_.release());
     fsm_.clear();
     auto lost = std::make_shared<std::deque<pending>>(std::move(finished_));
     finished_.clear();

@@ -2,6 +2,7 @@
 #define PGSTATE_WIRE_CONNECTION_HPP
 
 #include "pgstate/config.hpp"
+#include "wire/ending.hpp"
 #include "wire/exchange_fsm.hpp"
 #include "wire/rows.hpp"
 #include "wire/session.hpp"
@@ -15,9 +16,11 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace pgstate::wire {
 
@@ -52,6 +55,9 @@ public:
 
     /// Gives the connection up: everything in flight is broken (its handlers run through the executor).
     void abandon(const std::string& why);
+
+    /// What is left of a connection that was lost while the server may have been at work for it. Once.
+    std::optional<ending> take_ending() noexcept { return std::exchange(ending_, std::nullopt); }
 
     /// Lends the session to a worker thread and takes it back; null when it is lost.
     std::shared_ptr<session> lend_session();
@@ -96,6 +102,7 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool broken_ = false;
+    std::optional<ending> ending_;
 };
 
 } // namespace pgstate::wire

@@ -161,8 +161,9 @@ struct introduction {
     bool needs_isolation = false; ///< session::needs_isolation
 };
 
-/// Asks who answers on a new connection. Sets the timeout of statements that take too long, and READ COMMITTED as the default,
-/// which the SQL of pgstate assumes and a role can have otherwise. A server that does not say is used all the same.
+/// Asks who answers on a new connection. Sets the timeout of statements that take too long, READ COMMITTED as the default,
+/// which the SQL of pgstate assumes and a role can have otherwise, and how often the server looks whether its client is
+/// there. A server that does not say is used all the same.
 /// \throws error unavailable - the connection is lost, or there is no answer in time
 introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout, clock::time_point deadline,
                        const std::function<bool()>& cancelled) {
@@ -177,7 +178,11 @@ introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout,
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
         " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END,"
         " CASE WHEN pg_backend_pid() = $1::int"
-        " THEN set_config('default_transaction_isolation', 'read committed', false) END"
+        " THEN set_config('default_transaction_isolation', 'read committed', false) END,"
+        // A process that waits for a lock does not notice by itself that its client is gone. Not all systems can look.
+        " CASE WHEN pg_backend_pid() = $1::int AND version() LIKE '%linux%'"
+        " AND current_setting('client_connection_check_interval', true) = '0'"
+        " THEN set_config('client_connection_check_interval', '500ms', false) END"
         " FROM pg_catalog.pg_stat_get_activity(pg_backend_pid()) a";
     const int pid = PQbackendPID(raw);
     const auto pid_text = std::to_string(pid);

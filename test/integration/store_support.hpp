@@ -26,12 +26,20 @@ inline pgstate::config config_for(std::string connection_string) {
     return settings;
 }
 
+/// How long a fixture's store waits for a lock before it sends a write in another way.
+enum class lock_waits {
+    of_the_case,   ///< for as long as a case takes: it finds the statement waiting
+    as_configured, ///< `tuning.lock_wait`
+};
+
 /// A store on a database of its own, or that of `base.connection_string`; opened and closed with the fixture.
 struct opened_store {
-    explicit opened_store(const std::string& parameters = {}, pgstate::config base = {})
+    explicit opened_store(const std::string& parameters = {}, pgstate::config base = {},
+                          lock_waits waits = lock_waits::of_the_case)
         : database(base.connection_string.empty() ? fresh_database() : base.connection_string),
           settings(std::move(base)) {
         settings.connection_string = database + parameters;
+        if (waits == lock_waits::of_the_case) settings.tuning.lock_wait = 2 * patience;
         run(context, [this]() -> asio::awaitable<void> {
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         });

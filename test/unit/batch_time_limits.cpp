@@ -41,6 +41,8 @@ TEST_CASE("a statement ends on the server with its last caller's time, a wait fo
         {{.longest = 30s, .of_session = 30s, .usual = 6ms, .locks_rows = true}, {}, 20ms},
         {{.longest = 30s, .of_session = 30s, .usual = 1s, .locks_rows = true}, {}, 100ms},
         {{.locks_rows = true}, {}, 50ms},
+        {{.longest = 30s, .of_session = 30s, .usual = 6ms, .lock_wait = 3s, .locks_rows = true}, {}, 3s},
+        {{.longest = 30s, .of_session = 30s, .lock_wait = 1min, .locks_rows = true}, {}, 27s},
         {{.longest = 20ms, .of_session = 30s, .locks_rows = true}, 20ms, 18ms},
         {{.longest = 0ms, .of_session = 30s, .locks_rows = true}, 1ms, 1ms},
         // Or as long as their time allows.

@@ -169,6 +169,8 @@ TEST_CASE("settings outside their range are refused by name", "[config]") {
               [](auto& c) { c.schema.migrate = static_cast<pgstate::migrate_mode>(3); }},
              {"config.schema.indexes",
               [](auto& c) { c.schema.indexes = static_cast<pgstate::index_mode>(-1); }},
+             {"config.tuning.lock_wait", [](auto& c) { c.tuning.lock_wait = -1ms; }},
+             {"config.tuning.lock_wait", [](auto& c) { c.tuning.lock_wait = 24h + 1ms; }},
              {"config.tuning.statements",
               [](auto& c) { c.tuning.statements = static_cast<pgstate::statement_mode>(2); }},
              {"config.operation_timeout", [](auto& c) { c.operation_timeout = -1ms; }},
@@ -208,6 +210,7 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     config.pending = {.max_operations = 10'000'000, .max_bytes = std::size_t{1} << 39};
     config.schema = {pgstate::migrate_mode::off, pgstate::index_mode::lean, true};
     config.tuning.statements = pgstate::statement_mode::unnamed;
+    config.tuning.lock_wait = 24h;
     config.operation_timeout = 0ms;
     config.table_name = "app.States";
     const auto resolved = resolve(config);
@@ -221,6 +224,7 @@ TEST_CASE("settings at the ends of their ranges are taken", "[config]") {
     CHECK(resolved.schema.indexes == pgstate::index_mode::lean);
     CHECK(resolved.schema.jsonb_index);
     CHECK(resolved.statements == pgstate::statement_mode::unnamed);
+    CHECK(resolved.lock_wait == 24h);
     CHECK(resolved.operation_timeout == 0ms);
     CHECK(resolved.table.quoted() == R"("app"."States")");
 

@@ -34,12 +34,14 @@ struct situation {
     std::size_t expected;
 };
 
-constexpr census have(std::size_t total, std::size_t connecting, std::size_t idle, std::size_t waiters) {
+constexpr census have(std::size_t total, std::size_t connecting, std::size_t idle, std::size_t waiters,
+                      std::size_t ending = 0) {
     census result;
     result.total = total;
     result.connecting = connecting;
     result.idle = idle;
     result.waiters = waiters;
+    result.ending = ending;
     return result;
 }
 
@@ -54,6 +56,13 @@ std::vector<situation> situations() {
         {"no more than max_conns", limits(4), have(3, 0, 0, 9), 1},
         {"full", limits(4), have(4, 0, 0, 9), 0},
         {"beyond full", limits(4), have(5, 0, 0, 9), 0},
+        {"one that ends keeps its place", limits(4), have(2, 0, 0, 9, 1), 1},
+        {"and fills the pool", limits(4), have(3, 0, 0, 9, 1), 0},
+        {"all end but one", limits(4), have(1, 0, 0, 9, 3), 0},
+        {"all end", limits(4), have(0, 0, 0, 9, 4), 1},
+        {"all end, and one more is there", limits(4), have(1, 0, 0, 9, 4), 0},
+        {"that one ends too", limits(4), have(0, 0, 0, 9, 5), 0},
+        {"the only one ends", limits(1), have(0, 0, 0, 9, 1), 1},
         {"not all at once", limits(100), have(0, 0, 0, 50), max_concurrent_connects},
         {"not all at once, with some coming", limits(100), have(6, 6, 0, 50), max_concurrent_connects - 6},
         {"enough under way", limits(100), have(max_concurrent_connects, max_concurrent_connects, 0, 50), 0},
