@@ -32,7 +32,7 @@ bool ending::over() noexcept {
     for (;;) {
         const auto got = ::recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT);
         if (got > 0 || (got < 0 && errno == EINTR)) continue;
-        return got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+        return got == 0 || errno != EAGAIN; // on Linux, EWOULDBLOCK is the same
     }
 }
 

@@ -46,9 +46,10 @@ void save_some(opened_store& f, int count) {
 std::vector<int> backends(pqxx::connection& observer) {
     std::vector<int> pids;
     pqxx::nontransaction sql(observer);
-    for (const auto& row : sql.exec("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "
-                                    "pid <> pg_backend_pid() AND application_name = 'pgstate' ORDER BY pid"))
-        pids.push_back(row[0].as<int>());
+    const auto rows = sql.exec("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "
+                               "pid <> pg_backend_pid() AND application_name = 'pgstate' ORDER BY pid");
+    for (int i = 0; i < static_cast<int>(rows.size()); ++i)
+        pids.push_back(rows[i][0].as<int>());
     return pids;
 }
 
