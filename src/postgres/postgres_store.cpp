@@ -23,6 +23,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <atomic>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -395,13 +396,19 @@ void postgres_store::do_close(completion<void> handler) {
     auto wait =
         detail::cancellable_wait::start(std::move(handler), postgres::in(impl_).core->executor(), "close");
     impl_->expired->stop();
-    // First the engine has to come to rest, then the pool.
-    impl_->engines.close([wait, core = impl_->core] {
+    // Both refuse what comes from now on. When both have come to rest, the pool can be closed.
+    auto close_pool = [wait, weak = std::weak_ptr(impl_->core),
+                       busy = std::make_shared<std::atomic<int>>(2)] {
+        if (busy->fetch_sub(1) != 1) return;
+        const auto core = weak.lock(); // which has the calls: it must not belong to what waits for them
+        if (!core) return wait->finish();
         core->close([wait, hub = core->telemetry()] {
             if (hub) hub->log_life("store closed");
             wait->finish();
         });
-    });
+    };
+    impl_->engines.close(close_pool);
+    impl_->core->calls()->close(close_pool);
 }
 
 } // namespace pgstate
