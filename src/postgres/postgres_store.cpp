@@ -20,6 +20,7 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <cassert>
@@ -97,9 +98,11 @@ public:
         if (limit.count() > 0) what->deadline = now + limit;
         const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())
-            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type) {
-                if (const auto to = weak.lock()) to->cancel(what);
-            });
+            slot.assign(
+                [weak = std::weak_ptr(engine), handle = what->weak_handle()](boost::asio::cancellation_type) {
+                    const auto to = weak.lock();
+                    if (auto still = to ? handle->get() : nullptr) to->cancel(std::move(still));
+                });
         engines.submit(what);
     }
 
@@ -172,6 +175,15 @@ settings::resolved_config resolve_without_server(config settings) {
 }
 
 } // namespace
+/// A store that is being opened: nobody has a handle to it yet who could end it, and it holds itself by what waits for its first
+/// connection. This is pending on the event loop, and ends with it.
+struct opening {
+    std::shared_ptr<pool::core> core; ///< null: it is open
+    ~opening() {
+        if (core) core->shut_down();
+    }
+};
+
 
 std::string postgres_store::schema_sql(const config& settings) {
     return schema::schema_sql(resolve_without_server(settings));
@@ -206,7 +218,15 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto where = boost::asio::get_associated_executor(handler, impl->io);
     detail::value_relay<postgres_store> relay{std::move(handler), std::move(opened)};
-    auto begin = [impl, relay = std::move(relay)](result<void> outcome) mutable {
+    auto pending = std::make_shared<opening>();
+    pending->core = core;
+    auto on_loop =
+        std::make_unique<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
+    on_loop->async_wait([pending](auto) {});
+    auto begin = [impl, weak = std::weak_ptr(pending), on_loop = std::move(on_loop),
+                  relay = std::move(relay)](result<void> outcome) mutable {
+        if (const auto still = weak.lock()) still->core.reset();
+        on_loop.reset();
         if (outcome) impl->expired->start(impl);
         impl.reset();
         relay(std::move(outcome));
@@ -218,6 +238,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
+    pending.reset();
     postgres::in(impl_).start(
         std::move(handler), telemetry::operation_id::save, options,
         [&] {
