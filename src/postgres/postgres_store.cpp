@@ -23,8 +23,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
-#include <cassert>
 #include <atomic>
+#include <cassert>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
@@ -52,13 +52,18 @@ public:
 
     bool busy() const override { return engines.count().queued + core->waiting() > 0; }
 
-    void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
+    void sweep(sweep_request what, bool failing, sweep_operation::handler_type over) override {
+        const auto& as = what.what == sweep_request::kind::survey ? types().survey : types().sweep;
         start(
             std::move(over), telemetry::operation_id::sweep, call_options{}, [] {},
             [&](auto to) {
-                return boost::intrusive_ptr(new sweep_operation(types().sweep, most, std::move(to), io));
+                return boost::intrusive_ptr(new sweep_operation(as, std::move(what), std::move(to), io));
             },
             failing);
+    }
+
+    void left_protected(std::uint64_t rows, std::string_view sqlstate) override {
+        if (const auto& hub = core->telemetry()) hub->log_protected(rows, sqlstate);
     }
 
     void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
@@ -117,6 +122,8 @@ public:
         };
         hub->show(observations, instruments::swept, telemetry::hub::owner::store, {},
                   [this] { return static_cast<double>(expired->swept_rows()); });
+        hub->show(observations, instruments::protected_states, telemetry::hub::owner::store, {},
+                  [this] { return static_cast<double>(expired->protected_rows()); });
         const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
         show(instruments::queue_depth, {}, &batch::counters::queued);
         show(instruments::pending_bytes, {}, &batch::counters::pending_bytes);
@@ -163,18 +170,11 @@ store_stats postgres_store::stats() const noexcept {
     const auto done = postgres::in(impl_).engines.count();
     return {done.operations, done.statements, done.operations_sent, done.retries,
             done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
-            done.queued,     done.pending,    done.pending_bytes};
+            done.queued,     done.pending,    done.pending_bytes,   impl_->expired->protected_rows()};
 }
 
 namespace {
 
-settings::resolved_config resolve_without_server(config settings) {
-    if (settings.connection_string.empty())
-        settings.connection_string = "postgresql://"; // what is asked for does not depend on it
-    return settings::resolve(settings);
-}
-
-} // namespace
 /// A store that is being opened: nobody has a handle to it yet who could end it, and it holds itself by what waits for its first
 /// connection. This is pending on the event loop, and ends with it.
 struct opening {
@@ -184,6 +184,13 @@ struct opening {
     }
 };
 
+settings::resolved_config resolve_without_server(config settings) {
+    if (settings.connection_string.empty())
+        settings.connection_string = "postgresql://"; // what is asked for does not depend on it
+    return settings::resolve(settings);
+}
+
+} // namespace
 
 std::string postgres_store::schema_sql(const config& settings) {
     return schema::schema_sql(resolve_without_server(settings));
@@ -231,6 +238,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
         impl.reset();
         relay(std::move(outcome));
     };
+    pending.reset();
     pool::call_with_connection(
         core, std::move(prepare),
         {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
@@ -238,7 +246,6 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
-    pending.reset();
     postgres::in(impl_).start(
         std::move(handler), telemetry::operation_id::save, options,
         [&] {

@@ -23,7 +23,8 @@ struct operation_types {
     explicit operation_types(sql::target_table& table)
         : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
           list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
-          sweep(table), probe(table), settle(table) {}
+          sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey), probe(table),
+          settle(table) {}
 
     save_types save;
     load_type load;
@@ -38,6 +39,7 @@ struct operation_types {
     estimate_type estimate;
     health_type health;
     sweep_type sweep;
+    sweep_type survey;
     // What the engine asks for an operation.
     probe_type probe;
     settle_type settle;
