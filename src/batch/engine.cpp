@@ -233,10 +233,14 @@ void engine::succeed(exchange& of, const wire::incarnation& answered_by, const w
         const bool probed = each.type == &sql_->probe();
         if (each.in_doubt) {
             settle(each, answered_by, rows, row_of[i]);
-        } else if (row_of[i] < 0 && each.conditional() && !probed && !each.completed) {
+        } else if (row_of[i] == send_alone && !each.completed) {
+            retries_.fetch_add(1, std::memory_order_relaxed);
+            each.alone = true;
+            planner_.again(each);
+        } else if (row_of[i] < 0 && each.probes() && !probed && !each.completed) {
             // What it conflicted with is read by a statement of its own: this one saw the table as it was before it
             // waited for the other writer.
-            conflicts_.fetch_add(1, std::memory_order_relaxed);
+            if (each.conditional()) conflicts_.fetch_add(1, std::memory_order_relaxed);
             send_as(each, sql_->probe());
         } else if (probed && !each.completed && each.wants_retry(rows, row_of[i])) {
             retries_.fetch_add(1, std::memory_order_relaxed);
