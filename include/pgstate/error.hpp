@@ -27,9 +27,9 @@ enum class errc : int {
     pool_exhausted,       ///< no connection became free in time; what() says who holds them
     unavailable,          ///< no connection can be made; what() carries the last cause
     outcome_unknown, ///< a write was sent and the connection lost, and it cannot be told whether it was applied
-    schema_mismatch, ///< the table is not one that pgstate made or can take over; what() names the difference
-    corrupt_state,   ///< a stored row is not an agent state; what() names its key
-    closed,          ///< the store or the pool has been closed
+    schema_mismatch, ///< the table is not what pgstate made or can take over, or suppresses a write; see what()
+    corrupt_state, ///< a stored row is not an agent state, or has another key than was sent; what() names it
+    closed,        ///< the store or the pool has been closed
     callback_failed, ///< a function passed to with_connection, transaction or update threw; see error::cause()
     overloaded,      ///< as much is pending as config.pending allows; nothing was sent
 };

@@ -18,8 +18,8 @@ namespace postgres {
 class impl;
 }
 
-/// What a store has done since it was opened. A snapshot, of which every counter but `queued` only grows. `transaction` is
-/// not in it; the sweeper's operations are.
+/// What a store has done since it was opened, as a snapshot: counters, which only grow, and numbers of the moment.
+/// `transaction` is not in it; the sweeper's operations are.
 struct store_stats {
     std::uint64_t operations = 0;      ///< accepted
     std::uint64_t statements = 0;      ///< sent to the server for them, repeats included
@@ -32,6 +32,9 @@ struct store_stats {
     std::size_t queued = 0;            ///< operations accepted and not yet sent; of the moment
     std::size_t pending = 0;       ///< operations accepted and not completed (config.pending); of the moment
     std::size_t pending_bytes = 0; ///< of their keys and documents
+    /// States that have expired and that the sweeper could not delete when it last tried, as a foreign key or a trigger of
+    /// the table protects their rows; of the moment.
+    std::uint64_t protected_states = 0;
 
     /// How many operations shared a statement, on average; 0 before the first.
     double mean_batch() const noexcept {

@@ -59,6 +59,8 @@ class access;
 /// and with whatever the server refused, as its SQLSTATE. Writes can also fail with
 ///   outcome_unknown    the connection broke after sending, and it cannot be found out whether the write was applied: the
 ///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
+///   schema_mismatch    the row was neither written nor found in the way: a trigger, rule or policy suppresses the write
+///   corrupt_state      the write went to the row of another key, as a trigger of the table changes keys; names both
 class PGSTATE_API state_store {
 public:
     virtual ~state_store();
@@ -408,8 +410,8 @@ public:
         return save_all(std::forward<States>(states), save_all_options{}, std::forward<Token>(token));
     }
 
-    /// Refuses new operations, lets those accepted finish (each within its own time-out), and closes every connection.
-    /// Closing twice is no error.
+    /// Refuses new operations, transactions and, of a postgres_store's pool, functions that want a connection; lets those
+    /// accepted finish (each within its own time-out), and closes every connection. Closing twice is no error.
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the store stays closed

@@ -92,10 +92,15 @@ event engine::outcome_of(operation& what, const cause& found) {
     case life::phase::waiting: locked_keys_.erase(what.key_hash); break;
     default: break;
     }
-    if (found.row >= 0 || !what.conditional()) return event::answered;
+    if (found.row == send_alone) {
+        retries_.fetch_add(1, std::memory_order_relaxed);
+        return event::unpaired;
+    }
+    if (found.row >= 0 || !what.probes()) return event::answered;
     // What it conflicted with is read by a statement of its own: this one saw the table as it was before it waited for the
     // other writer.
-    if (what.life.who == life::caller::waiting) conflicts_.fetch_add(1, std::memory_order_relaxed);
+    if (what.life.who == life::caller::waiting && what.conditional())
+        conflicts_.fetch_add(1, std::memory_order_relaxed);
     return event::conflicted;
 }
 

@@ -187,6 +187,7 @@ step take_answer(life& of, event what) noexcept {
         }
         return send_as(of, phase::asked);
     case event::process_ended: return send_as(of, phase::fenced);
+    case event::unpaired:
     case event::refused_shared:
         of.alone = true;
         of.tries = 0;
@@ -245,6 +246,7 @@ const char* to_string(event what) noexcept {
                                      "answered",
                                      "conflicted",
                                      "contradicted",
+                                     "unpaired",
                                      "nonsense",
                                      "unlocked",
                                      "locked",

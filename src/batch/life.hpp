@@ -83,6 +83,7 @@ enum class event : std::uint8_t {
     answered,      ///< final; also a lost write that was found to be applied
     conflicted,    ///< a conditional write found no matching row
     contradicted,  ///< the probe found what that write should have found
+    unpaired,      ///< it does not tell which row is its own; it may be sent again
     nonsense,      ///< the answer does not fit the statement
     unlocked,      ///< no other session holds a lock on its row
     locked,        ///< one does

@@ -63,8 +63,10 @@ public:
 
     /// A write of a certain version only: that version.
     virtual std::optional<std::int64_t> if_version() const noexcept { return std::nullopt; }
-    /// A write that finds no matching row, and then wants to know which version there is.
+    /// A write that is a conflict where it finds no matching row.
     virtual bool conditional() const noexcept { return false; }
+    /// A write that finds no matching row, and then wants to know which version there is.
+    virtual bool probes() const noexcept { return conditional(); }
     /// A write that may be applied twice: settling it means only that its first statement is over.
     virtual bool repeatable() const noexcept { return false; }
     /// Asked when its probe has found `row`: whether it is to be sent again, as that row came after the statement that

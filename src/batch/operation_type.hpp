@@ -18,6 +18,9 @@ struct command {
     const wire::preamble* before = nullptr; ///< runs first in the same transaction; null for none
 };
 
+/// In place of a row: the answer does not tell which it is, and the operation is sent again by itself.
+inline constexpr int send_alone = -2;
+
 /// Builds the statement for operations of one type, and reads its answer. One object for each type and store; adding an
 /// operation to the store means adding such a type.
 ///
@@ -32,7 +35,7 @@ public:
     /// The statement for `operations`, which are of this type and sorted by key.
     virtual command build(const operation_list& operations) const = 0;
 
-    /// Which row of the answer is each operation's, -1 for none.
+    /// Which row of the answer is each operation's, -1 for none; `send_alone` only for what may be applied twice.
     /// \throws error corrupt_state - the answer makes no sense
     virtual std::vector<int> pair(const operation_list& operations, const wire::rows& rows) const = 0;
 

@@ -17,6 +17,7 @@ shards::shards(const std::shared_ptr<pool::core>& pool, const std::shared_ptr<di
 }
 
 admission::place shards::enter(std::string_view operation) const {
+    if (closed_.load(std::memory_order_acquire)) throw error(errc::closed, operation);
     auto place = admission_->enter(0);
     if (!place) throw error(errc::overloaded, operation, admission_->refusal(0));
     return place;

@@ -26,7 +26,7 @@ public:
     void submit(operation_ptr what);
 
     /// A place among what is pending, for what no engine gets.
-    /// \throws error overloaded - as much is pending as may be
+    /// \throws error closed; overloaded - as much is pending as may be
     admission::place enter(std::string_view operation) const;
 
     /// The engine of an operation, by its `key_hash`.

@@ -6,13 +6,18 @@
 #include "text.hpp"
 #include <pgstate/rfc3339.hpp>
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <pqxx/transaction_base>
 
+#include <cstddef>
+#include <cstdint>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,7 +43,7 @@ void put_document(put_work& work, transaction& with) {
     work.done = with.save(work.state, work.options);
     auto& sql = with.sql();
     const auto given = sql.quote(work.text) + "::jsonb";
-    sql.exec(
+    const auto stored_as_given = sql.exec(
         "UPDATE " + work.table + " AS t SET state = " + stored_document(given) +
         " || jsonb_build_object('agent_id', t.agent_id, 'session_id', t.session_id, 'version', t.version,"
         " 'created_at', " +
@@ -46,6 +51,11 @@ void put_document(put_work& work, transaction& with) {
         (work.options.ttl ? "t.expires_at" : "(" + given + " ->> 'expires_at')::timestamptz") +
         " WHERE t.agent_id = " + sql.quote(work.state.agent_id) +
         " AND t.session_id = " + sql.quote(work.state.session_id));
+    if (stored_as_given.affected_rows() != 1)
+        throw error(
+            errc::schema_mismatch, "put",
+            "the document was not stored: a trigger, a rule or a row-level security policy of the table "
+            "suppresses the write");
     // Reads it as every program will: throws where that is not a state.
     const auto stored = with.load(work.state.agent_id, work.state.session_id);
     if (!stored)
@@ -81,19 +91,60 @@ void ask_before_erasing(const context& with) {
     if (answer != "y" && answer != "yes") throw failure(exit_code::failed, "rm: nothing was erased");
 }
 
-asio::awaitable<std::int64_t> erase_all_of(const context& with, postgres_store& store) {
-    constexpr std::size_t page_size = 1'000;
+struct erasure {
     std::int64_t erased = 0;
+    std::int64_t kept = 0;              ///< the server refused to erase them
+    std::optional<error> first_refusal; ///< in no particular order
+};
+
+/// Each session is erased by itself, in statements that they share: one that is protected keeps no other.
+asio::awaitable<void> erase_page(const context& with, postgres_store& store, const session_page& page,
+                                 erasure& so_far) {
+    struct waiting {
+        explicit waiting(const asio::any_io_executor& io)
+            : last_one(io, asio::steady_timer::time_point::max()) {}
+        asio::steady_timer last_one;
+        std::size_t open = 0;
+        std::vector<result<bool>> outcomes;
+    };
+    const auto wait = std::make_shared<waiting>(with.io); // outlives a caller who is cancelled
+    wait->open = page.sessions.size();
+    for (const auto& session : page)
+        store.erase(with.given.agent, session.session_id, as_result([wait](result<bool> outcome) {
+                        wait->outcomes.push_back(std::move(outcome));
+                        if (--wait->open == 0) wait->last_one.cancel();
+                    }));
+    if (wait->open > 0) {
+        boost::system::error_code ended;
+        co_await wait->last_one.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+        if (wait->open > 0) throw error(ended, "erase"); // the program was interrupted
+    }
+    for (const auto& outcome : wait->outcomes) {
+        if (outcome) {
+            so_far.erased += *outcome ? 1 : 0;
+            continue;
+        }
+        const auto& why = outcome.error();
+        if (why.sqlstate().empty() && why != errc::schema_mismatch) throw why; // not about this session
+        ++so_far.kept;
+        if (!so_far.first_refusal) so_far.first_refusal = why;
+    }
+}
+
+asio::awaitable<erasure> erase_all_of(const context& with, postgres_store& store) {
+    constexpr std::size_t page_size = 1'000;
+    erasure so_far;
     list_options options(page_size);
     do {
         const auto page = co_await store.list(with.given.agent, options);
-        std::vector<state_key> keys;
-        for (const auto& session : page)
-            keys.emplace_back(with.given.agent, session.session_id);
-        erased += co_await store.erase_all(keys);
+        if (!page.sessions.empty()) co_await erase_page(with, store, page, so_far);
         options.after = page.next;
     } while (!options.after.empty());
-    co_return erased;
+    co_return so_far;
+}
+
+std::string sessions(std::int64_t count) {
+    return std::to_string(count) + (count == 1 ? " session" : " sessions");
 }
 
 } // namespace
@@ -135,13 +186,17 @@ asio::awaitable<int> rm(const context& with) {
     if (given.all) {
         ask_before_erasing(with);
         auto store = co_await with.open();
-        const auto erased = co_await erase_all_of(with, store);
+        const auto done = co_await erase_all_of(with, store);
         co_await store.close();
         if (given.json)
-            write_out("{\"erased\":" + std::to_string(erased) + "}\n");
+            write_out("{\"erased\":" + std::to_string(done.erased) + "}\n");
         else
-            std::cerr << "erased " << erased << (erased == 1 ? " session\n" : " sessions\n");
-        if (erased == 0)
+            std::cerr << "erased " << sessions(done.erased) << '\n';
+        if (done.first_refusal)
+            throw failure(exit_code_of(*done.first_refusal),
+                          "rm: " + sessions(done.kept) +
+                              " could not be erased; of one of them: " + message_of(*done.first_refusal));
+        if (done.erased == 0)
             throw failure(exit_code::not_found,
                           "rm: agent \"" + printable(given.agent) + "\" has no sessions");
         co_return exit_code::ok;

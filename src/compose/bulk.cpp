@@ -73,11 +73,12 @@ public:
     template <class Begin>
     void start(Begin begin) {
         const std::size_t count = parts_.size();
-        std::shared_ptr<std::vector<boost::asio::cancellation_signal>> signals;
         if (auto slot = completion_.slot(); slot.is_connected()) {
-            // The slot owns them, and not this object: an operation owns this, and is itself owned by its signal.
-            signals = std::make_shared<std::vector<boost::asio::cancellation_signal>>(count);
-            slot.assign([signals](boost::asio::cancellation_type type) {
+            // The slot may outlive the call, the store and their event loop: it owns nothing of theirs.
+            signals_ = std::make_shared<std::vector<boost::asio::cancellation_signal>>(count);
+            slot.assign([weak = std::weak_ptr(signals_)](boost::asio::cancellation_type type) {
+                const auto signals = weak.lock();
+                if (!signals) return;
                 for (auto& each : *signals)
                     each.emit(type);
             });
@@ -86,7 +87,7 @@ public:
             begin(i, boost::asio::bind_executor(
                          where_,
                          boost::asio::bind_cancellation_slot(
-                             signals ? (*signals)[i].slot() : boost::asio::cancellation_slot(),
+                             signals_ ? (*signals_)[i].slot() : boost::asio::cancellation_slot(),
                              [self = this->shared_from_this(), i](result<typename Bulk::answer> outcome) {
                                  self->store_part(i, std::move(outcome));
                                  self->one_less();
@@ -139,6 +140,7 @@ private:
     const boost::asio::any_io_executor io_;
     const boost::asio::any_completion_executor where_;
     detail::pending_completion<typename Bulk::value> completion_;
+    std::shared_ptr<std::vector<boost::asio::cancellation_signal>> signals_; ///< null: it cannot be cancelled
     std::vector<typename Bulk::part> parts_;
     std::atomic<std::size_t> open_; ///< operations, and the start of them all
     std::mutex mutex_;

@@ -52,10 +52,11 @@ public:
 
     void start() {
         if (auto slot = completion_.slot(); slot.is_connected()) {
-            // The slot owns it, and not this object: what is under way owns this, and would never end if it owned itself.
-            auto cancelling = std::make_shared<cancellation>();
-            cancellation_ = cancelling.get();
-            slot.assign([cancelling = std::move(cancelling)](boost::asio::cancellation_type type) {
+            // The slot may outlive the call, the store and their event loop: it owns nothing of theirs.
+            cancellation_ = std::make_shared<cancellation>();
+            slot.assign([weak = std::weak_ptr(cancellation_)](boost::asio::cancellation_type type) {
+                const auto cancelling = weak.lock();
+                if (!cancelling) return;
                 cancelling->requested = true;
                 cancelling->of_step.emit(type);
             });
@@ -199,7 +200,7 @@ private:
     /// Posted, as a step may have been begun by the call itself.
     void finish(result<saved> outcome) {
         change_ = nullptr; // what it captured must not outlive the operation
-        cancellation_ = nullptr;
+        cancellation_.reset();
         completion_.post(store_.executor, std::move(outcome));
     }
 
@@ -210,7 +211,7 @@ private:
     const boost::asio::any_completion_executor where_;
     detail::pending_completion<saved> completion_;
     std::optional<clock::time_point> deadline_;
-    cancellation* cancellation_ = nullptr; ///< lives until the call is over; null: it cannot be cancelled
+    std::shared_ptr<cancellation> cancellation_; ///< null: it cannot be cancelled, or is over
     int retries_ = 0;
     std::optional<boost::asio::steady_timer> timer_;
     std::minstd_rand random_;

@@ -25,6 +25,8 @@ public:
     }
 
     void start() {
+        place_ = open_calls::enter(pool_->calls());
+        if (!place_) return failed(error(errc::closed, name()));
         if (auto slot = completion_->slot(); slot.is_connected())
             slot.assign([weak = weak_from_this()](boost::asio::cancellation_type) {
                 if (const auto self = weak.lock()) self->cancel();
@@ -107,9 +109,11 @@ private:
     void finish(std::optional<error> failure) {
         std::optional<detail::pending_completion<void>> mine;
         telemetry::operation_watch watch;
+        open_calls::place place; // given up after the mutex, as closing may follow
         {
             const std::lock_guard guard(mutex_);
             mine.swap(completion_);
+            place.swap(place_);
             if (mine) watch = std::move(watch_);
             if (mine) deadline_.cancel();
             terms_.held.reset();
@@ -130,6 +134,7 @@ private:
 
     std::mutex mutex_;                                           // the members below
     std::optional<detail::pending_completion<void>> completion_; // empty: finished
+    open_calls::place place_;
     boost::asio::steady_timer deadline_;
     bool running_ = false;
     telemetry::operation_watch watch_;

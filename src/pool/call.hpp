@@ -33,7 +33,7 @@ struct call_terms {
 
 /// Acquires a connection and runs `function` with it on a worker thread.
 /// Completes with what `function` threw, by `to_error`; with unavailable, pool_exhausted, timed_out or closed; or with
-/// operation_aborted.
+/// operation_aborted. Refused with closed once `pool->calls()` is closed.
 void call_with_connection(const std::shared_ptr<core>& pool,
                           std::function<void(pqxx::connection&, const call_context&)> function,
                           call_terms terms, completion<void> handler);

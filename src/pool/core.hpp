@@ -5,6 +5,7 @@
 #include "pgstate/connection_pool.hpp"
 #include "pgstate/error.hpp"
 #include "pool/gate.hpp"
+#include "pool/open_calls.hpp"
 #include "pool/policy.hpp"
 #include "pool/workers.hpp"
 #include "telemetry/hub.hpp"
@@ -128,6 +129,8 @@ public:
 
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
     const settings::resolved_config& config() const noexcept { return config_; }
+    /// Those of `call_with_connection`.
+    const std::shared_ptr<open_calls>& calls() const noexcept { return calls_; }
     /// Null: nobody wants to know.
     const std::shared_ptr<telemetry::hub>& telemetry() const noexcept { return telemetry_; }
 
@@ -170,6 +173,7 @@ private:
     const settings::resolved_config config_;
     const std::shared_ptr<telemetry::hub> telemetry_;
     const std::shared_ptr<pool::gate> gate_;
+    const std::shared_ptr<open_calls> calls_ = std::make_shared<open_calls>();
     const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
     workers workers_;
 

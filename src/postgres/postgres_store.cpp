@@ -20,8 +20,10 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <initializer_list>
 #include <memory>
@@ -50,13 +52,18 @@ public:
 
     bool busy() const override { return engines.count().queued + core->waiting() > 0; }
 
-    void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) override {
+    void sweep(sweep_request what, bool failing, sweep_operation::handler_type over) override {
+        const auto& as = what.what == sweep_request::kind::survey ? types().survey : types().sweep;
         start(
             std::move(over), telemetry::operation_id::sweep, call_options{}, [] {},
             [&](auto to) {
-                return boost::intrusive_ptr(new sweep_operation(types().sweep, most, std::move(to), io));
+                return boost::intrusive_ptr(new sweep_operation(as, std::move(what), std::move(to), io));
             },
             failing);
+    }
+
+    void left_protected(std::uint64_t rows, std::string_view sqlstate) override {
+        if (const auto& hub = core->telemetry()) hub->log_protected(rows, sqlstate);
     }
 
     void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
@@ -99,8 +106,10 @@ public:
         }
         const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())
-            slot.assign([weak = std::weak_ptr(engine), what](boost::asio::cancellation_type how) {
-                if (const auto to = weak.lock()) to->cancel(what, how);
+            slot.assign([weak = std::weak_ptr(engine),
+                         handle = what->weak_handle()](boost::asio::cancellation_type how) {
+                const auto to = weak.lock();
+                if (auto still = to ? handle->get() : nullptr) to->cancel(std::move(still), how);
             });
         engines.submit(what);
     }
@@ -116,6 +125,8 @@ public:
         };
         hub->show(observations, instruments::swept, telemetry::hub::owner::store, {},
                   [this] { return static_cast<double>(expired->swept_rows()); });
+        hub->show(observations, instruments::protected_states, telemetry::hub::owner::store, {},
+                  [this] { return static_cast<double>(expired->protected_rows()); });
         const auto direction = [](std::string_view name) { return attribute{"network.io.direction", name}; };
         show(instruments::queue_depth, {}, &batch::counters::queued);
         show(instruments::pending_bytes, {}, &batch::counters::pending_bytes);
@@ -162,10 +173,19 @@ store_stats postgres_store::stats() const noexcept {
     const auto done = postgres::in(impl_).engines.count();
     return {done.operations, done.statements, done.operations_sent, done.retries,
             done.conflicts,  done.bytes_sent, done.bytes_received,  impl_->expired->swept_rows(),
-            done.queued,     done.pending,    done.pending_bytes};
+            done.queued,     done.pending,    done.pending_bytes,   impl_->expired->protected_rows()};
 }
 
 namespace {
+
+/// A store that is being opened: nobody has a handle to it yet who could end it, and it holds itself by what waits for its first
+/// connection. This is pending on the event loop, and ends with it.
+struct opening {
+    std::shared_ptr<pool::core> core; ///< null: it is open
+    ~opening() {
+        if (core) core->shut_down();
+    }
+};
 
 settings::resolved_config resolve_without_server(config settings) {
     if (settings.connection_string.empty())
@@ -208,11 +228,20 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto where = boost::asio::get_associated_executor(handler, impl->io);
     detail::value_relay<postgres_store> relay{std::move(handler), std::move(opened)};
-    auto begin = [impl, relay = std::move(relay)](result<void> outcome) mutable {
+    auto pending = std::make_shared<opening>();
+    pending->core = core;
+    auto on_loop =
+        std::make_unique<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
+    on_loop->async_wait([pending](auto) {});
+    auto begin = [impl, weak = std::weak_ptr(pending), on_loop = std::move(on_loop),
+                  relay = std::move(relay)](result<void> outcome) mutable {
+        if (const auto still = weak.lock()) still->core.reset();
+        on_loop.reset();
         if (outcome) impl->expired->start(impl);
         impl.reset();
         relay(std::move(outcome));
     };
+    pending.reset();
     pool::call_with_connection(
         core, std::move(prepare),
         {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
@@ -398,13 +427,19 @@ void postgres_store::do_close(completion<void> handler) {
     auto wait =
         detail::cancellable_wait::start(std::move(handler), postgres::in(impl_).core->executor(), "close");
     impl_->expired->stop();
-    // First the engine has to come to rest, then the pool.
-    impl_->engines.close([wait, core = impl_->core] {
+    // Both refuse what comes from now on. When both have come to rest, the pool can be closed.
+    auto close_pool = [wait, weak = std::weak_ptr(impl_->core),
+                       busy = std::make_shared<std::atomic<int>>(2)] {
+        if (busy->fetch_sub(1) != 1) return;
+        const auto core = weak.lock(); // which has the calls: it must not belong to what waits for them
+        if (!core) return wait->finish();
         core->close([wait, hub = core->telemetry()] {
             if (hub) hub->log_life("store closed");
             wait->finish();
         });
-    });
+    };
+    impl_->engines.close(close_pool);
+    impl_->core->calls()->close(close_pool);
 }
 
 } // namespace pgstate

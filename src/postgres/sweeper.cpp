@@ -23,21 +23,23 @@ void sweeper::ask() {
     if (!store || stopped_.load(std::memory_order_relaxed)) return;
     const auto now = clock::now();
     if (const auto later = policy_.ask(now, store->busy())) return ask_at(*store, *later);
-    store->sweep(batch_, policy_.failing(), [self = shared_from_this(), now](const result<swept>& outcome) {
+    const bool failing = policy_.failing() || course_.expects_failure();
+    store->sweep(course_.next(), failing, [self = shared_from_this(), now](const result<swept>& outcome) {
         self->over(now, outcome);
     });
 }
 
 void sweeper::over(clock::time_point began, const result<swept>& outcome) {
     if (!outcome && outcome.error() == errc::closed) return;
-    const swept what = outcome ? *outcome : swept{};
-    swept_.fetch_add(static_cast<std::uint64_t>(what.rows), std::memory_order_relaxed);
-    const auto how = !outcome                                        ? sweep_outcome::failed
-                     : !what.held_lock                               ? sweep_outcome::lost
-                     : static_cast<std::size_t>(what.rows) >= batch_ ? sweep_outcome::full
-                                                                     : sweep_outcome::rest;
+    if (outcome) swept_.fetch_add(static_cast<std::uint64_t>(outcome->rows), std::memory_order_relaxed);
+    const auto how = course_.over(outcome);
+    const auto left = course_.protected_rows();
+    const bool news = protected_.exchange(left, std::memory_order_relaxed) != left;
     const auto next = policy_.over(how, began, clock::now(), random());
-    if (const auto store = store_.lock()) ask_at(*store, next);
+    const auto store = store_.lock();
+    if (!store) return;
+    if (news && left > 0) store->left_protected(left, course_.refusal());
+    ask_at(*store, next);
 }
 
 } // namespace pgstate::postgres

@@ -3,15 +3,16 @@
 
 #include "pgstate/config.hpp"
 #include "postgres/operations/sweep.hpp"
+#include "postgres/sweep_course.hpp"
 #include "postgres/sweep_policy.hpp"
 
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <random>
+#include <string_view>
 
 namespace pgstate::postgres {
 
@@ -28,15 +29,18 @@ public:
         virtual ~host() = default;
         /// Operations wait for a connection.
         virtual bool busy() const = 0;
-        /// Deletes `most` rows at most. `over` is called on the executor.
-        /// \param failing  the last batch failed
-        virtual void sweep(std::size_t most, bool failing, sweep_operation::handler_type over) = 0;
+        /// `over` is called on the executor.
+        /// \param failing  that it fails is no news
+        virtual void sweep(sweep_request what, bool failing, sweep_operation::handler_type over) = 0;
+        /// A look is over that left other rows than the one before.
+        /// \param sqlstate  how the server refused the last of them; empty: it did not
+        virtual void left_protected(std::uint64_t rows, std::string_view sqlstate) = 0;
         /// Calls `then` on the executor when `delay` has passed, if the store is still there.
         virtual void after(std::chrono::steady_clock::duration delay, std::function<void()> then) = 0;
     };
 
     explicit sweeper(const sweep_config& settings) noexcept
-        : batch_(settings.batch), enabled_(settings.period.count() != 0), policy_(settings.period) {}
+        : enabled_(settings.period.count() != 0), policy_(settings.period), course_(settings.batch) {}
 
     /// Once. Does nothing where the settings say so.
     void start(const std::shared_ptr<host>& store);
@@ -44,6 +48,8 @@ public:
     void stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
     /// Rows deleted so far.
     std::uint64_t swept_rows() const noexcept { return swept_.load(std::memory_order_relaxed); }
+    /// Rows that could not be deleted when that was last tried.
+    std::uint64_t protected_rows() const noexcept { return protected_.load(std::memory_order_relaxed); }
 
 private:
     using clock = sweep_policy::clock;
@@ -53,13 +59,14 @@ private:
     void over(clock::time_point began, const result<swept>& outcome);
     double random() { return std::uniform_real_distribution<>(0, 1)(random_); }
 
-    const std::size_t batch_;
     const bool enabled_;
     std::weak_ptr<host> store_;
     sweep_policy policy_;
+    sweep_course course_;
     std::minstd_rand random_{std::random_device{}()};
     std::atomic<bool> stopped_{false};
     std::atomic<std::uint64_t> swept_{0};
+    std::atomic<std::uint64_t> protected_{0};
 };
 
 } // namespace pgstate::postgres

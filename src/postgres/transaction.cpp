@@ -7,6 +7,7 @@
 #include "pgstate/error.hpp"
 #include "pool/policy.hpp"
 #include "pool/sql_error.hpp"
+#include "postgres/operations/written_row.hpp"
 #include "sql/pqxx_compat.hpp"
 #include "sql/session_settings.hpp"
 #include "sql/table_sql.hpp"
@@ -74,9 +75,13 @@ public:
     bool erase(std::string_view agent_id, std::string_view session_id) override {
         codec::validate_key(agent_id, session_id, "erase");
         return guarded(telemetry::operation_id::erase, [&] {
-            return !sql::execute(around_, sql_.erase("", by_key, "t.version"),
-                                 pqxx::params(agent_id, session_id))
-                        .empty();
+            const pqxx::params key(agent_id, session_id);
+            for (contradictions seen;;) {
+                if (!sql::execute(around_, sql_.erase("", by_key, "t.version"), key).empty()) return true;
+                const auto version = version_of(key);
+                if (version == 0) return false;
+                if (!seen.worth_retry(version)) throw write_suppressed("erase");
+            }
         });
     }
 
@@ -99,34 +104,45 @@ private:
         });
     }
 
+    /// 0: there is none.
+    std::int64_t version_of(const pqxx::params& key) {
+        const auto found = sql::execute(around_, sql_.select("t.version", "", where_alive()), key);
+        return found.empty() ? 0 : found[0][0].as<std::int64_t>();
+    }
+
     saved save_encoded(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
         const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
-                               microseconds_of("t.updated_at") + ", " + std::string(expiry);
+                               microseconds_of("t.updated_at") + ", " + std::string(expiry) +
+                               ", t.agent_id, t.session_id";
         const auto expires = sql::table_sql::expiry_in("$4::bigint");
-        pqxx::params key(state.agent_id, state.session_id);
+        const pqxx::params key(state.agent_id, state.session_id);
         pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
-        pqxx::result done;
+        std::string statement;
         if (!if_unchanged || state.version == 0) {
             using existing = sql::table_sql::existing;
-            done =
-                sql::execute(around_,
-                             sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
-                                         if_unchanged ? existing::unchanged : existing::replaced, returning),
-                             all);
+            statement = sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
+                                    if_unchanged ? existing::unchanged : existing::replaced, returning);
         } else {
             all.append(state.version);
-            done = sql::execute(around_,
-                                sql_.replace("$3::jsonb", expires, "",
-                                             std::string(by_key) + " AND t.version = $5::bigint", no_name,
-                                             returning),
-                                all);
+            statement = sql_.replace("$3::jsonb", expires, "",
+                                     std::string(by_key) + " AND t.version = $5::bigint", no_name, returning);
         }
-        if (done.empty()) {
-            const auto current = sql::execute(around_, sql_.select("t.version", "", where_alive()), key);
-            throw codec::conflict("save", state.version,
-                                  current.empty() ? 0 : current[0][0].as<std::int64_t>());
+        for (contradictions seen;;) {
+            const auto done = sql::execute(around_, statement, all);
+            if (!done.empty()) return saved_in(done, state);
+            if (!if_unchanged) throw write_suppressed("save");
+            const auto version = version_of(key);
+            if (version != state.version) throw codec::conflict("save", state.version, version);
+            if (!seen.worth_retry(version)) throw write_suppressed("save");
         }
+    }
+
+    static saved saved_in(const pqxx::result& done, const detail::encoded_state& state) {
         const auto row = done[0];
+        const auto agent = row[4].view();
+        const auto session = row[5].view();
+        if (agent != state.agent_id || session != state.session_id)
+            throw stored_elsewhere("save", state.agent_id, state.session_id, agent, session);
         return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
     }
 

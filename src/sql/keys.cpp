@@ -1,9 +1,11 @@
 #include "sql/keys.hpp"
 
+#include "batch/operation_type.hpp"
 #include "pgstate/error.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
@@ -76,20 +78,31 @@ std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const 
     return row_of;
 }
 
-std::vector<int> pair_by_key(const batch::operation_list& operations, const wire::rows& rows, int agent_id) {
+std::vector<int> pair_in_order(const batch::operation_list& operations, const wire::rows& rows,
+                               int agent_id) {
+    const auto count = static_cast<std::size_t>(rows.size());
+    if (count > operations.size()) refuse_answer();
     std::vector<int> row_of(operations.size(), -1);
+    bool strange = false; // a key that nobody sent
     for (int row = 0; row < rows.size(); ++row) {
         const auto key = std::pair(rows.text(row, agent_id), rows.text(row, agent_id + 1));
         const auto at =
             std::lower_bound(operations.begin(), operations.end(), key, [](const auto& each, const auto& k) {
                 return std::tie(each->agent_id, each->session_id) < std::tie(k.first, k.second);
             });
-        if (at == operations.end() || (*at)->agent_id != key.first || (*at)->session_id != key.second)
-            refuse_answer();
-        auto& mine = row_of[static_cast<std::size_t>(at - operations.begin())];
-        if (mine != -1) refuse_answer();
-        mine = row;
+        const bool sent =
+            at != operations.end() && (*at)->agent_id == key.first && (*at)->session_id == key.second;
+        auto* const mine = sent ? &row_of[static_cast<std::size_t>(at - operations.begin())] : nullptr;
+        if (mine && *mine == -1)
+            *mine = row;
+        else
+            strange = true;
     }
+    if (!strange) return row_of;
+    if (count == operations.size())
+        std::iota(row_of.begin(), row_of.end(), 0);
+    else
+        std::replace(row_of.begin(), row_of.end(), -1, batch::send_alone);
     return row_of;
 }
 

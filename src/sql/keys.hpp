@@ -31,10 +31,13 @@ int only_row(const wire::rows& rows);
 std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const wire::rows& rows,
                                  int ordinal);
 
-/// Of an answer whose columns `agent_id` and `agent_id + 1` are the key.
+/// Of an answer whose columns `agent_id` and `agent_id + 1` are the key as it is stored, and which has a row for each
+/// operation that wrote one, in their order. INSERT … SELECT … ORDER BY gives that order, but on several nodes. So rows whose
+/// keys were sent are paired by key. Where there are others, a trigger has changed keys: as many rows as operations are
+/// paired by position; of fewer, those with an exact key are, and every other operation has to be sent alone.
 /// \pre no two operations have the same key
-/// \throws error corrupt_state - a key was not asked for, or occurs twice
-std::vector<int> pair_by_key(const batch::operation_list& operations, const wire::rows& rows, int agent_id);
+/// \throws error corrupt_state - there are more rows than operations
+std::vector<int> pair_in_order(const batch::operation_list& operations, const wire::rows& rows, int agent_id);
 
 } // namespace pgstate::sql
 

@@ -109,26 +109,65 @@ std::string table_sql::select(std::string_view columns, std::string_view from,
         .append(condition);
 }
 
+namespace {
+
+constexpr std::string_view swept_row = "(t.expires_at, t.agent_id, t.session_id)";
+constexpr std::string_view swept_columns = "t.expires_at, t.agent_id, t.session_id";
+
+/// The expired rows, in the order in which they are deleted. NULL for a position: there is no such limit.
+std::string expired_rows(std::string_view table, std::string_view condition) {
+    return std::string("SELECT ")
+        .append(swept_columns)
+        .append(" FROM ")
+        .append(table)
+        .append(" AS t WHERE ")
+        .append(condition)
+        .append("t.expires_at <= now() AND ($2::timestamptz IS NULL OR ")
+        .append(swept_row)
+        .append(" > ($2, $3, $4))");
+}
+
+/// The end of the two: what they found.
+std::string found_rows(std::string_view deleted, std::string_view held) {
+    return std::string(
+               ", last AS (SELECT * FROM found ORDER BY expires_at DESC, agent_id DESC, session_id DESC LIMIT 1)"
+               " SELECT ")
+        .append(deleted)
+        .append(", ")
+        .append(held)
+        .append(", (SELECT count(*) FROM found), last.expires_at, last.agent_id, last.session_id"
+                " FROM (SELECT 1) AS one LEFT JOIN last ON true");
+}
+
+} // namespace
+
 // The sweep lock is an advisory lock until the transaction ends, on a hash of the table's oid: it works behind poolers, and
 // for every way to write the table's name. It is taken before a row is read. A row that another transaction has locked is
 // passed over. A row that has changed since the statement began is checked again, here and where it is deleted.
 std::string table_sql::sweep() const {
-    constexpr std::string_view over = "t.expires_at <= now()";
     return std::string("WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended("
                        "'pgstate sweep ' || ")
         .append(quote_literal(table_))
-        .append("::regclass::oid, 0)) AS held)"
-                ", doomed AS MATERIALIZED (SELECT t.agent_id, t.session_id FROM ")
+        .append("::regclass::oid, 0)) AS held), found AS MATERIALIZED (")
+        .append(expired_rows(table_, "(SELECT held FROM lock) AND "))
+        .append(" AND ($5::timestamptz IS NULL OR ")
+        .append(swept_row)
+        .append(" <= ($5, $6, $7)) ORDER BY ")
+        .append(swept_columns)
+        .append(" LIMIT $1 FOR UPDATE SKIP LOCKED), gone AS (DELETE FROM ")
         .append(table_)
-        .append(" AS t WHERE (SELECT held FROM lock) AND ")
-        .append(over)
-        .append(" ORDER BY t.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)"
-                ", gone AS (DELETE FROM ")
-        .append(table_)
-        .append(" AS t USING doomed AS d WHERE t.agent_id = d.agent_id AND t.session_id = d.session_id AND ")
-        .append(over)
-        .append(" RETURNING 1)"
-                " SELECT count(*), (SELECT held FROM lock) FROM gone");
+        .append(" AS t USING found AS d WHERE t.agent_id = d.agent_id AND t.session_id = d.session_id AND "
+                "t.expires_at <= now() RETURNING 1)")
+        .append(found_rows("(SELECT count(*) FROM gone)", "(SELECT held FROM lock)"));
+}
+
+std::string table_sql::survey_expired() const {
+    return std::string("WITH found AS MATERIALIZED (")
+        .append(expired_rows(table_, ""))
+        .append(" ORDER BY ")
+        .append(swept_columns)
+        .append(" LIMIT $1)")
+        .append(found_rows("0::bigint", "true"));
 }
 
 std::string quote_literal(std::string_view text) {

@@ -39,9 +39,14 @@ public:
     std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;
     std::string select(std::string_view columns, std::string_view from, std::string_view condition) const;
 
-    /// Deletes the rows that expired first, $1 at most. Returns their number, and whether this session held the sweep lock:
-    /// one session sweeps a table at a time.
+    // A position in the order in which expired rows are deleted is three parameters: expires_at, agent_id, session_id.
+    // Both return six columns: how many rows were deleted; whether this session held the sweep lock, as one session sweeps a
+    // table at a time; how many it found; and the last one's position, or NULLs.
+
+    /// Deletes the rows that expired first, $1 at most: those behind $2, and up to $5.
     std::string sweep() const;
+    /// Finds the first $1 of the rows behind $2. Deletes none, and needs no lock.
+    std::string survey_expired() const;
 
     const std::string& table() const noexcept { return table_; }
 

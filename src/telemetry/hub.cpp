@@ -178,6 +178,18 @@ void hub::log_life(std::string_view message) noexcept {
     });
 }
 
+void hub::log_protected(std::uint64_t states, std::string_view sqlstate) noexcept {
+    guarded([&] {
+        if (!logs(log_level::warn)) return;
+        attribute_list attributes;
+        attributes.add("db.operation.name", name_of(operation_id::sweep));
+        attributes.add("db.collection.name", std::string_view(options_.where.table));
+        attributes.add("pgstate.sweep.protected", integer(states));
+        if (!sqlstate.empty()) attributes.add("db.response.status_code", sqlstate);
+        log(log_level::warn, "expired states could not be deleted", attributes);
+    });
+}
+
 // --- spans -------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<span> hub::start(span_start what, owner whose) noexcept {

@@ -78,6 +78,9 @@ public:
     /// Something about the store as a whole, at level info.
     void log_life(std::string_view message) noexcept;
 
+    /// Of a sweep, at level warn. \param sqlstate  how the server refused to delete the last of them; empty: it did not
+    void log_protected(std::uint64_t states, std::string_view sqlstate) noexcept;
+
     /// Lets the metrics read a value until what is added to `to` is destroyed.
     void show(observations& to, const instrument& what, owner whose, std::initializer_list<attribute> labels,
               std::function<double()> read) noexcept;

@@ -43,6 +43,12 @@ inline constexpr instrument conflicts{"pgstate.conflicts",
                                       {}};
 inline constexpr instrument swept{
     "pgstate.swept", "{state}", "States deleted after they had expired.", instrument_kind::counter, {}};
+inline constexpr instrument protected_states{
+    "pgstate.sweep.protected",
+    "{state}",
+    "States that have expired and could not be deleted when that was last tried.",
+    instrument_kind::gauge,
+    {}};
 inline constexpr instrument queue_depth{"pgstate.queue.depth",
                                         "{operation}",
                                         "Operations accepted and not yet sent.",

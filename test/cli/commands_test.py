@@ -121,6 +121,23 @@ class Documents(CliTest):
         self.run_cli("rm", "--all", "b", "--yes", code=3)
         self.assertEqual(self.run_cli("ls"), "")
 
+    def test_rm_all_of_an_agent_with_protected_sessions(self):
+        for session in ("s1", "s2", "s3"):
+            self.put("a", session)
+        self.sql("CREATE TABLE keeps (agent_id text, session_id text, FOREIGN KEY (agent_id, session_id)"
+                 " REFERENCES agent_states ON DELETE RESTRICT); INSERT INTO keeps VALUES ('a', 's2')")
+        self.assertEqual(json.loads(self.run_cli("rm", "a", "--all", "--yes", "--json", code=1)), {"erased": 2})
+        self.assertIn("1 session could not be erased", self.errors)
+        self.assertIn("23503", self.errors)
+        self.assertEqual([line["session_id"] for line in self.run_lines("ls", "a")], ["s2"])
+
+    def test_a_trigger_that_suppresses_the_document(self):
+        self.sql("CREATE FUNCTION suppress() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                 "CREATE TRIGGER suppress BEFORE UPDATE ON agent_states FOR EACH ROW EXECUTE FUNCTION suppress()")
+        self.run_cli("put", "a", "s", stdin='{"data": {"x": 1}}', code=1)
+        self.assertIn("suppresses the write", self.errors)
+        self.run_cli("get", "a", "s", code=3)
+
 
 class Tail(CliTest):
     def test_each_version_once(self):

@@ -22,12 +22,13 @@ using pgstate::postgres::swept;
 class sweep_host final : public sweeper::host {
 public:
     bool busy() const override { return is_busy; }
-    void sweep(std::size_t most, bool failing,
+    void sweep(pgstate::postgres::sweep_request what, bool failing,
                pgstate::postgres::sweep_operation::handler_type over) override {
-        asked_most = most;
+        asked_most = what.most;
         told_failing = failing;
         under_way.push_back(std::move(over));
     }
+    void left_protected(std::uint64_t rows, std::string_view) override { told_protected = rows; }
     void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
         last_delay = delay;
         timers.push_back(std::move(then));
@@ -48,6 +49,7 @@ public:
     bool is_busy = false;
     std::size_t asked_most = 0;
     bool told_failing = false;
+    std::uint64_t told_protected = 0;
     std::chrono::steady_clock::duration last_delay{};
     std::deque<pgstate::postgres::sweep_operation::handler_type> under_way;
     std::deque<std::function<void()>> timers;

@@ -15,6 +15,7 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -22,6 +23,20 @@
 #include <utility>
 
 namespace pgstate::postgres {
+
+/// What a cancellation slot holds of an operation. It does not keep the operation: a slot may outlive the event loop, and with it
+/// all that an operation has to give back to it.
+class weak_handle {
+public:
+    explicit weak_handle(batch::operation* what) noexcept : what_(what) {}
+    /// Null: the operation is gone, as its event loop was destroyed before it completed.
+    /// \pre the handler's executor does not run its completion meanwhile, as Asio wants it of who cancels
+    batch::operation_ptr get() const noexcept { return batch::operation_ptr(what_.load()); }
+    void expire() noexcept { what_.store(nullptr); }
+
+private:
+    std::atomic<batch::operation*> what_;
+};
 
 /// An operation with a caller who waits for a `T`.
 template <class T>
@@ -40,6 +55,16 @@ public:
         on_store_executor = where == io;
         // The engine has work outstanding on the store's executor while it has operations.
         if (!on_store_executor) own_.emplace(std::move(where));
+    }
+
+    ~caller_operation() override {
+        if (weak_handle_) weak_handle_->expire();
+    }
+
+    /// Made when it is first asked for.
+    std::shared_ptr<const postgres::weak_handle> weak_handle() {
+        if (!weak_handle_) weak_handle_ = std::make_shared<postgres::weak_handle>(this);
+        return weak_handle_;
     }
 
     boost::asio::cancellation_slot slot() const noexcept {
@@ -96,6 +121,7 @@ private:
 
     handler_type handler_;
     std::optional<detail::completion_work> own_; ///< of a caller who brought an executor
+    std::shared_ptr<postgres::weak_handle> weak_handle_;
 };
 
 } // namespace pgstate::postgres

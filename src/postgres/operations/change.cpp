@@ -139,31 +139,33 @@ void change_operation::add_to(wire::parameters& values) const {
         std::visit(adder{values}, each);
 }
 
-/// An increment also finds no row where there is no place for the number.
-bool change_operation::conditional() const noexcept {
-    return terms_.if_version || id == telemetry::operation_id::increment;
+/// One that may create the state finds a row or makes one; but an increment finds none where there is no place for the number.
+bool change_operation::probes() const noexcept {
+    return !change_.create || increments();
 }
 
-/// An increment finds no row where there is none, and where there is no place for the number. Where the probe then finds a
-/// version that is new to it, it may have been the former.
+/// It should have found the row, or made one. But an increment that found no place for the number is right where that row is
+/// the one it met.
 bool change_operation::wants_retry(const wire::rows& rows, int row) {
-    if (terms_.if_version || row < 0) return false;
-    const auto version = rows.int8(row, probed_row::version);
-    return std::exchange(probed_version_, version) != version;
+    const auto version = probed_row::version_in(rows, row);
+    if (terms_.if_version && (version != *terms_.if_version || increments())) return false;
+    return (row >= 0 || change_.create) && contradicted_.worth_retry(version);
 }
 
 result<saved> change_operation::decode() {
-    if (!probed() && row() >= 0) return written_row::read(rows(), row(), true);
-    if (row() < 0) return codec::not_found(name());
+    if (!probed() && row() >= 0) return written_row::read(*this, rows(), row(), true);
+    if (row() < 0) return change_.create ? write_suppressed(name()) : codec::not_found(name());
     const auto current = rows().int8(row(), probed_row::version);
-    if (terms_.if_version && (*terms_.if_version != current || id != telemetry::operation_id::increment))
+    if (terms_.if_version && *terms_.if_version != current)
         return codec::conflict(name(), *terms_.if_version, current);
+    if (!increments()) return write_suppressed(name());
     return codec::not_incremented(
-        "the sum would not fit into 64 bits, or an object on the way to it is missing");
+        "the sum would not fit into 64 bits, an object on the way to it is missing, or a "
+        "trigger or policy of the table suppresses the write");
 }
 
 error change_operation::explain(error failure) const {
-    if (id != telemetry::operation_id::increment) return failure;
+    if (!increments()) return failure;
     // The casts' refusals: invalid_parameter_value and numeric_value_out_of_range.
     if (failure.sqlstate() == "22023") return codec::not_incremented("the value is not a number");
     if (failure.sqlstate() == "22003") return codec::not_incremented("the sum would not fit into a double");

@@ -33,18 +33,20 @@ public:
     void add_to(wire::parameters& values) const;
 
     std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
-    bool conditional() const noexcept override;
+    bool conditional() const noexcept override { return terms_.if_version.has_value(); }
+    bool probes() const noexcept override;
     bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<saved> decode() override;
     error explain(error failure) const override;
+    bool increments() const noexcept { return id == telemetry::operation_id::increment; }
 
     std::string agent_;
     std::string session_;
     codec::encoded_change change_;
     change_terms terms_;
-    std::int64_t probed_version_ = 0; ///< 0: none
+    contradictions contradicted_;
 };
 
 /// One form of change, to a state that must exist or to one that may be created.

@@ -3,6 +3,7 @@
 #include "codec/change.hpp"
 #include "postgres/operations/probe.hpp"
 
+#include <string>
 #include <utility>
 
 namespace pgstate::postgres {
@@ -17,18 +18,26 @@ erase_operation::erase_operation(const batch::operation_type& as, std::string ag
     set_key(agent_, session_);
 }
 
+/// Of a row that it should have found.
+bool erase_operation::wants_retry(const wire::rows& rows, int row) {
+    const auto version = probed_row::version_in(rows, row);
+    return row >= 0 && if_version_.value_or(version) == version && contradicted_.worth_retry(version);
+}
+
 result<bool> erase_operation::decode() {
     if (!probed()) return row() >= 0;
     if (row() < 0) return false;
-    return codec::conflict("erase", *if_version_, rows().int8(row(), probed_row::version));
+    const auto version = probed_row::version_in(rows(), row());
+    if (if_version_ && *if_version_ != version) return codec::conflict("erase", *if_version_, version);
+    return write_suppressed("erase");
 }
 
-erase_type::erase_type(sql::target_table& table) : writing_type(table, true) {
+erase_type::erase_type(sql::target_table& table) : writing_type(table, true, pairing::ordinal) {
     using enum wire::type_oid;
     statements_ = sql::make_lookup(
         "erase", table.sql().erase("", table_sql::by_key, written_row::erased_columns), {text, text},
-        table.sql().erase(" USING unnest($1::text[], $2::text[]) AS u(a, s)", table_sql::by_input,
-                          written_row::erased_columns),
+        table.sql().erase(" USING unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(a, s, n)",
+                          table_sql::by_input, std::string(written_row::erased_columns) + ", u.n"),
         {text_array, text_array});
 }
 

@@ -19,6 +19,8 @@ public:
 
     std::optional<std::int64_t> if_version() const noexcept override { return if_version_; }
     bool conditional() const noexcept override { return if_version_.has_value(); }
+    bool probes() const noexcept override { return true; } // nothing to erase, or it was not erased
+    bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<bool> decode() override;
@@ -26,6 +28,7 @@ private:
     std::string agent_;
     std::string session_;
     std::optional<std::int64_t> if_version_;
+    contradictions contradicted_;
 };
 
 /// Erases any version.

@@ -8,6 +8,10 @@ namespace pgstate::postgres {
 
 using sql::table_sql;
 
+std::int64_t probed_row::version_in(const wire::rows& rows, int row) {
+    return row < 0 ? 0 : rows.int8(row, version);
+}
+
 selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns)
     : operation_type({.keyed = true, .shares = true}), table_(table) {
     using enum wire::type_oid;

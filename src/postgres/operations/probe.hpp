@@ -5,13 +5,18 @@
 #include "sql/prepared.hpp"
 #include "sql/target_table.hpp"
 
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace pgstate::postgres {
 
 namespace probed_row {
 enum : int { ordinal, version };
-}
+
+/// 0 for no row.
+std::int64_t version_in(const wire::rows& rows, int row);
+} // namespace probed_row
 
 /// Statements that select columns of states by key: loads and probes.
 class selecting_type : public batch::operation_type {

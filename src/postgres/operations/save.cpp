@@ -66,17 +66,19 @@ std::optional<std::int64_t> save_operation::if_version() const noexcept {
     return if_unchanged_ && state_.version != 0 ? std::optional(state_.version) : std::nullopt;
 }
 
-/// The row that kept it from being created is gone by now.
-bool save_operation::wants_retry(const wire::rows&, int row) {
-    return row < 0 && state_.version == 0;
+/// The row that kept it from being created is gone by now, or the one that it was to replace is there.
+bool save_operation::wants_retry(const wire::rows& rows, int row) {
+    const auto version = probed_row::version_in(rows, row);
+    return version == state_.version && contradicted_.worth_retry(version);
 }
 
 result<saved> save_operation::decode() {
-    if (probed())
-        return codec::conflict("save", state_.version,
-                               row() < 0 ? 0 : rows().int8(row(), probed_row::version));
-    if (row() < 0) return error(errc::corrupt_state, "save", "the server did not say what it saved");
-    return written_row::read(rows(), row(), ttl_.count() != 0);
+    if (!probed())
+        return row() < 0 ? write_suppressed("save")
+                         : written_row::read(*this, rows(), row(), ttl_.count() != 0);
+    const auto version = probed_row::version_in(rows(), row());
+    return version == state_.version ? write_suppressed("save")
+                                     : codec::conflict("save", state_.version, version);
 }
 
 insert_type::insert_type(sql::target_table& table, table_sql::existing what) : writing_type(table, true) {
@@ -114,7 +116,7 @@ batch::command insert_type::build_without_name(const batch::operation_list& oper
     return made;
 }
 
-replace_type::replace_type(sql::target_table& table) : writing_type(table, true) {
+replace_type::replace_type(sql::target_table& table) : writing_type(table, true, pairing::ordinal) {
     using enum wire::type_oid;
     const auto& sql = table.sql();
     const auto key = std::string(table_sql::by_key) + " AND t.version = $4";
@@ -123,16 +125,17 @@ replace_type::replace_type(sql::target_table& table) : writing_type(table, true)
         "replace", sql.replace("$3", never, "", key, "$5", written_row::columns(false)),
         {text, text, jsonb, int8, uuid},
         sql.replace("u.d::jsonb", never,
-                    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, v)", input,
-                    "$5", written_row::columns(false)),
+                    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY"
+                    " AS u(a, s, d, v, n)",
+                    input, "$5", written_row::columns(false) + ", u.n"),
         {text_array, text_array, text_array, int8_array, uuid});
     with_expiry_ = sql::make_lookup(
         "replace", sql.replace("$3", table_sql::expiry_in("$5"), "", key, "$6", written_row::columns(true)),
         {text, text, jsonb, int8, int8, uuid},
         sql.replace("u.d::jsonb", table_sql::expiry_in("u.l"),
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
-                    " AS u(a, s, d, v, l)",
-                    input, "$6", written_row::columns(true)),
+                    " WITH ORDINALITY AS u(a, s, d, v, l, n)",
+                    input, "$6", written_row::columns(true) + ", u.n"),
         {text_array, text_array, text_array, int8_array, int8_array, uuid});
 }
 

@@ -32,6 +32,7 @@ private:
     detail::encoded_state state_;
     bool if_unchanged_;
     std::chrono::milliseconds ttl_;
+    contradictions contradicted_;
 };
 
 /// Saves that insert the row: those that may replace an existing one, and those that must not.

@@ -1,6 +1,7 @@
 #include "postgres/operations/touch.hpp"
 
 #include "codec/change.hpp"
+#include "postgres/operations/probe.hpp"
 
 #include <utility>
 
@@ -16,9 +17,13 @@ touch_operation::touch_operation(const batch::operation_type& as, std::string ag
     set_key(agent_, session_);
 }
 
+bool touch_operation::wants_retry(const wire::rows& rows, int row) {
+    return row >= 0 && contradicted_.worth_retry(probed_row::version_in(rows, row));
+}
+
 result<saved> touch_operation::decode() {
     if (row() < 0) return codec::not_found("touch");
-    return written_row::read(rows(), row(), true);
+    return probed() ? write_suppressed("touch") : written_row::read(*this, rows(), row(), true);
 }
 
 touch_type::touch_type(sql::target_table& table)

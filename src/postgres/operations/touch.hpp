@@ -19,6 +19,8 @@ public:
 
     std::chrono::milliseconds ttl() const noexcept { return ttl_; }
     bool repeatable() const noexcept override { return true; }
+    bool probes() const noexcept override { return true; } // nothing to touch, or it was not touched
+    bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<saved> decode() override;
@@ -26,6 +28,7 @@ private:
     std::string agent_;
     std::string session_;
     std::chrono::milliseconds ttl_;
+    contradictions contradicted_;
 };
 
 class touch_type final : public writing_type {

@@ -24,7 +24,8 @@ struct operation_types {
     explicit operation_types(sql::target_table& table)
         : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
           list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
-          sweep(table), probe(table), look(table), settle(table) {}
+          sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey), probe(table),
+          look(table), settle(table) {}
 
     save_types save;
     load_type load;
@@ -39,6 +40,7 @@ struct operation_types {
     estimate_type estimate;
     health_type health;
     sweep_type sweep;
+    sweep_type survey;
     // What the engine asks for an operation.
     probe_type probe;
     look_type look;
