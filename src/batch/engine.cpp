@@ -222,8 +222,11 @@ void engine::succeed(exchange& of, const wire::incarnation& answered_by, const w
         row_of = type_of(*of.operations.front()).pair(of.operations, rows);
     } catch (const error& nonsense) {
         for (auto& each : of.operations) {
-            complete(*each, each->in_doubt ? outcome_unknown(*each, nonsense.what())
-                                           : error(nonsense.code(), each->name(), nonsense.what()));
+            if (each->in_doubt) {
+                settled_by_nonsense(*each, nonsense);
+                continue;
+            }
+            complete(*each, error(nonsense.code(), each->name(), nonsense.what()));
             end(*each);
         }
         return;

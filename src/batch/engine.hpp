@@ -94,6 +94,7 @@ private:
     void settle(operation& what, const wire::incarnation& answered_by, const wire::rows& rows, int row);
     void settled_as_not_applied(operation& what);
     void settled_as_unknown(operation& what, std::string_view reason);
+    void settled_by_nonsense(operation& what, const error& nonsense);
     void fence_again(operation& what);
     bool only_settling_is_left() const noexcept;
     void give_up_settling();

@@ -107,7 +107,7 @@ void engine::settle(operation& what, const wire::incarnation& answered_by, const
                                                     : "another writer has written the state since");
         }
     } catch (const error& nonsense) {
-        settled_as_unknown(what, nonsense.what());
+        settled_by_nonsense(what, nonsense);
     }
 }
 
@@ -127,6 +127,14 @@ void engine::settled_as_not_applied(operation& what) {
 void engine::settled_as_unknown(operation& what, std::string_view reason) {
     complete(what, outcome_unknown(what, reason));
     end(what);
+}
+
+/// The row is not what it should be, which says nothing of whether the write is over. A server that makes no sense of the
+/// fence either never will.
+void engine::settled_by_nonsense(operation& what, const error& nonsense) {
+    complete(what, outcome_unknown(what, nonsense.what()));
+    if (what.in_doubt->fenced || what.type == &sql_->fence()) return end(what);
+    fence_again(what);
 }
 
 /// The process is still there, or nobody could be asked. It is asked again until it has ended: a caller whose operation has
