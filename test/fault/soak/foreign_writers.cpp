@@ -31,13 +31,11 @@ std::string foreign_sql(const history::write& what, const std::string& agent, bo
 }
 
 void note_answer(history::write& what, const pqxx::result& answer) {
-    what.told = history::outcome::acknowledged;
-    if (what.what == history::kind::erase)
-        what.missing = answer.affected_rows() == 0;
-    else if (answer.empty())
-        what.told = history::outcome::failed, what.missing = true;
-    else
-        what.version = answer[0][0].as<std::int64_t>();
+    const bool erased = what.what == history::kind::erase;
+    what.missing = erased ? answer.affected_rows() == 0 : answer.empty();
+    // An update of a row that is not there changed nothing.
+    what.told = what.missing && !erased ? history::outcome::failed : history::outcome::acknowledged;
+    if (!what.missing && !erased) what.version = answer[0][0].as<std::int64_t>();
 }
 
 } // namespace
