@@ -129,9 +129,6 @@ private:
             if (hung_ > 0) break;
         }
         current.stopping = true;
-        for (auto& each : foreign_)
-            add_up(current, each->finish());
-        foreign_.clear();
         const auto patience =
             soak_clock::now() + soak_operation_timeout + soak_operation_timeout + soak_grace;
         while (current.running > 0 && soak_clock::now() < patience)
@@ -140,6 +137,9 @@ private:
             hung_ = std::max<std::size_t>(hung_ + current.hung(), 1);
             return;
         }
+        for (auto& each : foreign_)
+            add_up(current, each->finish());
+        foreign_.clear();
         if (!current.broken.empty()) problems_.push_back("a client ended: " + current.broken);
         read_back(current, context);
         add_up(current);
