@@ -61,14 +61,16 @@ SQL
         # less for it, which is not taken into account. Each row's document is read from text of its own, as the
         # store's are; most of that text is sent once a statement only.
         cat > "$scratch/script.sql" <<SQL
-INSERT INTO $table AS t (agent_id, session_id, state, created_at, updated_at, version)
+INSERT INTO $table AS t (agent_id, session_id, state, created_at, updated_at, expires_at, write_name)
 SELECT k.a, k.s, ('{"agent_id":"' || k.a || '","session_id":"' || k.s || '",' || :document)::jsonb,
-    now(), now(), (extract(epoch FROM now()) * 1000000)::bigint
+    now(), now(), NULL::timestamptz, '5f0c3a52-0000-4000-8000-000000000001'::uuid
 FROM (SELECT DISTINCT $key FROM generate_series(1, $rows)) AS k
 ORDER BY k.a COLLATE "C", k.s COLLATE "C"
-ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at,
-    version = greatest(t.version + 1, EXCLUDED.version)
-RETURNING t.agent_id, t.session_id, t.version, t.created_at, t.updated_at;
+ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,
+    created_at = CASE WHEN t.expires_at <= EXCLUDED.updated_at THEN EXCLUDED.created_at ELSE t.created_at END,
+    updated_at = EXCLUDED.updated_at, version = DEFAULT, expires_at = EXCLUDED.expires_at,
+    write_name = EXCLUDED.write_name
+RETURNING pg_snapshot_xmin(pg_current_snapshot()), t.agent_id, t.session_id, t.version, t.created_at, t.updated_at;
 SQL
         # The rest of a document that is in the table, so that what is saved is like what is there.
         document=$(psql -X -At -d "$url" \

@@ -90,7 +90,8 @@ std::string create_index(const index_definition& index, const settings::table_id
 }
 
 /// The version of a row that pgstate itself writes has changed by then: `version = DEFAULT`. The function names the table
-/// through its oid, as a partition fires the trigger of its root, and both can be renamed.
+/// through its oid, as a partition fires the trigger of its root, and both can be renamed. Where it left the name of the
+/// write before, that write would be settled as the one that made the new version.
 std::vector<std::string> create_guard(const settings::table_identifier& table,
                                       std::string_view quoted_table) {
     const auto trigger = settings::quote_identifier(table.related_name(guard_suffix));
@@ -100,8 +101,8 @@ std::vector<std::string> create_guard(const settings::table_identifier& table,
         "CREATE OR REPLACE FUNCTION " + function +
             "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
             "$$BEGIN NEW.version := nextval(pg_get_serial_sequence("
-            "coalesce(pg_partition_root(TG_RELID), TG_RELID::regclass)::text, 'version'));"
-            " RETURN NEW; END$$",
+            "coalesce(pg_partition_root(TG_RELID), TG_RELID::regclass)::text, 'version')); "
+            "NEW.write_name := NULL; RETURN NEW; END$$",
         "CREATE OR REPLACE TRIGGER " + trigger + " BEFORE UPDATE OF state ON " + std::string(quoted_table) +
             " FOR EACH ROW WHEN (NEW.version = OLD.version) EXECUTE FUNCTION " + function + "()"};
 }

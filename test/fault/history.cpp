@@ -36,6 +36,7 @@ const char* name_of(history::violation::sort what) noexcept {
     case history::violation::sort::phantom: return "phantom";
     case history::violation::sort::backwards: return "backwards";
     case history::violation::sort::versions: return "versions";
+    case history::violation::sort::repeated: return "repeated";
     case history::violation::sort::winners: return "winners";
     }
     return "?";
@@ -89,7 +90,7 @@ private:
             if (acknowledged_[i]->version <= 0)
                 wrong(sort::versions, history_text(*acknowledged_[i]) + " has none");
             if (i > 0 && acknowledged_[i - 1]->version == acknowledged_[i]->version)
-                wrong(sort::versions,
+                wrong(sort::repeated,
                       history_text(*acknowledged_[i - 1]) + " and " + history_text(*acknowledged_[i]));
         }
     }
@@ -106,20 +107,29 @@ private:
             else if (each.version <= each.expected)
                 wrong(sort::winners,
                       history_text(each) + " replaced version " + std::to_string(each.expected));
-            else if (const auto* between = between_of_its_life(i))
+            else if (const auto between = between_of_its_life(each); !between.empty())
                 wrong(sort::winners, history_text(each) + " replaced version " +
-                                         std::to_string(each.expected) + ", but " + history_text(*between) +
-                                         " was between");
+                                         std::to_string(each.expected) + ", but " + between + " was between");
         }
     }
 
-    /// Of the versions between the one that a conditional save replaced and its own, one that cannot be of a later life.
-    const write* between_of_its_life(std::size_t at) const {
-        const auto& replacement = *acknowledged_[at];
-        while (at-- > 0 && acknowledged_[at]->version > replacement.expected)
-            if (!may_be_of_earlier_life(replacement.invoked, acknowledged_[at]->completed))
-                return acknowledged_[at];
-        return nullptr;
+    /// What was written or seen between the version that a conditional save replaced and its own, and cannot be of an
+    /// earlier or a later life; "" for nothing.
+    std::string between_of_its_life(const write& replacement) const {
+        const auto base = std::ranges::lower_bound(acknowledged_, replacement.expected, {}, &write::version);
+        const bool dated = base != acknowledged_.end() && (*base)->version == replacement.expected;
+        const auto there_at = dated ? (*base)->completed : replacement.invoked;
+        const auto is_between = [&](std::int64_t version, time_point invoked, time_point completed) {
+            return version > replacement.expected && version < replacement.version &&
+                   !may_be_of_earlier_life(invoked, there_at) &&
+                   !may_be_of_earlier_life(replacement.invoked, completed);
+        };
+        for (const auto* each : acknowledged_)
+            if (is_between(each->version, each->invoked, each->completed)) return history_text(*each);
+        for (const auto& each : all_.observations)
+            if (!each.missing && is_between(each.version, each.invoked, each.completed))
+                return "version " + std::to_string(each.version) + ", which was loaded,";
+        return "";
     }
 
     /// Whether an erase may have come after what began at `invoked`, and before what ended at `completed`.
@@ -199,7 +209,7 @@ private:
             const auto& other = *at->second;
             if (!inserted && (other.saved != each.saved || other.appended != each.appended ||
                               other.counters != each.counters || other.merged != each.merged))
-                wrong(sort::versions, "two states were loaded as version " + std::to_string(each.version));
+                wrong(sort::repeated, "two states were loaded as version " + std::to_string(each.version));
         }
     }
 
@@ -390,7 +400,7 @@ std::vector<history::violation> history::check() const {
             if (each.what == kind::erase || each.told != outcome::acknowledged) continue;
             const auto [at, inserted] = first.emplace(each.version, &each);
             if (!inserted && at->second->key != each.key)
-                found.push_back({violation::sort::versions, "key " + key + ": " + history_text(each) +
+                found.push_back({violation::sort::repeated, "key " + key + ": " + history_text(each) +
                                                                 " and one of key " + at->second->key});
         }
     }

@@ -14,7 +14,8 @@ namespace pgstate_test {
 ///
 /// The clients' states are such that each tells what was applied to it: a save begins anew with its own id; an append
 /// adds its id to the list; an increment adds 1 to a counter that only its client uses; a merge puts its id into a member
-/// that only its client uses. Rows are only ever created by saves.
+/// that only its client uses. Rows are only ever created by saves. A foreign writer's statements are saves and erases like
+/// any other where the guard gives them versions.
 ///
 /// A version is never used twice in the table, and versions grow while a state lives. A state that is erased and saved again
 /// has a new life, which may begin below the version with which the old one ended.
@@ -63,7 +64,8 @@ public:
             doubled,   ///< applied more than once
             phantom,   ///< something was applied that was reported as failed, or that nobody did
             backwards, ///< seen after something newer had been seen or acknowledged
-            versions,  ///< not increasing while a state lives, or used twice
+            versions,  ///< not increasing while a state lives
+            repeated,  ///< a version that was used twice
             winners    ///< conditional saves that cannot all have succeeded
         };
         sort what{};

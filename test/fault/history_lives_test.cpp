@@ -132,3 +132,21 @@ TEST_CASE("what came after a new life had begun is in it", "[history]") {
     p.loaded({.version = 14, .saved = 2, .appended = {6}});
     CHECK(p.violations() == std::vector{sort::lost});
 }
+
+TEST_CASE("a conditional save replaces the first version of a new life, whatever the old one had",
+          "[history]") {
+    waiting_save p(12);
+    const bool erased = GENERATE(true, false);
+    if (erased) p.erased(30, 40);
+    p.loaded({.version = 11, .saved = 2});
+    p.next({.what = kind::save,
+            .id = 5,
+            .told = outcome::acknowledged,
+            .version = 13,
+            .expected = 11,
+            .invoked = past::at(62),
+            .completed = past::at(63)});
+    const auto sorts = p.violations();
+    CHECK(sorts.empty() == erased);
+    CHECK((std::ranges::find(sorts, sort::winners) != sorts.end()) == !erased);
+}

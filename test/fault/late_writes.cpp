@@ -1,11 +1,11 @@
 // Writes that were given up while the server was still at work on them: they do not come late.
 
+#include "fault/pending_outcome.hpp"
 #include "fault/proxy.hpp"
 #include "pgstate/pgstate.hpp"
 #include "support/run.hpp"
 #include "support/test_server.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -24,35 +24,20 @@
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;
-using pgstate::as_result;
+using pgstate::errc;
 
 namespace {
-
-/// Where an operation that was started with a callback leaves its outcome.
-template <class T>
-struct late_outcome {
-    int calls = 0;
-    std::optional<pgstate::result<T>> value;
-
-    auto handler(asio::cancellation_slot slot = {}) {
-        return as_result(asio::bind_cancellation_slot(slot, [this](pgstate::result<T> r) {
-            ++calls;
-            value.emplace(std::move(r));
-        }));
-    }
-    bool over() const { return calls == 1; }
-};
 
 /// A store whose connections go through a proxy. In its table a save waits before it changes anything, and an erase does
 /// not: if it were sent, it would be done at once.
 struct stalled_saves {
-    stalled_saves() {
+    explicit stalled_saves(pgstate::config base = {}) : settings(std::move(base)) {
         settings.connection_string = through(proxy, database);
         settings.pool.max_conns = 3;
         run(context, [this]() -> asio::awaitable<void> {
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
         });
-        pqxx::nontransaction(direct).exec(
+        execute(
             "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
             " PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;"
             "CREATE TRIGGER wait BEFORE INSERT OR UPDATE ON agent_states FOR EACH ROW EXECUTE FUNCTION wait()");
@@ -78,6 +63,7 @@ struct stalled_saves {
         lock->exec("SELECT pg_advisory_xact_lock(7)");
     }
 
+    void execute(const std::string& sql) { pqxx::nontransaction(direct).exec(sql); }
     bool says(const std::string& sql) { return pqxx::nontransaction(direct).exec(sql)[0][0].as<bool>(); }
 
     /// Lets the store work until the server says so.
@@ -133,8 +119,8 @@ TEST_CASE("a save that was given up does not bring back what the same store has 
         });
     on.stall();
 
-    late_outcome<pgstate::saved> saved;
-    late_outcome<bool> erased;
+    pending_outcome<pgstate::saved> saved;
+    pending_outcome<bool> erased;
     asio::cancellation_signal stop;
     pgstate::save_options options;
     if (how == giving_up::timed_out) options.timeout = 300ms;
@@ -164,9 +150,9 @@ TEST_CASE("a save that was given up does not bring back what the same store has 
 TEST_CASE("what is queued behind a save that was given up keeps its order", "[settlement][late]") {
     stalled_saves on;
     on.stall();
-    late_outcome<pgstate::saved> first;
-    late_outcome<pgstate::saved> second;
-    late_outcome<std::optional<pgstate::agent_state>> between;
+    pending_outcome<pgstate::saved> first;
+    pending_outcome<pgstate::saved> second;
+    pending_outcome<std::optional<pgstate::agent_state>> between;
     pgstate::save_options options;
     options.timeout = 300ms;
     on.store.save(on.state(1), options, first.handler());
@@ -196,7 +182,7 @@ TEST_CASE("a store closes although nobody can be asked about a save that was giv
           "[settlement][late]") {
     stalled_saves on;
     on.stall();
-    late_outcome<pgstate::saved> saved;
+    pending_outcome<pgstate::saved> saved;
     pgstate::save_options options;
     options.timeout = 300ms;
     on.store.save(on.state(1), options, saved.handler());
@@ -209,4 +195,47 @@ TEST_CASE("a store closes although nobody can be asked about a save that was giv
     run(on.context, [&]() -> asio::awaitable<void> { co_await on.store.close(); });
     CHECK(std::chrono::steady_clock::now() - begun < 5s);
     CHECK(saved.calls == 1);
+}
+
+TEST_CASE("a row that makes no sense does not end the wait for the process that had the save",
+          "[settlement][late]") {
+    stalled_saves on;
+    // Two rows with one key: a table that inherits has no key of its own.
+    on.execute("CREATE TABLE more () INHERITS (agent_states); INSERT INTO more (agent_id, session_id, state,"
+               " version) VALUES ('a', 's', '{}', 1), ('a', 's', '{}', 2)");
+    on.stall();
+    pending_outcome<pgstate::saved> saved;
+    pending_outcome<bool> erased;
+    on.store.save(on.state(1), saved.handler());
+    on.run_until_server_says(on.a_save_waits);
+    on.proxy.reset_all();
+    run_until(on.context, [&] { return saved.over(); });
+    REQUIRE(saved.value->has_error());
+    CHECK(saved.value->error() == errc::outcome_unknown);
+    on.store.erase("a", "s", erased.handler());
+    run_until(on.context, [&] { return erased.over(); });
+    CHECK_FALSE(on.says(on.a_save_waits));
+    on.lock.reset();
+    on.run_until_server_says(on.all_is_over);
+    CHECK(on.says("SELECT count(*) = 0 FROM ONLY agent_states"));
+}
+
+TEST_CASE("a save is not told the version of the foreign save that followed it", "[settlement][guard]") {
+    pgstate::config guarded;
+    guarded.schema.guard = true;
+    stalled_saves on(guarded);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        const auto first = on.state(0);
+        co_await on.store.save(first);
+    });
+    pending_outcome<pgstate::saved> saved;
+    on.proxy.set(fault_proxy::direction::to_client, {.bytes = fault_proxy::flow::stall});
+    on.store.save(on.state(1), saved.handler());
+    on.run_until_server_says("SELECT state @> '{\"data\": {\"value\": 1}}' FROM agent_states");
+    on.execute("UPDATE agent_states SET state = '{}'");
+    on.proxy.reset_all();
+    on.proxy.calm();
+    run_until(on.context, [&] { return saved.over(); });
+    REQUIRE(saved.value->has_error());
+    CHECK(saved.value->error() == errc::outcome_unknown);
 }

@@ -1,5 +1,6 @@
 // What a store makes of a server that ends its backends, crashes, restarts, stands still or is full.
 
+#include "fault/pending_outcome.hpp"
 #include "fault/processes.hpp"
 #include "fault/proxy.hpp"
 #include "pgstate/pgstate.hpp"
@@ -13,6 +14,7 @@
 #include <pqxx/connection>
 #include <pqxx/except>
 #include <pqxx/nontransaction>
+#include <pqxx/result>
 #include <pqxx/transaction>
 #include <signal.h>
 
@@ -57,35 +59,6 @@ std::string faulty_database() {
     return name;
 }
 
-/// An operation that was started with a callback.
-template <class T>
-struct pending_outcome {
-    int calls = 0;
-    fault_clock::time_point at{};
-    std::optional<pgstate::result<T>> value;
-
-    auto handler() {
-        return as_result([this](pgstate::result<T> r) {
-            ++calls;
-            at = fault_clock::now();
-            value.emplace(std::move(r));
-        });
-    }
-};
-
-template <class T>
-using pending_outcomes = std::vector<std::unique_ptr<pending_outcome<T>>>;
-
-template <class T>
-pending_outcome<T>& one_more(pending_outcomes<T>& to) {
-    return *to.emplace_back(std::make_unique<pending_outcome<T>>());
-}
-
-template <class T>
-bool all_over(const pending_outcomes<T>& all) {
-    return std::ranges::all_of(all, [](const auto& each) { return each->calls > 0; });
-}
-
 agent_state valued(const std::string& session, int value) {
     agent_state state("a", session);
     state.data["value"] = value;
@@ -125,6 +98,10 @@ struct faulty_store {
         destroyed_ = true;
     }
     std::string direct() const { return faulty_server().connection_string(database); }
+    pqxx::result execute(const std::string& sql) const {
+        pqxx::connection other(direct());
+        return pqxx::nontransaction(other).exec(sql);
+    }
 
     std::string database;
     pgstate::config settings;
@@ -166,14 +143,13 @@ void look_until(asio::io_context& context, Predicate done) {
     }
 }
 
-/// Runs the context until the first column of `sql`'s first row is true.
-void run_until_sql(asio::io_context& context, const std::string& database, const std::string& sql) {
+/// Runs the context until so many sessions wait for a lock.
+void run_until_waiting(asio::io_context& context, const std::string& database, int sessions) {
     pqxx::connection observer(database);
+    const auto sql = "SELECT count(*) >= " + std::to_string(sessions) +
+                     " FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     look_until(context, [&] { return pqxx::nontransaction(observer).exec(sql)[0][0].as<bool>(); });
 }
-
-constexpr auto many_wait = "SELECT count(*) >= 4 FROM pg_stat_activity "
-                           "WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 /// 64 operations that are under way or queued when the fault comes, and what may be after it.
 struct operations_in_a_fault {
@@ -256,13 +232,9 @@ TEST_CASE("all backends are terminated while 64 operations are under way", "[ser
     operations_in_a_fault all(f);
     table_lock lock(f.direct());
     all.start();
-    run_until_sql(f.context, f.direct(), many_wait);
-    {
-        pqxx::connection other(f.direct());
-        pqxx::nontransaction(other).exec(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'pgstate' AND datname = current_database()");
-    }
+    run_until_waiting(f.context, f.direct(), 4);
+    f.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+              "WHERE application_name = 'pgstate' AND datname = current_database()");
     lock.let_go();
     all.finish_and_check();
 }
@@ -272,15 +244,10 @@ TEST_CASE("a backend is killed while 64 operations are under way, and the server
     operations_in_a_fault all(f);
     table_lock lock(f.direct());
     all.start();
-    run_until_sql(f.context, f.direct(), many_wait);
-    int victim = 0;
-    {
-        pqxx::connection other(f.direct());
-        victim = pqxx::nontransaction(other)
-                     .exec("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgstate' "
-                           "AND datname = current_database() LIMIT 1")[0][0]
-                     .as<int>();
-    }
+    run_until_waiting(f.context, f.direct(), 4);
+    const int victim = f.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgstate' "
+                                 "AND datname = current_database() LIMIT 1")[0][0]
+                           .as<int>();
     REQUIRE(::kill(victim, SIGKILL) == 0);
     all.finish_and_check();
     lock.let_go();
@@ -292,7 +259,6 @@ TEST_CASE("operations wait for a server that restarts", "[server]") {
     CAPTURE(static_cast<int>(how));
     faulty_store f;
     operations_in_a_fault all(f);
-    faulty_server(); // it runs
     auto& server = faulty_server();
     server.stop(how);
     all.start();
@@ -447,9 +413,7 @@ TEST_CASE("operations that were queued behind a lost connection go on without ne
     f.store.save(valued("other", 1), sent.handler());
     for (int i = 0; i < 4; ++i)
         f.store.load("a", "s", one_more(queued).handler());
-    run_until_sql(f.context, direct,
-                  "SELECT count(*) >= 1 FROM pg_stat_activity "
-                  "WHERE wait_event_type = 'Lock' AND datname = current_database()");
+    run_until_waiting(f.context, direct, 1);
     const auto begin = fault_clock::now();
     proxy.reset_all();
     lock.let_go();

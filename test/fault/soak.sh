@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds pgstate_soak and runs it: clients on a private PostgreSQL that fails all the time, and a check of what is left.
-# Usage: test/fault/soak.sh [--preset release|debug|asan-ubsan] [--minutes M] [--clients N] [--seed S] [--fault-every S] [--verbose]
+# Usage: test/fault/soak.sh [--preset release|debug|asan-ubsan] [--minutes M] [--clients N] [--seed S] [--fault-every S] [--erases N] [--guard]
+#        [--foreign-writers N] [--verbose]
 #                                                                          e.g. test/fault/soak.sh --minutes 10
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -10,7 +11,7 @@ arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
         --preset) preset=${2:?--preset needs a name}; shift 2 ;;
-        -h | --help) sed -n '2,4s/^# //p' test/fault/soak.sh; exit 0 ;;
+        -h | --help) sed -n '2,5s/^# //p' test/fault/soak.sh; exit 0 ;;
         *) arguments+=("$1"); shift ;;
     esac
 done

@@ -47,9 +47,11 @@ enum class deed {
     erase_version, ///< a certain version
     touch,         ///< keeps the version and the name
     foreign, ///< of a program that knows neither: makes with a drawn version, or replaces and leaves both
+    guarded, ///< of such a program where the table has the guard: draws a version, and leaves no name
     by_hand, ///< of a program that knows both: gives a version above the sequence
 };
-constexpr std::size_t deeds = 9;
+constexpr std::size_t deeds = 10;
+constexpr std::size_t deeds_of_others = 3;
 
 bool names_the_row(deed what) {
     return what == deed::save || what == deed::create || what == deed::replace || what == deed::change;
@@ -72,6 +74,7 @@ public:
         std::int64_t drawn = 0;
         bool over = false;
         bool changed = false;
+        std::int64_t made = 0; ///< the version
     };
 
     void begin(transaction& what) {
@@ -92,6 +95,7 @@ public:
         if (now) {
             now->xmin = number;
             now->numbered = true;
+            what.made = now->version;
         }
         locker_ = &what;
         pending_ = now;
@@ -149,8 +153,7 @@ private:
     bool apply(std::optional<stored>& now, const transaction& by, deed how, std::optional<uuid> name,
                std::int64_t version) {
         const bool versioned = how == deed::replace || how == deed::erase_version;
-        const bool makes =
-            how == deed::save || how == deed::create || how == deed::foreign || how == deed::by_hand;
+        const bool makes = how == deed::save || how == deed::create || how >= deed::foreign;
         if (!now) {
             if (!makes) return false;
             now = stored{name, how == deed::by_hand ? above() : by.drawn};
@@ -225,7 +228,7 @@ private:
     }
 
     deed any_deed() { return static_cast<deed>(random_.below(deeds)); }
-    deed any_of_a_store() { return static_cast<deed>(random_.below(deeds - 2)); }
+    deed any_of_a_store() { return static_cast<deed>(random_.below(deeds - deeds_of_others)); }
 
     // --- store A ---
 
@@ -304,6 +307,8 @@ private:
         const bool doubled = verdict == settlement::not_applied && committed_ && !evidence_.repeatable;
         if (doubled) wrong_ = "it was applied";
         if (verdict == settlement::applied && !committed_) wrong_ = "it was not applied";
+        if (verdict == settlement::applied && evidence_.version != doubtful_->in.made)
+            wrong_ = "its caller is told another's version";
         if (verdict == settlement::open && evidence_.fenced) wrong_ = "it is over";
         if (evidence_.fenced) return count(verdict);
         if (verdict != settlement::open && verdict != settlement::applied) wrong_ = "it may still be applied";
