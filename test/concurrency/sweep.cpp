@@ -136,7 +136,7 @@ TEST_CASE("a store that sweeps is closed, moved or destroyed at any moment", "[c
             sweep_load::stop = true;
             if (round % 3 != 0) CHECK(all.wait()); // the handle must not go while others call it
             std::optional<pgstate::postgres_store> moved;
-            if (round % 3 == 1) moved = std::move(*store);
+            if (round % 3 == 1) moved.emplace(std::move(*store));
             store.reset();
         }
     }

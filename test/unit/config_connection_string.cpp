@@ -259,16 +259,13 @@ public:
 
     std::string escaped() {
         static constexpr std::string_view safe = "abcpool_-.~!$*();\"' ";
+        static constexpr std::string_view digits = "0123456789abcdefABCDEF";
         std::string text;
         for (auto left = below(10); left > 0; --left) {
-            if (below(4) == 0) {
-                static constexpr std::string_view digits = "0123456789abcdefABCDEF";
-                text += '%';
-                text += digits[1 + below(digits.size() - 1)];
-                text += digits[below(digits.size())];
-            } else {
+            if (below(4) == 0)
+                text += {'%', digits[1 + below(digits.size() - 1)], digits[below(digits.size())]};
+            else
                 text += safe[below(safe.size())];
-            }
         }
         return text;
     }

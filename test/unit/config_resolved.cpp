@@ -23,9 +23,7 @@ using pgstate::settings::longest_duration;
 using pgstate::settings::resolve;
 
 pgstate::config with(std::string connection_string) {
-    pgstate::config config;
-    config.connection_string = std::move(connection_string);
-    return config;
+    return {.connection_string = std::move(connection_string)};
 }
 
 /// Checks that `config` is refused with all of `parts` in the message, and without the secrets of these tests.

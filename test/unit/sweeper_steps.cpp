@@ -54,10 +54,6 @@ public:
     std::deque<std::function<void()>> timers;
 };
 
-pgstate::error sweep_failure(errc why) {
-    return pgstate::error(why, "sweep");
-}
-
 struct sweeper_under_test {
     explicit sweeper_under_test(std::chrono::milliseconds period = 60s)
         : what(std::make_shared<sweeper>(pgstate::sweep_config{.period = period, .batch = 10})) {
@@ -103,7 +99,7 @@ TEST_CASE_METHOD(sweeper_under_test, "a sweeper goes on after a failure, and say
                  "[sweep]") {
     host->fire();
     CHECK_FALSE(host->told_failing);
-    host->end(sweep_failure(errc::timed_out));
+    host->end(pgstate::error(errc::timed_out, "sweep"));
     host->fire();
     CHECK(host->told_failing);
     host->end(swept{1, true});
@@ -115,7 +111,7 @@ TEST_CASE_METHOD(sweeper_under_test,
                  "a sweeper ends with its store, closed or destroyed, and when it is stopped", "[sweep]") {
     SECTION("closed") {
         host->fire();
-        host->end(sweep_failure(errc::closed));
+        host->end(pgstate::error(errc::closed, "sweep"));
         CHECK(host->timers.empty());
     }
     SECTION("stopped") {
