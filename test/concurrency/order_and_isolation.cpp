@@ -99,6 +99,7 @@ TEST_CASE("transactions from many threads lose no update", "[concurrency]") {
 TEST_CASE("every kind of operation at once from many threads", "[concurrency]") {
     store_under_test store;
     tally all;
+    const auto get_all = [](auto&... futures) { (futures.get(), ...); };
     from_threads(store.context(), 4, caller_count, all, [&](std::size_t caller) {
         for (std::size_t i = 0; i < rounds_each / 4; ++i) {
             const std::string session = "s" + std::to_string((caller + i) % 5);
@@ -108,12 +109,7 @@ TEST_CASE("every kind of operation at once from many threads", "[concurrency]") 
             auto erase = store->erase("a", session, asio::use_future);
             auto count = store->count(asio::use_future);
             auto health = store->health_check(asio::use_future);
-            save.get();
-            load.get();
-            list.get();
-            erase.get();
-            count.get();
-            health.get();
+            get_all(save, load, list, erase, count, health);
         }
     });
 }

@@ -47,32 +47,27 @@ void add_expired(pqxx::connection& on, int round) {
 }
 
 /// Saves and loads until it is told to stop, one operation after the other; closed is an end as well.
-class sweep_load {
-public:
-    sweep_load(pgstate::postgres_store& store, std::string name, tally& all)
-        : store_(store), name_(std::move(name)), all_(all) {}
+struct sweep_load {
+    pgstate::postgres_store& store;
+    std::string name;
+    tally& all;
+    static inline std::atomic<bool> stop{false};
+
     void start() {
-        all_.started();
+        all.started();
         step(1);
     }
-    static std::atomic<bool> stop;
-
-private:
     void step(int round) {
-        if (stop) return all_.done();
-        agent_state state("load", name_ + std::to_string(round % 5));
+        if (stop) return all.done();
+        agent_state state("load", name + std::to_string(round % 5));
         const pgstate::save_options options{.ttl = std::chrono::milliseconds(round % 3 == 0 ? 1 : 60'000)};
-        store_.save(state, options, as_result([this, round](pgstate::result<pgstate::saved> saved) {
-                        if (saved) return step(round + 1);
-                        if (saved.error() != errc::closed) all_.wrong(saved.error().what());
-                        all_.done();
-                    }));
+        store.save(state, options, as_result([this, round](pgstate::result<pgstate::saved> saved) {
+                       if (saved) return step(round + 1);
+                       if (saved.error() != errc::closed) all.wrong(saved.error().what());
+                       all.done();
+                   }));
     }
-    pgstate::postgres_store& store_;
-    const std::string name_;
-    tally& all_;
 };
-std::atomic<bool> sweep_load::stop{false};
 
 } // namespace
 
@@ -90,7 +85,9 @@ TEST_CASE("two stores sweep one table under load from several threads", "[concur
         sweep_load::stop = false;
         std::deque<sweep_load> loads;
         for (int i = 0; i < 8; ++i)
-            loads.emplace_back(i % 2 ? one : other, "s" + std::to_string(i), all).start();
+            loads.push_back({i % 2 ? one : other, "s" + std::to_string(i), all});
+        for (auto& each : loads)
+            each.start();
         const auto deadline = std::chrono::steady_clock::now() + patience;
         const auto left = [&] {
             return pqxx::nontransaction(sql)
@@ -126,7 +123,9 @@ TEST_CASE("a store that sweeps is closed, moved or destroyed at any moment", "[c
             sweep_load::stop = false;
             std::deque<sweep_load> loads;
             for (int i = 0; i < 4; ++i)
-                loads.emplace_back(*store, "s" + std::to_string(i), all).start();
+                loads.push_back({*store, "s" + std::to_string(i), all});
+            for (auto& each : loads)
+                each.start();
             // Somewhere in the first periods: whatever the moment, it must end well.
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 200));
             if (round % 3 == 0) {

@@ -4,10 +4,10 @@
 #include "fuzz/fuzz.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -113,12 +113,6 @@ bool holds_for(const pgstate_fuzz::target& target, std::string input) {
     return false;
 }
 
-std::uint64_t number_in(std::string_view text) {
-    std::uint64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
 } // namespace
 
 int main(int count, char** arguments) {
@@ -135,8 +129,8 @@ int main(int count, char** arguments) {
         return 2;
     }
     const auto corpus = read_corpus(given[1]);
-    const auto mutations = given.size() > 2 ? number_in(given[2]) : 0;
-    const auto seed = given.size() > 3 ? number_in(given[3]) : std::random_device{}();
+    const auto mutations = count > 3 ? std::strtoull(arguments[3], nullptr, 10) : 0;
+    const auto seed = count > 4 ? std::strtoull(arguments[4], nullptr, 10) : std::random_device{}();
     if (corpus.empty()) {
         std::fputs("the corpus is empty\n", stderr);
         return 2;
