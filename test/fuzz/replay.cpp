@@ -141,14 +141,12 @@ int main(int count, char** arguments) {
     for (const auto& each : corpus)
         if (!holds_for(*target, each)) return 1;
     mutator mutate(corpus, seed);
-    for (std::uint64_t i = 0; i < mutations; ++i)
+    for (unsigned long long i = 0; i < mutations; ++i)
         if (!holds_for(*target, mutate.next())) {
-            std::fprintf(stderr, "mutation %llu of the seed %llu\n", static_cast<unsigned long long>(i),
-                         static_cast<unsigned long long>(seed));
+            std::fprintf(stderr, "mutation %llu of the seed %llu\n", i, seed);
             return 1;
         }
     std::printf("%s: %zu inputs and %llu mutations of them, seed %llu\n", std::string(target->name).c_str(),
-                corpus.size(), static_cast<unsigned long long>(mutations),
-                static_cast<unsigned long long>(seed));
+                corpus.size(), mutations, seed);
     return 0;
 }
