@@ -20,8 +20,6 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/ostream_sink.h>
 
-#include <algorithm>
-#include <exception>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -91,37 +89,24 @@ outputs work_with_faults() {
     out.password = config.connection_string.substr(colon + 1, at - colon - 1);
 
     asio::io_context context;
-    auto store = run(context, [&]() -> asio::awaitable<pgstate::postgres_store> {
-        co_return co_await pgstate::postgres_store::open(context.get_executor(), config);
-    });
-    int left = writers;
-    for (int i = 0; i < writers; ++i) {
-        const auto state = secret_state(std::to_string(i));
-        store.save(state, [&](std::exception_ptr failure, pgstate::saved) {
-            CHECK(!failure);
-            --left;
-        });
-    }
-    run_until(context, [&] { return left == 0; });
-    run(context, [&]() -> asio::awaitable<void> {
-        for (int i = 0; i < 3; ++i)
-            co_await store.load("agent", std::to_string(i));
-        const auto stale = secret_state("0"); // as if it were new
-        const auto conflict = co_await store.save(stale, {.if_unchanged = true}, pgstate::as_result);
-        CHECK(conflict.error() == pgstate::errc::conflict);
-        // The server ends every connection; the next load needs another.
-        {
-            pqxx::connection other(config.connection_string);
-            pqxx::nontransaction(other).exec(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()");
-        }
-        const auto loaded = co_await store.load("agent", "1"); // g++ 12 evaluates a co_await in CHECK twice
-        CHECK(loaded);
-        out.exposition = http_get(exposer.GetListeningPorts().front(), "/metrics");
-        out.stats = store.stats();
-        co_await store.close();
-    });
+    auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), config));
+    successes saves;
+    for (int i = 0; i < writers; ++i)
+        store.save(secret_state(std::to_string(i)), saves.handler());
+    run_until(context, [&] { return saves.count == writers; });
+    for (int i = 0; i < 3; ++i)
+        wait(context, store.load("agent", std::to_string(i)));
+    const auto stale = secret_state("0"); // as if it were new
+    const auto conflict = wait(context, store.save(stale, {.if_unchanged = true}, pgstate::as_result));
+    CHECK(conflict.error() == pgstate::errc::conflict);
+    // The server ends every connection; the next load needs another.
+    pqxx::connection other(config.connection_string);
+    pqxx::nontransaction(other).exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                     " WHERE datname = current_database() AND pid <> pg_backend_pid()");
+    CHECK(wait(context, store.load("agent", "1")));
+    out.exposition = http_get(exposer.GetListeningPorts().front(), "/metrics");
+    out.stats = store.stats();
+    wait(context, store.close());
     context.restart();
     context.run();
     out.scraped = parse_exposition(out.exposition);
@@ -211,14 +196,16 @@ TEST_CASE("what comes out of the adapters fits the work that was done, and tells
     }
     SECTION("no secrets") {
         std::string everything = out.log + out.exposition;
+        const auto add = [&](const auto& attributes) {
+            for (const auto& [key, value] : attributes)
+                everything.append(key).append(text_of_attribute(value));
+        };
         for (const auto& each : out.spans) {
             everything.append(std::string(each->GetName())).append(std::string(each->GetDescription()));
-            for (const auto& [key, value] : each->GetAttributes())
-                everything.append(key).append(text_of_attribute(value));
+            add(each->GetAttributes());
             for (const auto& event : each->GetEvents()) {
                 everything.append(std::string(event.GetName()));
-                for (const auto& [key, value] : event.GetAttributes())
-                    everything.append(key).append(text_of_attribute(value));
+                add(event.GetAttributes());
             }
         }
         REQUIRE(out.password.size() > 8);

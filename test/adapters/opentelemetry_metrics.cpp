@@ -1,7 +1,7 @@
 #include "adapters/observations.hpp"
 #include "pgstate/adapters/opentelemetry.hpp"
 #include "pgstate/adapters/opentelemetry_views.hpp"
-#include "pgstate/error.hpp"
+#include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <opentelemetry/metrics/provider.h>
@@ -13,20 +13,18 @@
 #include <opentelemetry/sdk/metrics/meter_provider.h>
 #include <opentelemetry/sdk/metrics/metric_reader.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <future>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace {
 
 namespace metrics_api = ::opentelemetry::metrics;
+namespace nostd = ::opentelemetry::nostd;
 namespace metrics_sdk = ::opentelemetry::sdk::metrics;
 using pgstate::opentelemetry_metrics;
 
@@ -84,9 +82,9 @@ private:
                            const metrics_sdk::PointDataAttributes& point) {
         std::map<std::string, std::string> sorted;
         for (const auto& [name, held] : point.attributes) {
-            if (const auto* text = opentelemetry::nostd::get_if<std::string>(&held))
+            if (const auto* text = nostd::get_if<std::string>(&held))
                 sorted[name] = *text;
-            else if (const auto* number = opentelemetry::nostd::get_if<std::int64_t>(&held))
+            else if (const auto* number = nostd::get_if<std::int64_t>(&held))
                 sorted[name] = std::to_string(*number);
             else
                 sorted[name] = "?";
@@ -100,12 +98,11 @@ private:
     static point value(const metrics_sdk::MetricData& metric, const metrics_sdk::PointType& data) {
         point result;
         result.unit = metric.instrument_descriptor.unit_;
-        if (const auto* sum = opentelemetry::nostd::get_if<metrics_sdk::SumPointData>(&data)) {
-            result.sum = opentelemetry::nostd::get<double>(sum->value_);
+        if (const auto* sum = nostd::get_if<metrics_sdk::SumPointData>(&data)) {
+            result.sum = nostd::get<double>(sum->value_);
             result.monotonic = sum->is_monotonic_;
-        } else if (const auto* histogram =
-                       opentelemetry::nostd::get_if<metrics_sdk::HistogramPointData>(&data)) {
-            result.sum = opentelemetry::nostd::get<double>(histogram->sum_);
+        } else if (const auto* histogram = nostd::get_if<metrics_sdk::HistogramPointData>(&data)) {
+            result.sum = nostd::get<double>(histogram->sum_);
             result.count = histogram->count_;
             result.bounds.assign(histogram->boundaries_.begin(), histogram->boundaries_.end());
         }
@@ -115,9 +112,12 @@ private:
     std::shared_ptr<pulling_reader> reader_ = std::make_shared<pulling_reader>();
 };
 
-TEST_CASE("opentelemetry: counters and histograms by label") {
+struct metering {
     metered sdk;
-    opentelemetry_metrics metrics(sdk.provider->GetMeter("test"));
+    opentelemetry_metrics metrics{sdk.provider->GetMeter("test")};
+};
+
+TEST_CASE_METHOD(metering, "opentelemetry: counters and histograms by label") {
     const pgstate::attribute save[] = {{"op", "save"}, {"shard", std::int64_t{1}}};
     const pgstate::attribute load[] = {{"op", "load"}};
     metrics.open(lost, save)->record(1);
@@ -156,9 +156,7 @@ TEST_CASE("opentelemetry: with the views, histograms have bounds that fit them")
     CHECK(found["test.duration{}"].bounds.front() < 0.001);
 }
 
-TEST_CASE("opentelemetry: observed values are added up by label, and end") {
-    metered sdk;
-    opentelemetry_metrics metrics(sdk.provider->GetMeter("test"));
+TEST_CASE_METHOD(metering, "opentelemetry: observed values are added up by label, and end") {
     const pgstate::attribute a[] = {{"store", "a"}};
     const pgstate::attribute b[] = {{"store", "b"}};
     double of_first = 2;
@@ -179,9 +177,7 @@ TEST_CASE("opentelemetry: observed values are added up by label, and end") {
     CHECK(sdk.collect()["test.depth{store=a}"].sum == 3);
 }
 
-TEST_CASE("opentelemetry: an observed counter does not fall when an observation ends") {
-    metered sdk;
-    opentelemetry_metrics metrics(sdk.provider->GetMeter("test"));
+TEST_CASE_METHOD(metering, "opentelemetry: an observed counter does not fall when an observation ends") {
     auto first = metrics.observe(lost, {}, [] { return 5.0; });
     const auto second = metrics.observe(lost, {}, [] { return 10.0; });
     auto found = sdk.collect();
@@ -191,9 +187,7 @@ TEST_CASE("opentelemetry: an observed counter does not fall when an observation 
     CHECK(sdk.collect()["test.lost{}"].sum == 15);
 }
 
-TEST_CASE("opentelemetry: the end of an observation waits for a reading under way") {
-    metered sdk;
-    opentelemetry_metrics metrics(sdk.provider->GetMeter("test"));
+TEST_CASE_METHOD(metering, "opentelemetry: the end of an observation waits for a reading under way") {
     pgstate_test::check_end_waits_for_reading(
         metrics, depth, [&] { return sdk.collect(); }, [] {});
 }
@@ -216,7 +210,7 @@ TEST_CASE("opentelemetry: nothing is read once the metrics are gone") {
 TEST_CASE("opentelemetry: the global meter by default, and what is not wanted") {
     metered sdk;
     const auto before = metrics_api::Provider::GetMeterProvider();
-    metrics_api::Provider::SetMeterProvider(opentelemetry::nostd::shared_ptr<metrics_api::MeterProvider>(
+    metrics_api::Provider::SetMeterProvider(nostd::shared_ptr<metrics_api::MeterProvider>(
         std::shared_ptr<metrics_api::MeterProvider>(sdk.provider)));
     opentelemetry_metrics metrics;
     metrics_api::Provider::SetMeterProvider(before);
@@ -226,12 +220,9 @@ TEST_CASE("opentelemetry: the global meter by default, and what is not wanted") 
     CHECK(metrics.open(depth, {}) == nullptr);
     CHECK(metrics.observe(elapsed, {}, [] { return 1.0; }) == nullptr);
     CHECK(metrics.observe(depth, {}, {}) == nullptr);
-    try {
-        opentelemetry_metrics none(opentelemetry::nostd::shared_ptr<metrics_api::Meter>{});
-        FAIL("was accepted");
-    } catch (const pgstate::error& refused) {
-        CHECK(refused == pgstate::errc::invalid_argument);
-    }
+    const auto refused =
+        pgstate_test::failure_of([] { opentelemetry_metrics none(nostd::shared_ptr<metrics_api::Meter>{}); });
+    CHECK(refused == pgstate::errc::invalid_argument);
 }
 
 } // namespace

@@ -1,5 +1,5 @@
 #include "pgstate/adapters/opentelemetry.hpp"
-#include "pgstate/error.hpp"
+#include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <opentelemetry/exporters/memory/in_memory_span_data.h>
@@ -15,8 +15,6 @@
 #include <opentelemetry/trace/provider.h>
 #include <opentelemetry/trace/scope.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -82,34 +80,35 @@ span_context some_context(std::uint8_t first, bool sampled = true) {
     return context;
 }
 
+/// The bytes of an id of OpenTelemetry, or of pgstate, for comparisons.
 template <class Id>
-std::string hexadecimal(const Id& id) {
-    std::array<char, 2 * Id::kSize> text{};
-    id.ToLowerBase16(nostd::span<char, 2 * Id::kSize>(text.data(), text.size()));
-    return {text.data(), text.size()};
+std::vector<unsigned> bytes_of(const Id& id) {
+    std::vector<unsigned> bytes;
+    const auto add = [&](const auto& all) {
+        for (const auto byte : all)
+            bytes.push_back(static_cast<unsigned>(byte));
+    };
+    if constexpr (requires { id.Id(); })
+        add(id.Id());
+    else
+        add(id);
+    return bytes;
 }
 
-template <std::size_t N>
-std::string hexadecimal(const std::array<std::byte, N>& id) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string text;
-    for (const auto byte : id) {
-        text += digits[std::to_integer<std::size_t>(byte) >> 4];
-        text += digits[std::to_integer<std::size_t>(byte) & 0xf];
-    }
-    return text;
-}
-
-pgstate::span_start start_of(std::string_view name) {
+pgstate::span_start start_of(std::string_view name, const span_context& parent = {}) {
     pgstate::span_start start;
     start.name = name;
+    start.parent = parent;
     start.at = steady_clock::now();
     return start;
 }
 
-TEST_CASE("opentelemetry: a span has its name, kind, attributes and duration") {
+struct tracing {
     traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+    opentelemetry_tracer tracer{sdk.tracer};
+};
+
+TEST_CASE_METHOD(tracing, "opentelemetry: a span has its name, kind, attributes and duration") {
     const attribute at_start[] = {{"db.operation.name", "save"},
                                   {"db.operation.batch.size", std::int64_t{7}}};
     const attribute later[] = {{"ratio", 0.5}, {"retried", true}, {"db.operation.name", "load"}};
@@ -134,8 +133,8 @@ TEST_CASE("opentelemetry: a span has its name, kind, attributes and duration") {
     const auto off = system_clock::time_point(ended->GetStartTime()) - started;
     CHECK(std::chrono::abs(off) < 100ms);
     CHECK(ended->GetStatus() == api::StatusCode::kUnset);
-    CHECK(hexadecimal(ended->GetTraceId()) == hexadecimal(span->context().trace_id));
-    CHECK(hexadecimal(ended->GetSpanId()) == hexadecimal(span->context().span_id));
+    CHECK(bytes_of(ended->GetTraceId()) == bytes_of(span->context().trace_id));
+    CHECK(bytes_of(ended->GetSpanId()) == bytes_of(span->context().span_id));
     const auto& attributes = ended->GetAttributes();
     REQUIRE(attributes.size() == 4);
     CHECK(nostd::get<std::string>(attributes.at("db.operation.name")) == "load");
@@ -144,27 +143,20 @@ TEST_CASE("opentelemetry: a span has its name, kind, attributes and duration") {
     CHECK(nostd::get<bool>(attributes.at("retried")));
 }
 
-TEST_CASE("opentelemetry: the parent is what the start names, never the thread's span") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: the parent is what the start names, never the thread's span") {
     auto outer = sdk.tracer->StartSpan("outer");
     const api::Scope in_outer(outer);
 
     const auto root = tracer.start(start_of("root"));
     REQUIRE(root);
-    auto start = start_of("child");
-    start.parent = root->context();
-    const auto child = tracer.start(start);
+    const auto child = tracer.start(start_of("child", root->context()));
     REQUIRE(child);
     const auto foreign = some_context(1);
-    start = start_of("of another process");
-    start.parent = foreign;
-    const auto remote = tracer.start(start);
+    const auto remote = tracer.start(start_of("of another process", foreign));
     REQUIRE(remote);
 
-    root->end(steady_clock::now(), {});
-    child->end(steady_clock::now(), {});
-    remote->end(steady_clock::now(), {});
+    for (const auto* span : {&root, &child, &remote})
+        (*span)->end(steady_clock::now(), {});
     const auto ended = sdk.ended();
     REQUIRE(ended.size() == 3);
     CHECK_FALSE(ended[0]->GetParentSpanId().IsValid());
@@ -172,13 +164,11 @@ TEST_CASE("opentelemetry: the parent is what the start names, never the thread's
     CHECK(ended[0]->GetSpanKind() == api::SpanKind::kInternal);
     CHECK(ended[1]->GetParentSpanId() == ended[0]->GetSpanId());
     CHECK(ended[1]->GetTraceId() == ended[0]->GetTraceId());
-    CHECK(hexadecimal(ended[2]->GetParentSpanId()) == hexadecimal(foreign.span_id));
-    CHECK(hexadecimal(ended[2]->GetTraceId()) == hexadecimal(foreign.trace_id));
+    CHECK(bytes_of(ended[2]->GetParentSpanId()) == bytes_of(foreign.span_id));
+    CHECK(bytes_of(ended[2]->GetTraceId()) == bytes_of(foreign.trace_id));
 }
 
-TEST_CASE("opentelemetry: links are there from the start") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: links are there from the start") {
     const span_context linked[] = {some_context(1), some_context(50, false)};
     auto start = start_of("statement");
     start.links = linked;
@@ -188,16 +178,14 @@ TEST_CASE("opentelemetry: links are there from the start") {
     REQUIRE(ended->GetLinks().size() == 2);
     for (std::size_t i = 0; i < 2; ++i) {
         const auto& link = ended->GetLinks()[i].GetSpanContext();
-        CHECK(hexadecimal(link.trace_id()) == hexadecimal(linked[i].trace_id));
-        CHECK(hexadecimal(link.span_id()) == hexadecimal(linked[i].span_id));
+        CHECK(bytes_of(link.trace_id()) == bytes_of(linked[i].trace_id));
+        CHECK(bytes_of(link.span_id()) == bytes_of(linked[i].span_id));
         CHECK(link.IsSampled() == linked[i].sampled);
         CHECK_FALSE(link.IsRemote());
     }
 }
 
-TEST_CASE("opentelemetry: events keep their distance from the span's start") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: events keep their distance from the span's start") {
     const auto start = start_of("pgstate.load");
     const auto span = tracer.start(start);
     const attribute attributes[] = {{"pgstate.retry.reason", "deadlock"}};
@@ -216,18 +204,14 @@ TEST_CASE("opentelemetry: events keep their distance from the span's start") {
     CHECK(ended->GetEvents()[1].GetAttributes().empty());
 }
 
-TEST_CASE("opentelemetry: a span that ends in an error says which") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: a span that ends in an error says which") {
     tracer.start(start_of("pgstate.save"))->end(steady_clock::now(), "conflict");
     const auto ended = sdk.only_one();
     CHECK(ended->GetStatus() == api::StatusCode::kError);
     CHECK(nostd::get<std::string>(ended->GetAttributes().at("error.type")) == "conflict");
 }
 
-TEST_CASE("opentelemetry: a span that is given up ends there") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: a span that is given up ends there") {
     tracer.start(start_of("given up")).reset();
     CHECK(sdk.only_one()->GetStatus() == api::StatusCode::kUnset);
 }
@@ -238,17 +222,12 @@ TEST_CASE("opentelemetry: a span that nobody records is null") {
     const std::shared_ptr<api::Tracer> no_sdk = std::make_shared<api::NoopTracer>();
     opentelemetry_tracer nothing{nostd::shared_ptr<api::Tracer>(no_sdk)};
     CHECK(nothing.start(start_of("dropped")) == nullptr);
-    try {
-        opentelemetry_tracer none(nostd::shared_ptr<api::Tracer>{});
-        FAIL("was accepted");
-    } catch (const pgstate::error& refused) {
-        CHECK(refused == pgstate::errc::invalid_argument);
-    }
+    const auto refused =
+        pgstate_test::failure_of([] { opentelemetry_tracer none(nostd::shared_ptr<api::Tracer>{}); });
+    CHECK(refused == pgstate::errc::invalid_argument);
 }
 
-TEST_CASE("opentelemetry: an active span is the thread's current one") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: an active span is the thread's current one") {
     CHECK_FALSE(tracer.current().valid());
     const auto span = tracer.start(start_of("worker"));
     {
@@ -258,15 +237,13 @@ TEST_CASE("opentelemetry: an active span is the thread's current one") {
         std::jthread([&] { CHECK_FALSE(tracer.current().valid()); }).join();
         // What the program starts by itself becomes a child.
         sdk.tracer->StartSpan("own")->End();
-        CHECK(hexadecimal(sdk.only_one()->GetParentSpanId()) == hexadecimal(span->context().span_id));
+        CHECK(bytes_of(sdk.only_one()->GetParentSpanId()) == bytes_of(span->context().span_id));
     }
     CHECK_FALSE(tracer.current().valid());
     CHECK(opentelemetry_tracer::context_of(*sdk.tracer->StartSpan("own")).valid());
 }
 
-TEST_CASE("opentelemetry: a span may end, and go, while it is the current one") {
-    traced sdk;
-    opentelemetry_tracer tracer(sdk.tracer);
+TEST_CASE_METHOD(tracing, "opentelemetry: a span may end, and go, while it is the current one") {
     auto span = tracer.start(start_of("worker"));
     const auto context = span->context();
     auto active = tracer.activate(*span);

@@ -14,7 +14,6 @@
 #include <map>
 #include <sstream>
 #include <string>
-#include <string_view>
 
 namespace pgstate_test {
 
@@ -34,13 +33,11 @@ inline samples parse_exposition(const std::string& text) {
 }
 
 /// The body of what an HTTP server on this machine answers.
-inline std::string http_get(int port, std::string_view path) {
+inline std::string http_get(int port, const std::string& path) {
     boost::asio::io_context io;
     boost::asio::ip::tcp::socket socket(io);
     socket.connect({boost::asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(port)});
-    std::string request = "GET ";
-    request.append(path).append(" HTTP/1.0\r\n\r\n");
-    boost::asio::write(socket, boost::asio::buffer(request));
+    boost::asio::write(socket, boost::asio::buffer("GET " + path + " HTTP/1.0\r\n\r\n"));
     std::string answer;
     boost::system::error_code ended;
     boost::asio::read(socket, boost::asio::dynamic_buffer(answer), ended);

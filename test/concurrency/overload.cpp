@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <exception>
 #include <string>
-#include <vector>
 
 using namespace pgstate_test;
 using pgstate::errc;
@@ -26,9 +25,7 @@ TEST_CASE("exactly the limit is accepted from many threads at once", "[concurren
     settings.connection_string = fresh_database() + "&pool_max_conns=4";
     settings.tuning.batch.shards = 2; // the limit is that of the store
     settings.pending.max_operations = limit;
-    auto store = run(context, [&]() -> asio::awaitable<pgstate::postgres_store> {
-        co_return co_await pgstate::postgres_store::open(context.get_executor(), settings);
-    });
+    auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
 
     pqxx::connection other(settings.connection_string.substr(0, settings.connection_string.find("&pool")));
     tally all;
@@ -63,5 +60,5 @@ TEST_CASE("exactly the limit is accepted from many threads at once", "[concurren
         CHECK(done == round * limit);
         CHECK(store.stats().pending == 0);
     }
-    CHECK(all.wrongs() == std::vector<std::string>());
+    all.check();
 }

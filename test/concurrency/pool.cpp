@@ -11,7 +11,6 @@
 #include <exception>
 #include <functional>
 #include <string>
-#include <vector>
 
 using namespace pgstate_test;
 
@@ -21,90 +20,65 @@ constexpr std::size_t pool_users = 8;
 constexpr std::size_t calls = 20;
 constexpr std::size_t most = 3;
 
-pgstate::config three_connections() {
-    pgstate::config settings;
-    settings.connection_string = fresh_database() + "&pool_max_conns=" + std::to_string(most);
-    return settings;
-}
-
 /// How many are inside at once, and the most that ever were.
-class crowd {
-public:
-    void enter() {
-        const std::size_t now = ++inside_;
-        std::size_t seen = peak_;
-        while (seen < now && !peak_.compare_exchange_weak(seen, now)) {}
-    }
-    void leave() { --inside_; }
-    std::size_t inside() const { return inside_; }
-    std::size_t peak() const { return peak_; }
+struct crowd {
+    std::atomic<std::size_t> inside{0};
+    std::atomic<std::size_t> peak{0};
 
-private:
-    std::atomic<std::size_t> inside_{0};
-    std::atomic<std::size_t> peak_{0};
+    void enter() {
+        const std::size_t now = ++inside;
+        std::size_t seen = peak;
+        while (seen < now && !peak.compare_exchange_weak(seen, now)) {}
+    }
 };
 
 /// All callers use the pool at once, while one more thread calls `meddle` each time some more calls are over.
 void use_pool(const std::function<void(pgstate::connection_pool&, tally&)>& meddle) {
     asio::io_context context;
     tally all;
-    tally closes;
     crowd users;
     std::deque<std::atomic<int>> handled(pool_users * calls);
-    pgstate::connection_pool pool(context.get_executor(), three_connections());
+    const pgstate::config settings{.connection_string =
+                                       fresh_database() + "&pool_max_conns=" + std::to_string(most)};
+    pgstate::connection_pool pool(context.get_executor(), settings);
     all.started(handled.size());
-    {
-        running threads(context, 2);
-        at_once starters(pool_users + 1, [&](std::size_t who) {
-            if (who == pool_users) {
-                for (std::size_t over = 0; over < handled.size(); over += 8) {
-                    if (!all.wait_for(over)) all.wrong(std::string("the callers got stuck"));
-                    meddle(pool, all);
-                }
-                return;
+    from_threads(context, 2, pool_users + 1, all, [&](std::size_t who) {
+        if (who == pool_users) {
+            for (std::size_t over = 0; over < handled.size(); over += 8) {
+                if (!all.wait_for(over)) all.wrong("the callers got stuck");
+                meddle(pool, all);
             }
-            for (std::size_t i = 0; i < calls; ++i) {
-                const int wanted = static_cast<int>(who * calls + i);
-                std::atomic<int>& mine = handled[who * calls + i];
-                pool.with_connection(
-                    [&users, wanted](pqxx::connection& connection) {
-                        users.enter();
-                        pqxx::work work(connection);
-                        const auto got = work.query_value<int>("SELECT " + std::to_string(wanted));
-                        work.commit();
-                        users.leave();
-                        return got;
-                    },
-                    [&mine, &all, wanted](std::exception_ptr failure, int got) {
-                        ++mine;
-                        if (failure)
-                            all.wrong(failure);
-                        else if (got != wanted)
-                            all.wrong(std::string("a caller was given another's value"));
-                        all.done();
-                    });
-            }
-        });
-        starters.join();
-        REQUIRE(all.wait());
-        const auto stats = pool.stats();
-        CHECK(stats.acquire_count == handled.size());
-        CHECK(stats.waiters == 0);
-        closes.started();
-        pool.close([&closes](std::exception_ptr failure) {
-            if (failure) closes.wrong(failure);
-            closes.done();
-        });
-        REQUIRE(closes.wait());
-        CHECK(pool.stats().total_conns == 0);
-    }
-    CHECK(all.wrongs() == std::vector<std::string>());
-    CHECK(closes.wrongs() == std::vector<std::string>());
+            return;
+        }
+        for (std::size_t i = 0; i < calls; ++i) {
+            const int wanted = static_cast<int>(who * calls + i);
+            std::atomic<int>& mine = handled[who * calls + i];
+            pool.with_connection(
+                [&users, wanted](pqxx::connection& connection) {
+                    users.enter();
+                    pqxx::work work(connection);
+                    const auto got = work.query_value<int>("SELECT " + std::to_string(wanted));
+                    work.commit();
+                    --users.inside;
+                    return got;
+                },
+                [&mine, &all, wanted](std::exception_ptr failure, int got) {
+                    ++mine;
+                    if (!failure && got != wanted) all.wrong("a caller was given another's value");
+                    all.handler()(failure);
+                });
+        }
+    });
+    const auto stats = pool.stats();
+    CHECK(stats.acquire_count == handled.size());
+    CHECK(stats.waiters == 0);
+    wait(context, pool.close());
+    CHECK(pool.stats().total_conns == 0);
     for (const auto& times : handled)
         CHECK(times == 1);
-    CHECK(users.inside() == 0);
-    CHECK(users.peak() <= most);
-    CHECK(users.peak() > 1);
+    CHECK(users.inside == 0);
+    CHECK(users.peak <= most);
+    CHECK(users.peak > 1);
 }
 
 } // namespace
@@ -115,7 +89,7 @@ TEST_CASE("a pool lends no more connections than it may, and says how many", "[c
         if (stats.max_conns != most || stats.total_conns > most)
             all.wrong("total_conns is " + std::to_string(stats.total_conns));
         if (stats.total_conns != stats.acquired_conns + stats.constructing_conns + stats.idle_conns)
-            all.wrong(std::string("the numbers of stats() do not add up"));
+            all.wrong("the numbers of stats() do not add up");
     });
 }
 

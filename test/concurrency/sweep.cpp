@@ -14,13 +14,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <memory>
+#include <deque>
 #include <optional>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;
@@ -30,18 +29,13 @@ using pgstate::errc;
 
 namespace {
 
-pgstate::config sweeping_store(const std::string& database) {
+pgstate::postgres_store open_sweeping(asio::io_context& context, const std::string& database) {
     pgstate::config settings;
     settings.connection_string = database;
     settings.pool.max_conns = 3;
     settings.tuning.batch.shards = 2;
     settings.sweep = {.period = 100ms, .batch = 20};
-    return settings;
-}
-
-pgstate::postgres_store open_sweeping(asio::io_context& context, const std::string& database) {
-    return pgstate::postgres_store::open(context.get_executor(), sweeping_store(database), asio::use_future)
-        .get();
+    return pgstate::postgres_store::open(context.get_executor(), settings, asio::use_future).get();
 }
 
 void add_expired(pqxx::connection& on, int round) {
@@ -53,32 +47,27 @@ void add_expired(pqxx::connection& on, int round) {
 }
 
 /// Saves and loads until it is told to stop, one operation after the other; closed is an end as well.
-class sweep_load {
-public:
-    sweep_load(pgstate::postgres_store& store, std::string name, tally& all)
-        : store_(store), name_(std::move(name)), all_(all) {}
+struct sweep_load {
+    pgstate::postgres_store& store;
+    std::string name;
+    tally& all;
+    static inline std::atomic<bool> stop{false};
+
     void start() {
-        all_.started();
+        all.started();
         step(1);
     }
-    static std::atomic<bool> stop;
-
-private:
     void step(int round) {
-        if (stop) return all_.done();
-        agent_state state("load", name_ + std::to_string(round % 5));
+        if (stop) return all.done();
+        agent_state state("load", name + std::to_string(round % 5));
         const pgstate::save_options options{.ttl = std::chrono::milliseconds(round % 3 == 0 ? 1 : 60'000)};
-        store_.save(state, options, as_result([this, round](pgstate::result<pgstate::saved> saved) {
-                        if (saved) return step(round + 1);
-                        if (saved.error() != errc::closed) all_.wrong(std::string(saved.error().what()));
-                        all_.done();
-                    }));
+        store.save(state, options, as_result([this, round](pgstate::result<pgstate::saved> saved) {
+                       if (saved) return step(round + 1);
+                       if (saved.error() != errc::closed) all.wrong(saved.error().what());
+                       all.done();
+                   }));
     }
-    pgstate::postgres_store& store_;
-    const std::string name_;
-    tally& all_;
 };
-std::atomic<bool> sweep_load::stop{false};
 
 } // namespace
 
@@ -94,11 +83,11 @@ TEST_CASE("two stores sweep one table under load from several threads", "[concur
         pqxx::connection sql(database);
         add_expired(sql, 0);
         sweep_load::stop = false;
-        std::vector<std::unique_ptr<sweep_load>> loads;
+        std::deque<sweep_load> loads;
         for (int i = 0; i < 8; ++i)
-            loads.push_back(std::make_unique<sweep_load>(i % 2 ? one : other, "s" + std::to_string(i), all));
+            loads.push_back({i % 2 ? one : other, "s" + std::to_string(i), all});
         for (auto& each : loads)
-            each->start();
+            each.start();
         const auto deadline = std::chrono::steady_clock::now() + patience;
         const auto left = [&] {
             return pqxx::nontransaction(sql)
@@ -115,7 +104,7 @@ TEST_CASE("two stores sweep one table under load from several threads", "[concur
         one.close(asio::use_future).get();
         other.close(asio::use_future).get();
     }
-    CHECK(all.wrongs() == std::vector<std::string>());
+    all.check();
     CHECK(swept > 0);
 }
 
@@ -132,11 +121,11 @@ TEST_CASE("a store that sweeps is closed, moved or destroyed at any moment", "[c
             add_expired(sql, round);
             std::optional<pgstate::postgres_store> store(open_sweeping(context, database));
             sweep_load::stop = false;
-            std::vector<std::unique_ptr<sweep_load>> loads;
+            std::deque<sweep_load> loads;
             for (int i = 0; i < 4; ++i)
-                loads.push_back(std::make_unique<sweep_load>(*store, "s" + std::to_string(i), all));
+                loads.push_back({*store, "s" + std::to_string(i), all});
             for (auto& each : loads)
-                each->start();
+                each.start();
             // Somewhere in the first periods: whatever the moment, it must end well.
             std::this_thread::sleep_for(std::chrono::milliseconds(random() % 200));
             if (round % 3 == 0) {
@@ -145,13 +134,10 @@ TEST_CASE("a store that sweeps is closed, moved or destroyed at any moment", "[c
             }
             sweep_load::stop = true;
             if (round % 3 != 0) CHECK(all.wait()); // the handle must not go while others call it
-            if (round % 3 == 1) {
-                pgstate::postgres_store moved = std::move(*store);
-                store.reset();
-            } else {
-                store.reset();
-            }
+            std::optional<pgstate::postgres_store> moved;
+            if (round % 3 == 1) moved.emplace(std::move(*store));
+            store.reset();
         }
     }
-    CHECK(all.wrongs() == std::vector<std::string>());
+    all.check();
 }

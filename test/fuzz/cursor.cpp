@@ -7,7 +7,6 @@
 #include "pgstate/error.hpp"
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

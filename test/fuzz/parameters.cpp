@@ -30,20 +30,14 @@ std::vector<parameter> read_parameters(std::string_view input) {
         case 0: all.emplace_back(null{}); break;
         case 1: all.emplace_back(std::string(in.text())); break;
         case 2: all.emplace_back(in.number<std::int64_t>()); break;
-        case 3: {
-            text_array array(in.number<std::uint8_t>());
-            for (auto& each : array)
+        case 3:
+            for (auto& each : std::get<text_array>(all.emplace_back(text_array(in.number<std::uint8_t>()))))
                 each = in.text();
-            all.emplace_back(std::move(array));
             break;
-        }
-        case 4: {
-            int8_array array(in.number<std::uint8_t>());
-            for (auto& each : array)
+        case 4:
+            for (auto& each : std::get<int8_array>(all.emplace_back(int8_array(in.number<std::uint8_t>()))))
                 each = in.number<std::int64_t>();
-            all.emplace_back(std::move(array));
             break;
-        }
         }
     }
     return all;

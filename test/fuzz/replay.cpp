@@ -4,10 +4,10 @@
 #include "fuzz/fuzz.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -113,12 +113,6 @@ bool holds_for(const pgstate_fuzz::target& target, std::string input) {
     return false;
 }
 
-std::uint64_t number_in(std::string_view text) {
-    std::uint64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
 } // namespace
 
 int main(int count, char** arguments) {
@@ -135,8 +129,8 @@ int main(int count, char** arguments) {
         return 2;
     }
     const auto corpus = read_corpus(given[1]);
-    const auto mutations = given.size() > 2 ? number_in(given[2]) : 0;
-    const auto seed = given.size() > 3 ? number_in(given[3]) : std::random_device{}();
+    const auto mutations = count > 3 ? std::strtoull(arguments[3], nullptr, 10) : 0;
+    const auto seed = count > 4 ? std::strtoull(arguments[4], nullptr, 10) : std::random_device{}();
     if (corpus.empty()) {
         std::fputs("the corpus is empty\n", stderr);
         return 2;
@@ -147,14 +141,12 @@ int main(int count, char** arguments) {
     for (const auto& each : corpus)
         if (!holds_for(*target, each)) return 1;
     mutator mutate(corpus, seed);
-    for (std::uint64_t i = 0; i < mutations; ++i)
+    for (unsigned long long i = 0; i < mutations; ++i)
         if (!holds_for(*target, mutate.next())) {
-            std::fprintf(stderr, "mutation %llu of the seed %llu\n", static_cast<unsigned long long>(i),
-                         static_cast<unsigned long long>(seed));
+            std::fprintf(stderr, "mutation %llu of the seed %llu\n", i, seed);
             return 1;
         }
     std::printf("%s: %zu inputs and %llu mutations of them, seed %llu\n", std::string(target->name).c_str(),
-                corpus.size(), static_cast<unsigned long long>(mutations),
-                static_cast<unsigned long long>(seed));
+                corpus.size(), mutations, seed);
     return 0;
 }

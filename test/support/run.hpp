@@ -6,10 +6,12 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -69,6 +71,31 @@ auto run(asio::io_context& context, Function function) {
         return std::move(*result);
     }
 }
+
+/// Runs `operation` to its end on this thread; gives its value, or throws what it failed with.
+template <class T>
+T wait(asio::io_context& context, asio::awaitable<T> operation) {
+    return run(context, [&operation] { return std::move(operation); });
+}
+/// The same for a deferred operation.
+template <class Operation>
+auto wait(asio::io_context& context, Operation operation) {
+    using value = typename awaited<decltype(std::move(operation)(asio::use_awaitable))>::type;
+    return run(context,
+               [&operation]() -> asio::awaitable<value> { co_return co_await std::move(operation); });
+}
+
+/// Gives handlers that require success, and counts those that have run.
+struct successes {
+    int count = 0;
+
+    auto handler() {
+        return [this](std::exception_ptr failure, auto&&...) {
+            CHECK_FALSE(failure);
+            ++count;
+        };
+    }
+};
 
 /// Requires that `result` failed with `code`; gives the error.
 template <class T>

@@ -4,6 +4,8 @@
 #include "pgstate/postgres_store.hpp"
 #include "support/test_server.hpp"
 
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <pqxx/connection>
 #include <pqxx/nontransaction>
 
@@ -76,6 +78,34 @@ store_with_clock open_store(store_kind kind, asio::io_context& context,
         return open_postgres(context, default_ttl, 5, 3); // uneven shares of the connections
     }
     return open_memory(context, default_ttl);
+}
+
+store_kind any_kind() {
+    return GENERATE(from_range(every_kind));
+}
+
+store_under_test::store_under_test(store_kind kind, std::chrono::milliseconds default_ttl)
+    : kind_(kind),
+      said_(Catch::MessageBuilder("INFO", CATCH_INTERNAL_LINEINFO, Catch::ResultWas::Info) << kind),
+      opened_(open_store(kind, context_, default_ttl)) {}
+
+store_under_test::~store_under_test() {
+    try {
+        wait(opened_.store->close());
+    } catch (...) {
+        // Cases about closing say what must hold; here it is only tidied up.
+    }
+}
+
+pgstate::agent_state store_under_test::loaded(std::string_view agent_id, std::string_view session_id) {
+    INFO("agent " << agent_id << ", session " << session_id);
+    const auto found = wait(opened_.store->load(agent_id, session_id));
+    REQUIRE(found.has_value());
+    return *found;
+}
+
+bool store_under_test::has(std::string_view agent_id, std::string_view session_id) {
+    return wait(opened_.store->load(agent_id, session_id)).has_value();
 }
 
 } // namespace pgstate_test

@@ -6,6 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <catch2/catch_message.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
 
 #include <array>
@@ -13,6 +14,8 @@
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 namespace pgstate_test {
@@ -39,25 +42,22 @@ struct store_with_clock {
 store_with_clock open_store(store_kind kind, asio::io_context& context,
                             std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
 
-/// A store of one kind and the context it runs on, which runs where a case says so.
+/// Each of `every_kind` in turn: the test case runs again for the next one.
+store_kind any_kind();
+
+/// A store and the context it runs on, which runs where a case says so. A failed check says the store's kind.
 class store_under_test {
 public:
-    explicit store_under_test(store_kind kind,
-                              std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0))
-        : opened_(open_store(kind, context_, default_ttl)), store_(*opened_.store) {}
+    explicit store_under_test(store_kind kind = any_kind(),
+                              std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
     store_under_test(const store_under_test&) = delete;
     store_under_test& operator=(const store_under_test&) = delete;
-    ~store_under_test() {
-        try {
-            pgstate_test::run(context_, [this]() -> asio::awaitable<void> { co_await store_.close(); });
-        } catch (...) {
-            // Cases about closing say what must hold; here it is only tidied up.
-        }
-    }
+    ~store_under_test();
 
+    store_kind kind() const noexcept { return kind_; }
     asio::io_context& context() noexcept { return context_; }
-    pgstate::state_store& operator*() noexcept { return store_; }
-    pgstate::state_store* operator->() noexcept { return &store_; }
+    pgstate::state_store& operator*() noexcept { return *opened_.store; }
+    pgstate::state_store* operator->() noexcept { return opened_.store.get(); }
 
     /// As if this much time had gone by. No operation may be under way.
     void let_pass(std::chrono::milliseconds time) { opened_.let_pass(time); }
@@ -71,10 +71,37 @@ public:
         pgstate_test::run_until(context_, std::move(done));
     }
 
+    /// Runs an operation, which awaits no other, to its end: `store.wait(store->save(state))`.
+    template <class Operation>
+    auto wait(Operation operation) {
+        return pgstate_test::wait(context_, std::move(operation));
+    }
+    /// Requires that an operation started with `as_result` fails with `code`, as the operation `name` where it is given;
+    /// gives the error.
+    template <class Operation>
+    pgstate::error failure(Operation operation, pgstate::errc code, const std::string& name = {}) {
+        auto error = require_failure(wait(std::move(operation)), code);
+        if (!name.empty()) CHECK(error.operation() == name);
+        CHECK(names(error, name));
+        return error;
+    }
+    /// Requires that it is refused as an invalid argument, in words that name `argument`.
+    template <class Operation>
+    pgstate::error refuses(Operation operation, const std::string& name, const std::string& argument = {}) {
+        auto error = failure(std::move(operation), pgstate::errc::invalid_argument, name);
+        CHECK(names(error, argument));
+        return error;
+    }
+
+    /// The state, which must be there.
+    pgstate::agent_state loaded(std::string_view agent_id, std::string_view session_id);
+    bool has(std::string_view agent_id, std::string_view session_id);
+
 private:
+    store_kind kind_;
+    Catch::ScopedMessage said_;
     asio::io_context context_;
     store_with_clock opened_;
-    pgstate::state_store& store_;
 };
 
 } // namespace pgstate_test

@@ -65,9 +65,7 @@ const std::vector<fault> faults{
     {"bloat", severity::advice, [](facts& f) { f.live_rows = 40'000, f.dead_rows = 10'000; }},
     {"heap-only-updates", severity::advice, [](facts& f) { f.updates = 1'000, f.hot_updates = 499; }},
     {"expired", severity::advice, [](facts& f) { f.expired_rows = 1'000; }},
-};
-
-const std::vector<fault> harmless{
+    // Within the limits.
     {"tls", severity::ok, [](facts& f) { f.over_network = true, f.tls = "TLSv1.3"; }},
     {"connections", severity::ok, [](facts& f) { f.pool_size = 500, f.pooler = true; }},
     {"connections", severity::ok, [](facts& f) { f.used_connections = 93; }},
@@ -97,6 +95,7 @@ TEST_CASE("doctor finds each fault, says what to do, and blames nothing else", "
     planted.plant(read);
     const auto found = look(planted.check, read);
     CHECK(found.status == planted.expected);
+    if (planted.expected == severity::ok) return;
     CHECK(!found.found.empty());
     CHECK(!found.what_to_do.empty());
     if (!read.exists) return; // two checks have to do with that
@@ -104,12 +103,4 @@ TEST_CASE("doctor finds each fault, says what to do, and blames nothing else", "
         CAPTURE(each.name);
         if (each.name != planted.check) CHECK(look(std::string(each.name), read).status == severity::ok);
     }
-}
-
-TEST_CASE("doctor lets pass what is within its limits", "[cli]") {
-    const auto planted = GENERATE(from_range(harmless));
-    CAPTURE(planted.check);
-    auto read = sound();
-    planted.plant(read);
-    CHECK(look(planted.check, read).status == severity::ok);
 }

@@ -3,7 +3,6 @@
 #include "support/run.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,5 +1,5 @@
 #include "config/connection_string.hpp"
-#include "pgstate/error.hpp"
+#include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -30,14 +30,10 @@ void check_accepted(const std::vector<accepted>& cases) {
 }
 
 std::string refusal(std::string_view text) {
-    try {
-        split(text);
-    } catch (const pgstate::error& failure) {
-        CHECK(failure == pgstate::errc::invalid_argument);
-        CHECK(failure.operation() == "config");
-        return failure.what();
-    }
-    return "was accepted";
+    const auto failure = pgstate_test::failure_of([&] { split(text); });
+    CHECK(failure == pgstate::errc::invalid_argument);
+    CHECK(failure.operation() == "config");
+    return failure.what();
 }
 
 const pool_setting max_conns_5{"pool_max_conns", "5"};
@@ -121,26 +117,13 @@ TEST_CASE("pool settings are taken out of a URI's query", "[config]") {
 }
 
 TEST_CASE("keyword/value pairs without pool settings stay byte for byte as they were", "[config]") {
-    for (const std::string_view pairs : {
-             "host=localhost",
-             "  host = localhost\tport\n=\v5433 ",
-             "host=localhost password='it\\'s pool_max_conns=5 inside'",
-             "password=pool_max_conns=5",
-             "password=a\\ pool_max_conns=5",
-             "password='a''b'=c",
-             "password='x'host=h",
-             "password= host=h",
-             "password='' host=h",
-             "password=",
-             "password=trailing\\",
-             "password=a://b",
-             "host=/var/run/postgresql,localhost port=5433,5434 target_session_attrs=read-write",
-             "service=mine",
-             "spool_max_conns=5 POOL_MAX_CONNS=5",
-             "=5",
-             "password='\\\\'",
-             "host=h pass'word=x",
-         }) {
+    for (const std::string_view pairs :
+         {"host=localhost", "  host = localhost\tport\n=\v5433 ",
+          "host=localhost password='it\\'s pool_max_conns=5 inside'", "password=pool_max_conns=5",
+          "password=a\\ pool_max_conns=5", "password='a''b'=c", "password='x'host=h", "password= host=h",
+          "password='' host=h", "password=", "password=trailing\\", "password=a://b",
+          "host=/var/run/postgresql,localhost port=5433,5434 target_session_attrs=read-write", "service=mine",
+          "spool_max_conns=5 POOL_MAX_CONNS=5", "=5", "password='\\\\'", "host=h pass'word=x"}) {
         check_accepted({{pairs, pairs}});
     }
 }
@@ -199,52 +182,44 @@ TEST_CASE("an empty connection string is refused", "[config]") {
 TEST_CASE("a malformed connection string is refused, by its fault and without a word of it", "[config]") {
     using namespace std::string_view_literals;
     struct malformed {
-        std::string_view text;
         std::string_view fault;
+        std::vector<std::string_view> texts;
     };
-    for (const auto& one : std::vector<malformed>{
-             {"host=h password='hunter2", "closing quote"},
-             {"host=h password='hunter2\\'", "closing quote"},
-             {"host=h password='hunter2\\", "closing quote"},
-             {"host=h password=my hunter2", "no '='"},
-             {"hunter2", "no '='"},
-             {"hunter2 ", "no '='"},
-             {"host=h hunter2 dbname=x", "no '='"},
-             {"host=h password=hunter2\0 dbname=x"sv, "NUL"},
-             {"postgres://u:hunter2\0@h"sv, "NUL"},
-             {"postgres://u:hunter2%00@h", "NUL"},
-             {"postgres://u:hunter2%@h", "%25"},
-             {"postgres://u:hunter2%2@h", "%25"},
-             {"postgres://u:hunter2%g0@h", "%25"},
-             {"postgres://u:hunter2%0g@h", "%25"},
-             {"postgres://u:p@h/hunter2%", "%25"},
-             {"postgres://u:p@h/db?a=hunter2%4", "%25"},
-             {"postgres://u:p@h/db?pool_max_conns=%hunter2", "%25"},
-             {"postgres://u:hunter2@h/db?hunter2", "no '='"},
-             {"postgres://u:hunter2@h/db?&a=b", "no '='"},
-             {"postgres://u:hunter2@h/db?a=b&&c=d", "no '='"},
-             {"postgres://u:hunter2@h/db?password=a=hunter2", "second '='"},
-             {"postgres://u:hunter2@[::1/db", "closing ']'"},
-             {"postgres://u:hunter2@[]/db", "is empty"},
-             {"postgres://u:hunter2@[::1]hunter2/db", "followed by"},
-             {"postgres://u:pass@hunter2@h/db", "%40"},
-             {"postgres://u:hunter2/x@h/db", "not a number"},
-             {"postgres://u:p@h:hunter2/db", "not a number"},
-             {"postgres://u:p@h:0", "from 1 to 65535"},
-             {"postgres://u:p@a:1,h:65536", "from 1 to 65535"},
-             {"postgres://u:p@h: /db", "not a number"},
-             {"postgres+asyncpg://u:hunter2@h/db", "postgres:// or postgresql://"},
-             {"mysql://u:hunter2@h/db", "postgres:// or postgresql://"},
-             {"POSTGRES://u:hunter2@h/db", "lower case"},
-             {"pool_max_conns=1 postgres://u:hunter2@h/db?sslmode=require", "a URI among"},
-             {"host=h x://u:hunter2=3", "a URI among"},
-         }) {
-        CAPTURE(one.text);
-        const auto message = refusal(one.text);
-        CHECK(message.starts_with("config: connection_string"));
-        CHECK(message.find(one.fault) != std::string::npos);
-        CHECK(message.find("hunter") == std::string::npos);
-    }
+    for (const auto& [fault, texts] : std::vector<malformed>{
+             {"closing quote",
+              {"host=h password='hunter2", "host=h password='hunter2\\'", "host=h password='hunter2\\"}},
+             {"no '='",
+              {"host=h password=my hunter2", "hunter2", "hunter2 ", "host=h hunter2 dbname=x",
+               "postgres://u:hunter2@h/db?hunter2", "postgres://u:hunter2@h/db?&a=b",
+               "postgres://u:hunter2@h/db?a=b&&c=d"}},
+             {"NUL",
+              {"host=h password=hunter2\0 dbname=x"sv, "postgres://u:hunter2\0@h"sv,
+               "postgres://u:hunter2%00@h"}},
+             {"%25",
+              {"postgres://u:hunter2%@h", "postgres://u:hunter2%2@h", "postgres://u:hunter2%g0@h",
+               "postgres://u:hunter2%0g@h", "postgres://u:p@h/hunter2%", "postgres://u:p@h/db?a=hunter2%4",
+               "postgres://u:p@h/db?pool_max_conns=%hunter2"}},
+             {"second '='", {"postgres://u:hunter2@h/db?password=a=hunter2"}},
+             {"closing ']'", {"postgres://u:hunter2@[::1/db"}},
+             {"is empty", {"postgres://u:hunter2@[]/db"}},
+             {"followed by", {"postgres://u:hunter2@[::1]hunter2/db"}},
+             {"%40", {"postgres://u:pass@hunter2@h/db"}},
+             {"not a number",
+              {"postgres://u:hunter2/x@h/db", "postgres://u:p@h:hunter2/db", "postgres://u:p@h: /db"}},
+             {"from 1 to 65535", {"postgres://u:p@h:0", "postgres://u:p@a:1,h:65536"}},
+             {"postgres:// or postgresql://",
+              {"postgres+asyncpg://u:hunter2@h/db", "mysql://u:hunter2@h/db"}},
+             {"lower case", {"POSTGRES://u:hunter2@h/db"}},
+             {"a URI among",
+              {"pool_max_conns=1 postgres://u:hunter2@h/db?sslmode=require", "host=h x://u:hunter2=3"}},
+         })
+        for (const auto text : texts) {
+            CAPTURE(text);
+            const auto message = refusal(text);
+            CHECK(message.starts_with("config: connection_string"));
+            CHECK(message.find(fault) != std::string::npos);
+            CHECK(message.find("hunter") == std::string::npos);
+        }
 }
 
 TEST_CASE("ports with blanks around them and no ports are left to libpq", "[config]") {
@@ -284,16 +259,13 @@ public:
 
     std::string escaped() {
         static constexpr std::string_view safe = "abcpool_-.~!$*();\"' ";
+        static constexpr std::string_view digits = "0123456789abcdefABCDEF";
         std::string text;
         for (auto left = below(10); left > 0; --left) {
-            if (below(4) == 0) {
-                static constexpr std::string_view digits = "0123456789abcdefABCDEF";
-                text += '%';
-                text += digits[1 + below(digits.size() - 1)];
-                text += digits[below(digits.size())];
-            } else {
+            if (below(4) == 0)
+                text += {'%', digits[1 + below(digits.size() - 1)], digits[below(digits.size())]};
+            else
                 text += safe[below(safe.size())];
-            }
         }
         return text;
     }
@@ -303,6 +275,18 @@ public:
 private:
     std::mt19937 random_;
 };
+
+/// That `plain` stays as it is, and that this and `settings` are what `mixed` is split into.
+void check_taken(const std::string& plain, const std::string& mixed,
+                 const std::vector<pool_setting>& settings) {
+    CAPTURE(plain, mixed);
+    const auto unchanged = split(plain);
+    REQUIRE(unchanged.libpq_conninfo == plain);
+    REQUIRE(unchanged.pool_settings.empty());
+    const auto taken = split(mixed);
+    REQUIRE(taken.libpq_conninfo == plain);
+    REQUIRE(taken.pool_settings == settings);
+}
 
 } // namespace
 
@@ -323,13 +307,7 @@ TEST_CASE("random keyword/value pairs keep every byte that is not a pool setting
             plain += pair;
             mixed += pair;
         }
-        CAPTURE(plain, mixed);
-        const auto unchanged = split(plain);
-        REQUIRE(unchanged.libpq_conninfo == plain);
-        REQUIRE(unchanged.pool_settings.empty());
-        const auto taken = split(mixed);
-        REQUIRE(taken.libpq_conninfo == plain);
-        REQUIRE(taken.pool_settings == settings);
+        check_taken(plain, mixed, settings);
     }
 }
 
@@ -363,13 +341,6 @@ TEST_CASE("random URIs keep every byte that is not a pool setting's", "[config]"
                 uri += (&parameter == &parameters.front() ? "?" : "&") + parameter;
             return uri;
         };
-        const auto plain = join(kept);
-        CAPTURE(plain, join(mixed));
-        const auto unchanged = split(plain);
-        REQUIRE(unchanged.libpq_conninfo == plain);
-        REQUIRE(unchanged.pool_settings.empty());
-        const auto taken = split(join(mixed));
-        REQUIRE(taken.libpq_conninfo == plain);
-        REQUIRE(taken.pool_settings == settings);
+        check_taken(join(kept), join(mixed), settings);
     }
 }

@@ -1,7 +1,5 @@
 #include "memory/containment.hpp"
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
 #include <catch2/catch_test_macros.hpp>

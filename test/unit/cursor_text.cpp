@@ -56,9 +56,7 @@ TEST_CASE("any change to a cursor is noticed", "[cursor]") {
             changed.insert(good.substr(0, i));
             changed.insert(good.substr(0, i) + 'A' + good.substr(i));
         }
-        changed.insert(good + "A");
-        changed.insert(good + "=");
-        changed.insert(good + good);
+        changed.insert({good + "A", good + "=", good + good});
         changed.erase(good);
         for (const auto& text : changed) {
             INFO(text);

@@ -20,11 +20,7 @@ using pgstate::pool::retirement;
 
 pgstate::pool_config limits(std::size_t max_conns, std::size_t min_conns = 0,
                             std::size_t min_idle_conns = 0) {
-    pgstate::pool_config result;
-    result.max_conns = max_conns;
-    result.min_conns = min_conns;
-    result.min_idle_conns = min_idle_conns;
-    return result;
+    return {.max_conns = max_conns, .min_conns = min_conns, .min_idle_conns = min_idle_conns};
 }
 
 struct situation {
@@ -36,13 +32,7 @@ struct situation {
 
 constexpr census have(std::size_t total, std::size_t connecting, std::size_t idle, std::size_t waiters,
                       std::size_t ending = 0) {
-    census result;
-    result.total = total;
-    result.connecting = connecting;
-    result.idle = idle;
-    result.waiters = waiters;
-    result.ending = ending;
-    return result;
+    return {.total = total, .connecting = connecting, .idle = idle, .waiters = waiters, .ending = ending};
 }
 
 std::vector<situation> situations() {
@@ -78,16 +68,10 @@ std::vector<situation> situations() {
 
 } // namespace
 
-TEST_CASE("how many connections to start", "[pool_policy]") {
+TEST_CASE("how many connections to start, none of them in the pause after a failure", "[pool_policy]") {
     for (const auto& one : situations()) {
         CAPTURE(one.name);
         CHECK(connections_to_start(one.have, one.with, false) == one.expected);
-    }
-}
-
-TEST_CASE("none are started in the pause after a failure", "[pool_policy]") {
-    for (const auto& one : situations()) {
-        CAPTURE(one.name);
         CHECK(connections_to_start(one.have, one.with, true) == 0);
     }
 }
@@ -99,14 +83,11 @@ TEST_CASE("which idle connections have to go", "[pool_policy]") {
 
     CHECK_FALSE(retire(now, now + 1ms, now, 1, with));
     CHECK_FALSE(retire(now, now + 1h, now - 10min + 1ms, 1, with));
-
     CHECK(retire(now, now, now, 0, with) == retirement::lifetime);
     CHECK(retire(now, now - 1h, now, 1, with) == retirement::lifetime);
-
     CHECK(retire(now, now + 1h, now - 10min, 1, with) == retirement::idle_time);
     CHECK(retire(now, now + 1h, now - 20h, 3, with) == retirement::idle_time);
     CHECK_FALSE(retire(now, now + 1h, now - 20h, 0, with)); // the minimum stays
-
     CHECK(retire(now, now, now - 20h, 1, with) == retirement::lifetime);
 }
 

@@ -1,5 +1,6 @@
 #include "pgstate/error.hpp"
 #include "pool/sql_error.hpp"
+#include "support/run.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <pqxx/except>
@@ -14,15 +15,13 @@ namespace {
 
 template <class Exception>
 error translated(const Exception& thrown, const std::function<std::string(std::string_view)>& advice = {}) {
-    try {
+    return pgstate_test::failure_of([&] {
         try {
             throw thrown;
         } catch (...) {
             pool::rethrow_as_error("save", advice);
         }
-    } catch (const error& e) {
-        return e;
-    }
+    });
 }
 
 const std::string server_text = "ERROR:  duplicate key value violates unique constraint \"k\"\n"

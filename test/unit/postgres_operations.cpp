@@ -9,6 +9,7 @@
 #include <boost/endian/conversion.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -26,6 +27,7 @@ using namespace std::chrono_literals;
 using pgstate::agent_state;
 using pgstate::batch::operation_list;
 using pgstate::batch::operation_ptr;
+using pgstate::telemetry::operation_id;
 using pgstate::wire::uuid;
 namespace codec = pgstate::codec;
 namespace detail = pgstate::detail;
@@ -64,7 +66,7 @@ struct on_table {
     operation_ptr touch(const std::string& session) const {
         return new postgres::touch_operation(types.touch, "agent", session, 1s, ignored, executor());
     }
-    operation_ptr change(pgstate::telemetry::operation_id id, const detail::state_change& change, bool create,
+    operation_ptr change(operation_id id, const detail::state_change& change, bool create,
                          postgres::change_terms terms = {}) const {
         auto encoded = codec::encode_change(change, "agent", "a", create);
         const auto& as = types.change.of(encoded);
@@ -83,6 +85,10 @@ struct on_table {
     const postgres::operation_types types{table};
 };
 
+struct on_some_table {
+    on_table on;
+};
+
 /// The number of elements of an array in PostgreSQL's binary format (array_recv).
 std::int32_t count_of(std::string_view array) {
     REQUIRE(array.size() >= 20);
@@ -95,8 +101,8 @@ std::string_view bytes_of(const uuid& name) {
 
 } // namespace
 
-TEST_CASE("one operation takes the single-row statement, several share one", "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "one operation takes the single-row statement, several share one",
+                 "[operations]") {
     const auto one = on.build({on.load("a")});
     CHECK(one.values.size() == 2);
     CHECK(one.values.value(1) == "a");
@@ -110,8 +116,7 @@ TEST_CASE("one operation takes the single-row statement, several share one", "[o
     CHECK(on.build({on.save("a", 7), on.save("b", 8)}).values.size() == 5);
 }
 
-TEST_CASE("only where somebody gave a ttl are they sent", "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "only where somebody gave a ttl are they sent", "[operations]") {
     CHECK(on.build({on.save("a")}).values.size() == 4);
     CHECK(on.build({on.save("a", -1, 1s)}).values.size() == 5);
     CHECK(on.build({on.save("a", 7)}).values.size() == 5);
@@ -122,9 +127,7 @@ TEST_CASE("only where somebody gave a ttl are they sent", "[operations]") {
     CHECK(on.build({on.save("a", 7), on.save("b", 8, 1s)}).values.size() == 6);
 }
 
-TEST_CASE("a change is sent with its key, its terms and itself", "[operations]") {
-    using pgstate::telemetry::operation_id;
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "a change is sent with its key, its terms and itself", "[operations]") {
     const auto build = [&](operation_id id, const detail::state_change& change, bool create) {
         const auto operation = on.change(id, change, create);
         CHECK_FALSE(operation->type->shares);
@@ -143,23 +146,22 @@ TEST_CASE("a change is sent with its key, its terms and itself", "[operations]")
     }
 }
 
-TEST_CASE("a document that travels alone is sent from where it was encoded", "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "a document that travels alone is sent from where it was encoded",
+                 "[operations]") {
     const auto operation = on.save("a");
     const auto& document = static_cast<const postgres::save_operation&>(*operation).state().document;
     CHECK(on.build({operation}).values.value(2).data() == document.data());
 }
 
-TEST_CASE("loads of one key ask for it once", "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "loads of one key ask for it once", "[operations]") {
     const auto made = on.build({on.load("a"), on.load("a"), on.load("b"), on.load("b"), on.load("b")});
     CHECK(count_of(made.values.value(0)) == 2);
     CHECK(count_of(made.values.value(1)) == 2);
 }
 
-TEST_CASE("batched lookups on a table not known to be large are planned anew, for the index",
-          "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table,
+                 "batched lookups on a table not known to be large are planned anew, for the index",
+                 "[operations]") {
     for (const auto& operations :
          {operation_list{on.load("a"), on.load("b")}, operation_list{on.save("a", 1), on.save("b", 2)},
           operation_list{on.erase("a"), on.erase("b")}}) {
@@ -171,18 +173,14 @@ TEST_CASE("batched lookups on a table not known to be large are planned anew, fo
 }
 
 TEST_CASE("the table's size is asked for along with an operation, not with each", "[operations]") {
-    on_table on;
+    const auto [name, quoted] = GENERATE(std::pair("agent_states", R"("agent_states")"),
+                                         std::pair(R"("it's".agent_states)", R"("it''s"."agent_states")"));
+    on_table on(name);
     const auto first = on.build({on.load("a")});
     REQUIRE(first.before);
-    CHECK(first.before->what.sql == R"(SELECT pg_relation_size(E'"agent_states"'::regclass))");
+    CHECK(first.before->what.sql == std::string("SELECT pg_relation_size(E'") + quoted + "'::regclass)");
     CHECK_FALSE(on.build({on.load("a")}).before);
     CHECK_FALSE(on.build({on.save("a"), on.save("b")}).before);
-}
-
-TEST_CASE("a table's name is quoted in the question for its size", "[operations]") {
-    on_table on(R"("it's".agent_states)");
-    CHECK(on.build({on.load("a")}).before->what.sql ==
-          R"(SELECT pg_relation_size(E'"it''s"."agent_states"'::regclass))");
 }
 
 TEST_CASE("session settings run first in each transaction, together with whatever else does",
@@ -230,9 +228,9 @@ TEST_CASE("a refusal does not tell the values of session settings", "[operations
     CHECK(untouched.message == "as it is");
 }
 
-TEST_CASE("each statement that writes has a name, which grows and which its operations know",
-          "[operations]") {
-    on_table on;
+TEST_CASE_METHOD(on_some_table,
+                 "each statement that writes has a name, which grows and which its operations know",
+                 "[operations]") {
     const auto first = on.save("a");
     const auto second = on.save("b");
     const auto made = on.build({first, second});
@@ -256,9 +254,9 @@ TEST_CASE("each statement that writes has a name, which grows and which its oper
     CHECK_FALSE(sql::write_names::earlier(theirs->write_name, first->write_name));
 }
 
-TEST_CASE("every write but a touch and an erase draws a version, none reads a clock for it", "[operations]") {
-    using pgstate::telemetry::operation_id;
-    on_table on;
+TEST_CASE_METHOD(on_some_table,
+                 "every write but a touch and an erase draws a version, none reads a clock for it",
+                 "[operations]") {
     const std::vector<pgstate::agent_message> messages(1);
     for (const auto& operations : {operation_list{on.save("a")}, operation_list{on.save("a"), on.save("b")},
                                    operation_list{on.save("a", 0)}, operation_list{on.save("a", 7)},
@@ -278,9 +276,7 @@ TEST_CASE("every write but a touch and an erase draws a version, none reads a cl
     }
 }
 
-TEST_CASE("what the engine is told of an operation", "[operations]") {
-    using pgstate::telemetry::operation_id;
-    on_table on;
+TEST_CASE_METHOD(on_some_table, "what the engine is told of an operation", "[operations]") {
     CHECK_FALSE(on.save("a")->conditional());
     CHECK_FALSE(on.save("a")->if_version());
     CHECK(on.save("a", 0)->conditional()); // to be made: there is no version that it replaces

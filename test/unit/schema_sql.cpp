@@ -14,13 +14,12 @@ using namespace pgstate;
 
 namespace {
 
-settings::resolved_config table_config(std::string table = "agent_states", schema_config schema = {},
-                                       sweep_config sweep = {}) {
+std::string sql_of(std::string table, schema_config schema = {}, sweep_config sweep = {}) {
     config input{.connection_string = "host=nowhere"};
     input.table_name = std::move(table);
     input.schema = schema;
     input.sweep = sweep;
-    return settings::resolve(input);
+    return schema::schema_sql(settings::resolve(input));
 }
 
 bool contains(const std::string& text, std::string_view part) {
@@ -37,8 +36,8 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 } // namespace
 
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
-    const auto sql =
-        schema::statements(schema::complete_plan(table_config()), table_config(), "\"agent_states\"");
+    const auto config = settings::resolve({.connection_string = "host=nowhere"});
+    const auto sql = schema::statements(schema::complete_plan(config), config, "\"agent_states\"");
     REQUIRE(sql.size() == 7);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
@@ -66,18 +65,16 @@ TEST_CASE("the default statements are the Go SDK's table and pgstate's migration
 }
 
 TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
-    const auto sql = schema::schema_sql(table_config("t", {.indexes = index_mode::lean}));
+    const auto sql = sql_of("t", {.indexes = index_mode::lean});
     CHECK(contains(sql, ") WITH (fillfactor = 70);"));
     CHECK(!contains(sql, "CREATE INDEX"));
-    CHECK(!contains(schema::schema_sql(table_config("t")), "fillfactor"));
+    CHECK(!contains(sql_of("t"), "fillfactor"));
 }
 
 TEST_CASE("jsonb_index goes with both index modes", "[schema]") {
-    const std::string gin =
-        "CREATE INDEX IF NOT EXISTS \"idx_t_state\" ON \"t\" USING gin (state jsonb_path_ops);";
-    CHECK(contains(schema::schema_sql(table_config("t", {.jsonb_index = true})), gin));
-    const auto lean =
-        schema::schema_sql(table_config("t", {.indexes = index_mode::lean, .jsonb_index = true}));
+    const auto* gin = "CREATE INDEX IF NOT EXISTS \"idx_t_state\" ON \"t\" USING gin (state jsonb_path_ops);";
+    CHECK(contains(sql_of("t", {.jsonb_index = true}), gin));
+    const auto lean = sql_of("t", {.indexes = index_mode::lean, .jsonb_index = true});
     CHECK(contains(lean, gin));
     CHECK(occurrences(lean, "CREATE INDEX") == 1);
 }
@@ -88,24 +85,22 @@ TEST_CASE("a store that sweeps has an index of the rows that expire, unless it i
     const std::string index =
         "CREATE INDEX IF NOT EXISTS \"idx_t_expires_at\" ON \"t\" USING btree (expires_at)"
         " WHERE (expires_at IS NOT NULL);";
-    CHECK(occurrences(schema::schema_sql(table_config("t", {}, sweep)), index) == 1);
-    CHECK(!contains(schema::schema_sql(table_config("t")), "(expires_at)"));
-    CHECK(!contains(schema::schema_sql(table_config("t", {.indexes = index_mode::lean}, sweep)),
-                    "(expires_at)"));
+    CHECK(occurrences(sql_of("t", {}, sweep), index) == 1);
+    CHECK(!contains(sql_of("t"), "(expires_at)"));
+    CHECK(!contains(sql_of("t", {.indexes = index_mode::lean}, sweep), "(expires_at)"));
 }
 
 TEST_CASE("schema_sql is one transaction under the lock that migrate takes", "[schema]") {
-    const auto unqualified = schema::schema_sql(table_config("t"));
+    const auto unqualified = sql_of("t");
     CHECK(contains(unqualified, "BEGIN ISOLATION LEVEL READ COMMITTED;\n"));
     CHECK(unqualified.ends_with("COMMIT;\n"));
     CHECK(contains(unqualified, "hashtextextended(E'pgstate schema ' || current_schema() || E'.t', 0)"));
-    CHECK(contains(schema::schema_sql(table_config("app.t")),
-                   "hashtextextended(E'pgstate schema ' || E'app' || E'.t', 0)"));
+    CHECK(contains(sql_of("app.t"), "hashtextextended(E'pgstate schema ' || E'app' || E'.t', 0)"));
     CHECK(schema::migration_lock_name("app", "t") == "pgstate schema app.t");
 }
 
 TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
-    const auto sql = schema::schema_sql(table_config("\"x\"\"; DROP TABLE y; --\n\\' \""));
+    const auto sql = sql_of("\"x\"\"; DROP TABLE y; --\n\\' \"");
     CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
     CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
     // Only inside quotes: once for the table itself, four in the block that adds the version, two ALTER, two indexes twice,
@@ -115,7 +110,7 @@ TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
 }
 
 TEST_CASE("indexes of a schema-qualified table carry no schema", "[schema]") {
-    const auto sql = schema::schema_sql(table_config("App.T"));
+    const auto sql = sql_of("App.T");
     CHECK(contains(sql,
                    "CREATE INDEX IF NOT EXISTS \"idx_T_agent_id\" ON \"App\".\"T\" USING btree (agent_id)"));
 }

@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -321,15 +320,14 @@ private:
         if (verdict != settlement::not_applied) return;
         ++seen_["not applied"];
         // On which piece of evidence does it rest?
-        auto without = evidence_;
-        without.horizon.reset();
-        if (judge(without) == settlement::unknown) ++seen_["by the horizon alone"];
-        without = evidence_;
-        without.last_writer.reset();
-        if (judge(without) == settlement::unknown) ++seen_["by the name alone"];
-        without = evidence_;
-        without.if_version.reset();
-        if (judge(without) == settlement::unknown) ++seen_["by the version alone"];
+        const auto rests_on = [&](auto member) {
+            auto without = evidence_;
+            (without.*member).reset();
+            return judge(without) == settlement::unknown;
+        };
+        if (rests_on(&write_evidence::horizon)) ++seen_["by the horizon alone"];
+        if (rests_on(&write_evidence::last_writer)) ++seen_["by the name alone"];
+        if (rests_on(&write_evidence::if_version)) ++seen_["by the version alone"];
     }
 
     // --- everybody else ---

@@ -7,11 +7,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <optional>
 #include <set>
 #include <string>
-#include <tuple>
 #include <vector>
 
 namespace {

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstddef>
 #include <deque>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -55,10 +54,6 @@ public:
     std::deque<std::function<void()>> timers;
 };
 
-pgstate::error sweep_failure(errc why) {
-    return pgstate::error(why, "sweep");
-}
-
 struct sweeper_under_test {
     explicit sweeper_under_test(std::chrono::milliseconds period = 60s)
         : what(std::make_shared<sweeper>(pgstate::sweep_config{.period = period, .batch = 10})) {
@@ -75,76 +70,68 @@ TEST_CASE("without a period there is no sweeping", "[sweep]") {
     CHECK(off.host->timers.empty());
 }
 
-TEST_CASE("a sweeper has one timer or one batch, never more", "[sweep]") {
-    const sweeper_under_test test;
-    auto& host = *test.host;
-    for (const auto& [what, soon] : {std::pair(swept{10, true}, true), std::pair(swept{9, true}, false),
+TEST_CASE_METHOD(sweeper_under_test, "a sweeper has one timer or one batch, never more", "[sweep]") {
+    for (const auto& [rows, soon] : {std::pair(swept{10, true}, true), std::pair(swept{9, true}, false),
                                      std::pair(swept{0, true}, false), std::pair(swept{0, false}, false)}) {
-        host.fire();
-        CHECK(host.timers.empty());
-        CHECK(host.asked_most == 10);
-        host.end(what);
-        CHECK(host.under_way.empty());
-        CHECK(host.timers.size() == 1);
-        CHECK((host.last_delay < 40s) == soon);
+        host->fire();
+        CHECK(host->timers.empty());
+        CHECK(host->asked_most == 10);
+        host->end(rows);
+        CHECK(host->under_way.empty());
+        CHECK(host->timers.size() == 1);
+        CHECK((host->last_delay < 40s) == soon);
     }
-    CHECK(test.what->swept_rows() == 19);
+    CHECK(what->swept_rows() == 19);
 }
 
-TEST_CASE("a sweeper waits while the store is busy", "[sweep]") {
-    const sweeper_under_test test;
-    auto& host = *test.host;
-    host.is_busy = true;
-    host.fire();
-    CHECK(host.under_way.empty());
-    CHECK(host.timers.size() == 1);
-    CHECK(host.last_delay <= 1s);
-    host.is_busy = false;
-    host.fire();
-    CHECK(host.under_way.size() == 1);
+TEST_CASE_METHOD(sweeper_under_test, "a sweeper waits while the store is busy", "[sweep]") {
+    host->is_busy = true;
+    host->fire();
+    CHECK(host->under_way.empty());
+    CHECK(host->timers.size() == 1);
+    CHECK(host->last_delay <= 1s);
+    host->is_busy = false;
+    host->fire();
+    CHECK(host->under_way.size() == 1);
 }
 
-TEST_CASE("a sweeper goes on after a failure, and says that it is failing", "[sweep]") {
-    const sweeper_under_test test;
-    auto& host = *test.host;
-    host.fire();
-    CHECK_FALSE(host.told_failing);
-    host.end(sweep_failure(errc::timed_out));
-    host.fire();
-    CHECK(host.told_failing);
-    host.end(swept{1, true});
-    host.fire();
-    CHECK_FALSE(host.told_failing);
+TEST_CASE_METHOD(sweeper_under_test, "a sweeper goes on after a failure, and says that it is failing",
+                 "[sweep]") {
+    host->fire();
+    CHECK_FALSE(host->told_failing);
+    host->end(pgstate::error(errc::timed_out, "sweep"));
+    host->fire();
+    CHECK(host->told_failing);
+    host->end(swept{1, true});
+    host->fire();
+    CHECK_FALSE(host->told_failing);
 }
 
-TEST_CASE("a sweeper ends with its store, closed or destroyed, and when it is stopped", "[sweep]") {
-    {
-        const sweeper_under_test closed;
-        closed.host->fire();
-        closed.host->end(sweep_failure(errc::closed));
-        CHECK(closed.host->timers.empty());
+TEST_CASE_METHOD(sweeper_under_test,
+                 "a sweeper ends with its store, closed or destroyed, and when it is stopped", "[sweep]") {
+    SECTION("closed") {
+        host->fire();
+        host->end(pgstate::error(errc::closed, "sweep"));
+        CHECK(host->timers.empty());
     }
-    {
-        const sweeper_under_test stopped;
-        stopped.what->stop();
-        stopped.host->fire();
-        CHECK(stopped.host->under_way.empty());
-        CHECK(stopped.host->timers.empty());
+    SECTION("stopped") {
+        what->stop();
+        host->fire();
+        CHECK(host->under_way.empty());
+        CHECK(host->timers.empty());
     }
-    {
-        sweeper_under_test gone;
-        const auto timer = gone.host->timers.front();
-        gone.host.reset();
+    SECTION("gone") {
+        const auto timer = host->timers.front();
+        host.reset();
         timer();
-        gone.what.reset();
+        what.reset();
         timer();
     }
-    {
-        sweeper_under_test gone_under_way;
-        gone_under_way.host->fire();
-        auto over = std::move(gone_under_way.host->under_way.front());
-        gone_under_way.host.reset();
+    SECTION("gone while a batch is under way") {
+        host->fire();
+        auto over = std::move(host->under_way.front());
+        host.reset();
         std::move(over)(swept{5, true});
-        CHECK(gone_under_way.what->swept_rows() == 5);
+        CHECK(what->swept_rows() == 5);
     }
 }

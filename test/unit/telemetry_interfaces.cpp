@@ -6,7 +6,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <array>
 #include <memory>
 #include <stdexcept>
 #include <thread>

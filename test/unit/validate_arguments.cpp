@@ -49,9 +49,7 @@ TEST_CASE("a fault is found wherever it stands", "[validate]") {
                 REQUIRE(check_text(front + bad + back) != text_fault::none);
         }
     }
-}
-
-TEST_CASE("the first fault counts", "[validate]") {
+    // The first fault counts.
     CHECK(check_text(std::string("\0\xff", 2)) == text_fault::nul);
     CHECK(check_text(std::string("\xff\0", 2)) == text_fault::not_utf8);
 }
@@ -71,9 +69,7 @@ TEST_CASE("a key names what is wrong with it", "[validate]") {
     CHECK(names(long_key, "2600"));
     CHECK(long_key == errc::invalid_argument);
     CHECK(long_key.operation() == "erase");
-}
-
-TEST_CASE("an agent by itself follows the rules of a key", "[validate]") {
+    // An agent by itself follows the same rules.
     CHECK_NOTHROW(validate_agent("a", "list"));
     CHECK(names(failure_of([] { validate_agent("", "list"); }), "agent_id"));
     CHECK(names(failure_of([] { validate_agent(std::string(2601, 'a'), "list"); }), "2601"));

@@ -9,48 +9,77 @@ using pgstate::wire::conninfo_refusal;
 using pgstate::wire::is_permanent_connect_failure;
 using pgstate::wire::parse_connect_failure;
 
-TEST_CASE("the SQLSTATE is taken out of a server's refusal", "[connect_message]") {
-    const auto failure = parse_connect_failure(
-        "connection to server at \"db\" (10.0.0.1), port 5432 failed: FATAL:  28P01: password "
-        "authentication failed "
-        "for user \"app\"\n"
-        "LOCATION:  auth_failed, auth.c:335\n");
-    CHECK(failure.sqlstate == "28P01");
-    CHECK(failure.message == "connection to server at \"db\" (10.0.0.1), port 5432 failed: FATAL:  password "
-                             "authentication failed for user \"app\"");
-}
-
-TEST_CASE("a translated severity does not matter", "[connect_message]") {
-    const auto failure =
-        parse_connect_failure("Verbindung fehlgeschlagen: FATAL:  3D000: Datenbank existiert nicht");
-    CHECK(failure.sqlstate == "3D000");
-    CHECK(parse_connect_failure("SCHWERWIEGEND:  53300: zu viele").sqlstate == "53300");
-}
-
-TEST_CASE("detail, hint and location are dropped", "[connect_message]") {
-    const auto failure =
-        parse_connect_failure("connection to server on socket \"/run/.s.PGSQL.5432\" failed: "
-                              "FATAL:  57P03: the database system is not accepting connections\n"
-                              "DETAIL:  Hot standby mode is disabled.\n"
-                              "HINT:  Ask somebody.\n"
-                              "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n");
-    CHECK(failure.sqlstate == "57P03");
-    CHECK(failure.message ==
-          "connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  the database "
-          "system is not accepting connections");
-}
-
-TEST_CASE("without a server there is a message and no SQLSTATE", "[connect_message]") {
-    const auto failure = parse_connect_failure(
-        "connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused\n"
-        "\tIs the server running on that host and accepting TCP/IP connections?\n");
-    CHECK(failure.sqlstate.empty());
-    CHECK(failure.message ==
-          "connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection refused; Is the "
-          "server running on that host and accepting TCP/IP connections?");
-    CHECK(parse_connect_failure("").message.empty());
-    CHECK(parse_connect_failure("\n \n\t\n").message.empty());
-    CHECK(parse_connect_failure("could not translate host name").message == "could not translate host name");
+TEST_CASE("the SQLSTATE is taken out of a server's refusal, and the message is one line",
+          "[connect_message]") {
+    struct refusal {
+        std::string_view what;
+        std::string text;
+        std::string sqlstate;
+        std::string message;
+    };
+    const std::string to_db = "connection to server at \"db\" (10.0.0.1), port 5432 failed: ";
+    const std::string to_a = "connection to server at \"a\", port 1 failed: ";
+    const std::string to_b = "connection to server at \"b\", port 2 failed: ";
+    const std::string starting = "the database system is starting up";
+    for (
+        const auto& one : {
+            refusal{"with a location",
+                    to_db + "FATAL:  28P01: password authentication failed for user \"app\"\n"
+                            "LOCATION:  auth_failed, auth.c:335\n",
+                    "28P01", to_db + "FATAL:  password authentication failed for user \"app\""},
+            refusal{
+                "with detail, hint and location",
+                "connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  57P03: the database system is not "
+                "accepting connections\n"
+                "DETAIL:  Hot standby mode is disabled.\n"
+                "HINT:  Ask somebody.\n"
+                "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n",
+                "57P03",
+                "connection to server on socket \"/run/.s.PGSQL.5432\" failed: FATAL:  the database system is "
+                "not accepting connections"},
+            refusal{"in another language",
+                    "Verbindung fehlgeschlagen: FATAL:  3D000: Datenbank existiert nicht", "3D000",
+                    "Verbindung fehlgeschlagen: FATAL:  Datenbank existiert nicht"},
+            refusal{"with another severity", "SCHWERWIEGEND:  53300: zu viele", "53300",
+                    "SCHWERWIEGEND:  zu viele"},
+            refusal{"without a server",
+                    to_db + "Connection refused\n"
+                            "\tIs the server running on that host and accepting TCP/IP connections?\n",
+                    "",
+                    to_db + "Connection refused; Is the server running on that host and accepting TCP/IP "
+                            "connections?"},
+            refusal{"nothing", "", "", ""},
+            refusal{"blank lines", "\n \n\t\n", "", ""},
+            refusal{"no host", "could not translate host name", "", "could not translate host name"},
+            refusal{"what looks like one before it", "odd:  name failed: FATAL:  28P01: no", "28P01",
+                    "odd:  name failed: FATAL:  the database system is "
+                    "not accepting connections"},
+            // Of several hosts all are told, and the last refusal counts.
+            refusal{"unreachable, then refused",
+                    to_a + "Connection refused\n\tIs the server running?\n" + to_b +
+                        "FATAL:  3D000: database \"x\" does not exist\n"
+                        "LOCATION:  InitPostgres, postinit.c:885\n",
+                    "3D000",
+                    to_a + "Connection refused; Is the server running?; " + to_b +
+                        "FATAL:  database \"x\" does not exist"},
+            refusal{"refused twice",
+                    to_a + "FATAL:  57P03: " + starting +
+                        "\nLOCATION:  ProcessStartupPacket, postmaster.c:2401\n" + to_b +
+                        "FATAL:  53300: too many\nLOCATION:  InitPostgres, postinit.c:1\n",
+                    "53300", to_a + "FATAL:  " + starting + "; " + to_b + "FATAL:  too many"},
+            refusal{"refused, then unreachable",
+                    to_a + "FATAL:  57P03: " + starting +
+                        "\nLOCATION:  ProcessStartupPacket, postmaster.c:2401\n" + to_b +
+                        "Connection refused\n\tIs the server running?\n",
+                    "57P03",
+                    to_a + "FATAL:  " + starting + "; " + to_b +
+                        "Connection refused; Is the server running?"},
+        }) {
+        CAPTURE(one.what);
+        const auto failure = parse_connect_failure(one.text);
+        CHECK(failure.sqlstate == one.sqlstate);
+        CHECK(failure.message == one.message);
+    }
 }
 
 TEST_CASE("only five capitals and digits in their place are a SQLSTATE", "[connect_message]") {
@@ -61,48 +90,6 @@ TEST_CASE("only five capitals and digits in their place are a SQLSTATE", "[conne
         const auto failure = parse_connect_failure(text);
         CHECK(failure.sqlstate.empty());
         CHECK(failure.message == text);
-    }
-    CHECK(parse_connect_failure("odd:  name failed: FATAL:  28P01: no").sqlstate == "28P01");
-}
-
-TEST_CASE("of several hosts all are told, and the last refusal counts", "[connect_message]") {
-    SECTION("unreachable, then refused") {
-        const auto failure =
-            parse_connect_failure("connection to server at \"a\", port 1 failed: Connection refused\n"
-                                  "\tIs the server running?\n"
-                                  "connection to server at \"b\", port 2 failed: FATAL:  3D000: "
-                                  "database \"x\" does not exist\n"
-                                  "LOCATION:  InitPostgres, postinit.c:885\n");
-        CHECK(failure.sqlstate == "3D000");
-        CHECK(failure.message ==
-              "connection to server at \"a\", port 1 failed: Connection refused; Is the server "
-              "running?; connection to server at \"b\", port 2 failed: FATAL:  database \"x\" does "
-              "not exist");
-    }
-    SECTION("refused twice") {
-        const auto failure =
-            parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
-                                  "database system is starting up\n"
-                                  "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
-                                  "connection to server at \"b\", port 2 failed: FATAL:  53300: "
-                                  "too many\n"
-                                  "LOCATION:  InitPostgres, postinit.c:1\n");
-        CHECK(failure.sqlstate == "53300");
-        CHECK(failure.message ==
-              "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
-              "starting up; connection to server at \"b\", port 2 failed: FATAL:  too many");
-    }
-    SECTION("refused, then unreachable") {
-        const auto failure =
-            parse_connect_failure("connection to server at \"a\", port 1 failed: FATAL:  57P03: the "
-                                  "database system is starting up\n"
-                                  "LOCATION:  ProcessStartupPacket, postmaster.c:2401\n"
-                                  "connection to server at \"b\", port 2 failed: Connection refused\n"
-                                  "\tIs the server running?\n");
-        CHECK(failure.message ==
-              "connection to server at \"a\", port 1 failed: FATAL:  the database system is "
-              "starting up; connection to server at \"b\", port 2 failed: Connection refused; Is "
-              "the server running?");
     }
 }
 
