@@ -65,7 +65,8 @@ verdict out_of_time(const life& of) noexcept {
     if (of.may_be_applied()) return verdict::timed_out_write;
     if (of.locked > 0) return verdict::timed_out_locked;
     if (of.at == place::sent) return of.writes ? verdict::timed_out_refused : verdict::timed_out_read;
-    return of.tries > 0 ? verdict::timed_out_refused : verdict::timed_out_queued;
+    const bool was_sent = of.tries > 0 || of.alone; // alone only after it was sent, and that counts anew
+    return was_sent ? verdict::timed_out_refused : verdict::timed_out_queued;
 }
 
 step shut_down(life& of) noexcept {
@@ -74,6 +75,7 @@ step shut_down(life& of) noexcept {
         of.as = phase::abandoned;
         return {tell, move::stay};
     }
+    if (of.at == place::arriving) return {tell, move::stay};
     of.at = place::over;
     return {tell, move::end};
 }
@@ -129,6 +131,7 @@ step find_lock(life& of) noexcept {
     if (of.as == phase::waiting && of.timed) return end(of, verdict::timed_out_locked);
     if (of.as == phase::looking || of.as == phase::probing) return pause_then(of, of.as);
     count(of.locked);
+    of.tries = 0;
     if (of.as == phase::asked && of.locked <= most_looks) return send_as(of, phase::looking);
     of.alone = true;
     return of.may_wait ? send_as(of, phase::waiting) : pause_then(of, phase::asked);

@@ -143,8 +143,9 @@ struct step {
     friend bool operator==(const step&, const step&) = default;
 };
 
-/// \pre an answer, a refusal or a loss comes only to what is `sent`, `pause_over` only to what is `pausing`, `admitted`
-///      and `turned_away` only to what is `arriving`. Everything else may come at any time.
+/// \pre `admitted` and `turned_away` come only to what is `arriving`; `sent`, `no_connection` and `outdated` to what is
+///      `queued`, the last not where it is in doubt; `pause_over` to what is `pausing`; `no_memory`, an answer, a refusal
+///      or a loss to what is `sent`. Everything else may come at any time, and everything to what is `over`.
 step resume(life& of, event what) noexcept;
 
 const char* to_string(life::place at) noexcept; // the name of the enumerator; the same for those below
