@@ -12,6 +12,13 @@
 #include <utility>
 
 namespace pgstate::batch {
+namespace {
+
+/// How long a question about a lost write may take, and the end of the process that had it.
+constexpr auto inquiry_time = std::chrono::seconds(5);
+
+} // namespace
+
 engine::engine(std::shared_ptr<pool::core> pool, std::shared_ptr<dialect> sql, std::size_t most_connections)
     : pool_(std::move(pool)), sql_(std::move(sql)), strand_(boost::asio::make_strand(pool_->executor())),
       room_(room_on(most_connections)), planner_(pool_->config().batch),
@@ -220,7 +227,11 @@ void engine::limit_time(exchange& what, const leased_connection& on) {
     auto last = clock::time_point::min();
     for (const auto& each : what.operations)
         last = std::max(last, each->deadline);
-    if (last != clock::time_point::max()) given.longest = last - what.sent;
+    // What became of a write is asked for its key's sake, also when its caller has left.
+    if (first.life.in_doubt())
+        given.longest = inquiry_time;
+    else if (last != clock::time_point::max())
+        given.longest = last - what.sent;
     what.limits = limits_in(given);
     if (const auto silence = longest_silence(given)) {
         const bool behind = !on.exchanges.empty() && on.exchanges.back()->overdue != clock::time_point::max();
