@@ -3,6 +3,7 @@
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
 #include "detail/callback_failure.hpp"
+#include "detail/deadline.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -47,7 +48,7 @@ public:
           where_(boost::asio::get_associated_executor(handler,
                                                       boost::asio::any_completion_executor(store_.executor))),
           completion_(std::move(handler), store_.executor) {
-        if (options_.timeout.count() > 0) deadline_ = clock::now() + options_.timeout;
+        if (options_.timeout.count() > 0) deadline_ = detail::deadline_after(clock::now(), options_.timeout);
     }
 
     void start() {

@@ -1,5 +1,6 @@
 #include "pool/call.hpp"
 
+#include "detail/deadline.hpp"
 #include "detail/pending_completion.hpp"
 
 #include <boost/asio/error.hpp>
@@ -33,7 +34,7 @@ public:
             });
         if (terms_.timeout.count() > 0) {
             const std::lock_guard guard(mutex_);
-            deadline_.expires_after(terms_.timeout);
+            deadline_.expires_at(detail::deadline_after(clock::now(), terms_.timeout));
             deadline_.async_wait([weak = weak_from_this()](auto stopped) {
                 if (const auto self = weak.lock(); self && !stopped) self->time_out();
             });

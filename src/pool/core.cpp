@@ -1,5 +1,6 @@
 #include "pool/core.hpp"
 
+#include "detail/deadline.hpp"
 #include "telemetry/instruments.hpp"
 #include "wire/connect_message.hpp"
 
@@ -233,7 +234,7 @@ void core::connected(std::shared_ptr<wire::session> made, const std::optional<er
                         std::chrono::milliseconds(std::uniform_int_distribution<long>(0, jitter)(random_));
                 auto what = std::make_shared<entry>();
                 what->connection = std::make_shared<wire::connection>(executor_, std::move(made));
-                what->expires = clock::now() + lifetime;
+                what->expires = detail::deadline_after(clock::now(), lifetime);
                 what->generation = generation_;
                 accept(std::move(what), later);
             } catch (const error& e) {

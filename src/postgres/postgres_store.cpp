@@ -5,6 +5,7 @@
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
 #include "detail/cancellable_wait.hpp"
+#include "detail/deadline.hpp"
 #include "pool/call.hpp"
 #include "pool/sql_error.hpp"
 #include "postgres/operations/types.hpp"
@@ -102,7 +103,7 @@ public:
         what->watch = std::move(watch);
         if (limit.count() > 0) {
             what->submitted = now;
-            what->deadline = now + limit;
+            what->deadline = detail::deadline_after(now, limit);
         }
         const auto& engine = engines.of(*what);
         if (auto slot = what->slot(); slot.is_connected())

@@ -1,5 +1,6 @@
 #include "wire/session.hpp"
 
+#include "detail/deadline.hpp"
 #include "pgstate/error.hpp"
 #include "wire/connect_message.hpp"
 
@@ -106,7 +107,11 @@ std::chrono::milliseconds timeout_of(PGconn* raw, std::chrono::milliseconds othe
     const auto given = effective(raw, "connect_timeout");
     if (!given) return otherwise;
     long seconds = 0;
-    std::from_chars(given->data(), given->data() + given->size(), seconds);
+    const auto* const end = given->data() + given->size();
+    const auto [read, failure] = std::from_chars(given->data(), end, seconds);
+    if (failure != std::errc() || read != end)
+        throw error(errc::invalid_argument, "connect",
+                    "connect_timeout is \"" + *given + "\", which is not a whole number of seconds");
     return seconds <= 0 ? std::chrono::milliseconds::max() : std::chrono::seconds(std::min(seconds, 86'400L));
 }
 
@@ -266,8 +271,7 @@ std::shared_ptr<session> session::connect(const connect_options& options,
         PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE); // the only way to learn a failed connect's SQLSTATE
         const auto timeout = timeout_of(raw.get(), options.timeout);
         const auto now = clock::now();
-        const auto deadline =
-            timeout == std::chrono::milliseconds::max() ? clock::time_point::max() : now + timeout;
+        const auto deadline = detail::deadline_after(now, timeout);
         const auto outcome =
             PQstatus(raw.get()) == CONNECTION_BAD ? attempt::failed : drive(raw.get(), deadline, cancelled);
 

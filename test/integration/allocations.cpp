@@ -104,13 +104,13 @@ TEST_CASE("what an operation allocates", "[allocations]") {
         INFO(each << " allocations for each load, and " << of_the_state << " for its state");
         CHECK(each <= 2.5);
     }
-    SECTION("an erase") {
+    SECTION("an erase of a state that is not there: a second statement looks for it") {
         closed_loop erasures(f.context, [&](int caller, auto handler) {
             f.store.erase("agent", "session-" + std::to_string(caller), std::move(handler));
             return std::size_t{0};
         });
         const auto each = erasures.allocations_per_operation();
         INFO(each << " allocations for each erase");
-        CHECK(each <= 2.2);
+        CHECK(each <= 3.6);
     }
 }
