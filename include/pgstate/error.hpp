@@ -23,7 +23,7 @@ enum class errc : int {
     invalid_argument = 1, ///< an argument, a setting or a state was refused before anything was sent
     not_found,            ///< the operation needs an existing state and there is none
     conflict,             ///< another writer was first; see error::current_version()
-    timed_out,            ///< the operation's own time ran out; what() says whether it had been sent
+    timed_out,            ///< the operation's own time ran out; what() says whether it may have been applied
     pool_exhausted,       ///< no connection became free in time; what() says who holds them
     unavailable,          ///< no connection can be made; what() carries the last cause
     outcome_unknown, ///< a write was sent and the connection lost, and it cannot be told whether it was applied
