@@ -44,6 +44,7 @@ public:
         member(
             "extra", [&] { extra(state.extra, known_members, 1); }, hidden);
         out_ += '}';
+        check_document_size(out_.size(), operation_);
         return std::move(out_);
     }
 
@@ -148,6 +149,14 @@ std::string reason_of(const boost::system::error_code& ec) {
 }
 
 } // namespace
+
+void check_document_size(std::size_t bytes, std::string_view operation) {
+    if (bytes <= max_document_bytes) return;
+    throw error(errc::invalid_argument, operation,
+                "the document is " + std::to_string(bytes) + " bytes of JSON; PostgreSQL takes in at most " +
+                    std::to_string(max_document_bytes) +
+                    ": keep large contents elsewhere, and refer to them");
+}
 
 std::string encode(const agent_state& state, std::string_view operation) {
     return document_writer(operation).write(state);

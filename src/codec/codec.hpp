@@ -17,11 +17,21 @@ namespace pgstate::codec {
 /// The deepest nesting of objects and arrays in a document, the document itself included.
 inline constexpr std::size_t max_depth = 512;
 
+/// The longest string in a jsonb value, in bytes (JENTRY_OFFLENMASK in PostgreSQL's jsonb.h).
+inline constexpr std::size_t max_string_bytes = 0x0fff'ffff;
+/// The longest document as text. PostgreSQL takes in no message of 1 GB or more (MaxAllocSize in memutils.h); the key and the
+/// other values of a statement go into the rest.
+inline constexpr std::size_t max_document_bytes = 0x3fff'ffff - 0x1'0000;
+
+/// \throws error invalid_argument - of `operation`: it is more than max_document_bytes
+void check_document_size(std::size_t bytes, std::string_view operation);
+
 /// The document of `state`, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
 /// `extra`. Keys are not checked here (validate_key). Depends on nothing but `state` and, where `created_at` or
 /// `updated_at` was never set, the clock.
 /// \throws error invalid_argument - of `operation`: a text with NUL or invalid UTF-8, NaN or an infinity, a nesting
-///         deeper than max_depth, or a member of `extra` with the name of a known one; names the place, not the contents
+///         deeper than max_depth, a string or a document that is too long, or a member of `extra` with the name of a known
+///         one; names the place, not the contents
 std::string encode(const agent_state& state, std::string_view operation = "save");
 
 /// A part of such a document, for a statement that changes that part: `history`, or the members `data` or `context`.

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <string>
 
 namespace pgstate::codec {
 namespace {
@@ -60,6 +61,9 @@ void append_array(std::string& out, const boost::json::array& elements, std::siz
 } // namespace
 
 void append_string(std::string& out, std::string_view text) {
+    if (text.size() > max_string_bytes)
+        throw unwritable{"is a string of " + std::to_string(text.size()) +
+                         " bytes; jsonb holds at most 268435455: keep it elsewhere, and refer to it"};
     switch (detail::check_text(text)) {
     case detail::text_fault::none: break;
     case detail::text_fault::nul:

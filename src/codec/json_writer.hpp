@@ -12,7 +12,7 @@ namespace pgstate::codec {
 
 /// Thrown for what jsonb cannot hold. Whoever calls the writer knows where it stands and says so.
 struct unwritable {
-    const char* reason; ///< completes "PLACE ..."
+    std::string reason; ///< completes "PLACE ..."
 };
 
 // Each appends compact JSON to `out`, and throws `unwritable`. `depth` is how many containers are already open around

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -38,6 +39,14 @@ exchange_fsm::event classify(ExecStatusType status) {
     }
 }
 
+/// Whether a refusal's DETAIL is about the server or the schema. That of the other classes repeats values of rows or of
+/// parameters, which may be a state's: "Failing row contains (...)", "Token ... is invalid". Classes as in the manual's
+/// Appendix A.
+bool tells_no_values(std::string_view sqlstate) {
+    constexpr std::array<std::string_view, 7> classes{"0A", "25", "28", "42", "53", "55", "57"};
+    return std::ranges::find(classes, sqlstate.substr(0, 2)) != classes.end();
+}
+
 server_error failure_of(const PGresult* result) {
     const auto field = [result](int code) {
         const char* text = PQresultErrorField(result, code);
@@ -45,6 +54,11 @@ server_error failure_of(const PGresult* result) {
     };
     server_error failure{field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY)};
     if (failure.message.empty()) failure.message = "the connection was lost";
+    if (const auto detail = field(PG_DIAG_MESSAGE_DETAIL);
+        !detail.empty() && tells_no_values(failure.sqlstate))
+        failure.message.append("; detail: ").append(detail);
+    if (const auto hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty())
+        failure.message.append("; hint: ").append(hint);
     return failure;
 }
 

@@ -227,6 +227,27 @@ TEST_CASE("one refused row does not fail the statement it shared", "[faults]") {
     }
 }
 
+TEST_CASE("a refusal keeps the server's hint, and its detail where that holds no values", "[faults]") {
+    opened_store f(single_connection);
+    pqxx::connection owner(f.database);
+    for (const bool safe : {true, false}) {
+        pqxx::nontransaction sql(owner);
+        sql.exec("CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                 "RAISE EXCEPTION 'no' USING ERRCODE = '" +
+                 std::string(safe ? "55000" : "23514") +
+                 "', DETAIL = 'The table is frozen.', HINT = 'Ask its owner.'; END $$");
+        sql.exec("CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON agent_states "
+                 "FOR EACH ROW EXECUTE FUNCTION refuse()");
+        run(f.context, [&]() -> asio::awaitable<void> {
+            const auto state = numbered_state(1);
+            const auto refused = co_await f.store.save(state, as_result);
+            REQUIRE(refused.has_error());
+            CHECK(names(refused.error(), "Ask its owner."));
+            CHECK(names(refused.error(), "The table is frozen.") == safe);
+        });
+    }
+}
+
 TEST_CASE("statements that the server forgot are prepared again", "[faults]") {
     opened_store f(single_connection);
     run(f.context, [&]() -> asio::awaitable<void> {

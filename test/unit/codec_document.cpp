@@ -252,3 +252,21 @@ TEST_CASE("a state that is refused is kept as a failure", "[codec]") {
     CHECK(error.operation() == "save");
     CHECK(pgstate::detail::encoded_state(agent_state("", "s")).failure);
 }
+
+TEST_CASE("what is too long for PostgreSQL is refused before it is sent, with its size and the limit",
+          "[codec]") {
+    using namespace pgstate::codec;
+    CHECK_NOTHROW(check_document_size(max_document_bytes, "save"));
+    const auto document = failure_of([] { check_document_size(max_document_bytes + 1, "merge"); });
+    CHECK(document == errc::invalid_argument);
+    CHECK(document.operation() == "merge");
+    CHECK(names(document, "1073676288 bytes"));
+    CHECK(names(document, "at most 1073676287"));
+
+    agent_state state("a", "s");
+    state.history.emplace_back("user", std::string(max_string_bytes + 1, 'x'));
+    const auto text = failure_of([&] { encode(state); });
+    CHECK(text == errc::invalid_argument);
+    CHECK(names(text, "history[0].content is a string of 268435456 bytes"));
+    CHECK(names(text, "at most 268435455"));
+}
