@@ -242,7 +242,13 @@ void connection::take(void* raw_result) {
         finished_.push_back(std::move(head));
         pending_.pop_front();
         break;
-    case exchange_fsm::action::give_up: lose({"08P01", "the server's answers make no sense"}); break;
+    case exchange_fsm::action::give_up: {
+        // A process that is ended says so at any time, also behind another refusal.
+        auto said = status == PGRES_FATAL_ERROR ? failure_of(result.get()) : server_error();
+        const bool farewell = said.sqlstate.starts_with("57P");
+        lose(farewell ? std::move(said) : server_error{"08P01", "the server's answers make no sense"});
+        break;
+    }
     }
 }
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -103,15 +104,14 @@ std::map<std::string, std::string> without_current_host(PGconn* raw) {
 }
 
 /// libpq applies connect_timeout only in its blocking calls, so it is read here: seconds for each host, 0 for none.
-std::chrono::milliseconds timeout_of(PGconn* raw, std::chrono::milliseconds otherwise) {
-    const auto given = effective(raw, "connect_timeout");
-    if (!given) return otherwise;
+/// \throws error invalid_argument - it is no whole number
+std::chrono::milliseconds connect_timeout(const std::string& given) {
     long seconds = 0;
-    const auto* const end = given->data() + given->size();
-    const auto [read, failure] = std::from_chars(given->data(), end, seconds);
+    const auto* const end = given.data() + given.size();
+    const auto [read, failure] = std::from_chars(given.data(), end, seconds);
     if (failure != std::errc() || read != end)
-        throw error(errc::invalid_argument, "connect",
-                    "connect_timeout is \"" + *given + "\", which is not a whole number of seconds");
+        throw error(errc::invalid_argument, "connection_string",
+                    "connect_timeout is \"" + given + "\", which is not a whole number of seconds");
     return seconds <= 0 ? std::chrono::milliseconds::max() : std::chrono::seconds(std::min(seconds, 86'400L));
 }
 
@@ -181,7 +181,8 @@ introduction introduce(PGconn* raw, std::chrono::milliseconds statement_timeout,
         " current_setting('default_transaction_isolation') <> 'read committed',"
         " pg_snapshot_xmin(pg_current_snapshot()),"
         " CASE WHEN pg_backend_pid() = $1::int AND $2::text <> '0'"
-        " AND current_setting('statement_timeout') = '0' THEN set_config('statement_timeout', $2::text, false) END,"
+        " AND (SELECT source IN ('default', 'configuration file') AND setting = '0' FROM pg_catalog.pg_settings"
+        " WHERE name = 'statement_timeout') THEN set_config('statement_timeout', $2::text, false) END,"
         " CASE WHEN pg_backend_pid() = $1::int"
         " THEN set_config('default_transaction_isolation', 'read committed', false) END,"
         // A process that waits for a lock does not notice by itself that its client is gone. Not all systems can look.
@@ -228,6 +229,9 @@ void check_connection_string(const std::string& conninfo) {
     const std::unique_ptr<PQconninfoOption, free_options> options(
         PQconninfoParse(conninfo.c_str(), &message));
     const std::unique_ptr<char, void (*)(void*)> owner(message, PQfreemem);
+    for (auto* option = options.get(); option && option->keyword; ++option)
+        if (option->val && *option->val && std::string_view(option->keyword) == "connect_timeout")
+            connect_timeout(option->val);
     if (options) return;
     throw error(errc::invalid_argument, "connection_string",
                 conninfo_refusal(message ? message : "", conninfo));
@@ -254,7 +258,18 @@ destination destination_of(const std::string& conninfo) {
                 user = option->val;
         }
     };
-    read(std::unique_ptr<PQconninfoOption, free_options>(PQconndefaults()).get());
+    // Not PQconndefaults: it reads the service file, and asks the name service for the user. This runs in the event loop.
+    const auto environment = [](const char* name) -> std::string {
+        const char* const value = std::getenv(name);
+        return value ? value : "";
+    };
+    to.address = split(environment("PGHOST")).front();
+    address = split(environment("PGHOSTADDR")).front();
+    to.port = 5432; // libpq's own default
+    const auto port = split(environment("PGPORT")).front();
+    std::from_chars(port.data(), port.data() + port.size(), to.port);
+    to.database = environment("PGDATABASE");
+    user = environment("PGUSER");
     read(std::unique_ptr<PQconninfoOption, free_options>(PQconninfoParse(conninfo.c_str(), nullptr)).get());
     if (to.address.empty()) to.address = address;
     if (to.database.empty()) to.database = user; // libpq's rule
@@ -269,7 +284,8 @@ std::shared_ptr<session> session::connect(const connect_options& options,
         auto raw = start(options.conninfo, narrowed);
         PQsetNoticeProcessor(raw.get(), ignore_notice, nullptr);
         PQsetErrorVerbosity(raw.get(), PQERRORS_VERBOSE); // the only way to learn a failed connect's SQLSTATE
-        const auto timeout = timeout_of(raw.get(), options.timeout);
+        const auto given = effective(raw.get(), "connect_timeout"); // also the environment's, or a service's
+        const auto timeout = given ? connect_timeout(*given) : options.timeout;
         const auto now = clock::now();
         const auto deadline = detail::deadline_after(now, timeout);
         const auto outcome =

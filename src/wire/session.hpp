@@ -17,10 +17,10 @@ namespace pgstate::wire {
 struct statement;
 
 /// Checks what libpq makes of a connection string, without connecting.
-/// \throws error invalid_argument - libpq refuses it; the message does not repeat it
+/// \throws error invalid_argument - libpq refuses it, and the message does not repeat it; or connect_timeout is no number
 void check_connection_string(const std::string& conninfo);
 
-/// Where a connection string leads, as far as it and libpq's defaults tell.
+/// Where a connection string leads, as far as it and the environment tell. Reads no file, and asks nobody.
 struct destination {
     std::string address; ///< of the first host: a name or an address, or the directory of a socket
     int port = 0;
@@ -52,8 +52,8 @@ struct connect_options {
     std::string conninfo;
     /// For each host, unless the string or the environment sets libpq's connect_timeout.
     std::chrono::milliseconds timeout{10'000};
-    /// The server gives up a statement that takes longer, unless the role, the database or the string has a
-    /// statement_timeout. 0: it does not. Not behind a pooler, where a setting would be others' as well.
+    /// The server gives up a statement that takes longer, unless the role, the database or the string sets
+    /// statement_timeout, to 0 even. 0: it does not. Not behind a pooler, where a setting would be others' as well.
     std::chrono::milliseconds statement_timeout{0};
 };
 

@@ -91,6 +91,14 @@ TEST_CASE("what libpq does not know is refused before anything is connected to",
                    "pool_max_cons"));
 }
 
+TEST_CASE("a connect_timeout that is no number is refused by its name", "[connect]") {
+    for (const std::string wrong : {"abc", "1.5", "10s", "1e3"}) {
+        const auto failure = open_fails(
+            config_for(server().connection_string() + "&connect_timeout=" + wrong), errc::invalid_argument);
+        CHECK(contains(failure.what(), "connect_timeout is \"" + wrong + "\""));
+    }
+}
+
 TEST_CASE("sixteen processes open an empty database at once", "[connect]") {
     const auto settings = config_for(fresh_database());
     std::vector<pid_t> children;

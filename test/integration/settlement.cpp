@@ -297,4 +297,5 @@ TEST_CASE("a statement_timeout that is there stays", "[settlement]") {
     CHECK(shown({}, 7s) == "7s");
     CHECK(shown({}, 0s) == "0");
     CHECK(shown("&options=-c%20statement_timeout%3D5s", 7s) == "5s");
+    CHECK(shown("&options=-c%20statement_timeout%3D0", 7s) == "0"); // whoever says none means it
 }
