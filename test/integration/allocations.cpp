@@ -69,7 +69,7 @@ agent_state state_of(int caller) {
 } // namespace
 
 TEST_CASE("what an operation allocates", "[allocations]") {
-    opened_store f("&pool_max_conns=2");
+    opened_store f("&pool_max_conns=2", {}, lock_waits::as_configured);
     for (int i = 0; i < callers; ++i)
         run(f.context, [&]() -> asio::awaitable<void> {
             const auto state = state_of(i);
