@@ -92,14 +92,14 @@ TEST_CASE("which idle connections have to go", "[pool_policy]") {
 }
 
 TEST_CASE("the pause after failures doubles from 50 ms to 800 ms", "[pool_policy]") {
-    const std::vector<std::chrono::milliseconds> longest{50ms, 100ms, 200ms, 400ms, 800ms, 800ms, 800ms};
-    for (std::size_t i = 0; i < longest.size(); ++i) {
+    const std::vector<std::chrono::milliseconds> bounds{50ms, 100ms, 200ms, 400ms, 800ms, 800ms, 800ms};
+    for (std::size_t i = 0; i < bounds.size(); ++i) {
         CAPTURE(i);
-        CHECK(backoff(i + 1, 1.0) == longest[i]);
-        CHECK(backoff(i + 1, 0.0) == longest[i] / 2);
+        CHECK(backoff(i + 1, 1.0) == bounds[i]);
+        CHECK(backoff(i + 1, 0.0) == bounds[i] / 2);
         const auto between = backoff(i + 1, 0.5);
-        CHECK(between > longest[i] / 2);
-        CHECK(between < longest[i]);
+        CHECK(between > bounds[i] / 2);
+        CHECK(between < bounds[i]);
     }
     CHECK(backoff(0, 1.0) == 50ms);
     CHECK(backoff(static_cast<std::size_t>(-1), 1.0) == 800ms);

@@ -166,18 +166,18 @@ TEST_CASE("names grow, and are one store's", "[settlement]") {
     write_names a;
     write_names b;
     std::set<uuid> seen;
-    auto last = a.next();
+    auto newest = a.next();
     for (int i = 0; i < 1000; ++i) {
         const auto next = a.next();
-        CHECK(write_names::earlier(last, next));
-        CHECK_FALSE(write_names::earlier(next, last));
+        CHECK(write_names::earlier(newest, next));
+        CHECK_FALSE(write_names::earlier(next, newest));
         CHECK_FALSE(write_names::earlier(next, next));
         const auto theirs = b.next();
         CHECK_FALSE(write_names::earlier(next, theirs));
         CHECK_FALSE(write_names::earlier(theirs, next));
         seen.insert(next);
-        last = next;
+        newest = next;
     }
     CHECK(seen.size() == 1000);
-    CHECK(std::equal(last.begin(), last.begin() + 8, seen.begin()->begin()));
+    CHECK(std::equal(newest.begin(), newest.begin() + 8, seen.begin()->begin()));
 }
