@@ -1,5 +1,4 @@
-#ifndef PGSTATE_AGENT_STATE_HPP
-#define PGSTATE_AGENT_STATE_HPP
+#pragma once
 
 #include "pgstate/detail/export.hpp"
 
@@ -21,8 +20,8 @@ using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 struct agent_message {
     std::string role;    ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
     std::string content; ///< UTF-8 without NUL
-    pgstate::timestamp
-        timestamp{};              ///< stored as RFC 3339 in UTC; finer than a microsecond is cut off on load
+    /// Stored as RFC 3339 in UTC; finer than a microsecond is cut off on load.
+    pgstate::timestamp timestamp{};
     boost::json::object metadata; ///< left out of the document when empty
     boost::json::object extra;    ///< members that pgstate does not know, kept over a round trip
 
@@ -72,5 +71,3 @@ struct agent_state {
 inline constexpr std::size_t max_key_bytes = 2600;
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ATTRIBUTE_HPP
-#define PGSTATE_ATTRIBUTE_HPP
+#pragma once
 
 #include <cstdint>
 #include <string_view>
@@ -21,5 +20,3 @@ struct attribute {
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_HPP
-#define PGSTATE_CONFIG_HPP
+#pragma once
 
 #include "pgstate/detail/export.hpp"
 #include "pgstate/logger.hpp"
@@ -191,5 +190,3 @@ struct config {
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONNECTION_POOL_HPP
-#define PGSTATE_CONNECTION_POOL_HPP
+#pragma once
 
 #include "pgstate/config.hpp"
 #include "pgstate/detail/callback.hpp"
@@ -90,15 +89,8 @@ public:
     template <std::invocable<pqxx::connection&> Function,
               detail::token_for<std::invoke_result_t<Function, pqxx::connection&>> Token = default_token>
     auto with_connection(Function function, acquire_options options, Token&& token = Token()) {
-        using value = std::invoke_result_t<Function, pqxx::connection&>;
-        return detail::initiate<value>(
-            token,
-            [](connection_pool* self, Function f, acquire_options o, completion<value> handler) {
-                auto [callback, relay] =
-                    detail::bind_callback<pqxx::connection&>(std::move(f), std::move(handler));
-                self->start(std::move(callback), o, std::move(relay));
-            },
-            this, std::move(function), options);
+        return detail::initiate_with<pqxx::connection&>(token, &connection_pool::start, this,
+                                                        std::move(function), options);
     }
     /// The same with default options.
     template <std::invocable<pqxx::connection&> Function,
@@ -137,5 +129,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_EMBEDDED_SERVER_HPP
-#define PGSTATE_EMBEDDED_SERVER_HPP
+#pragma once
 
 #include "pgstate/detail/export.hpp"
 
@@ -11,8 +10,7 @@
 
 namespace pgstate {
 
-/// How an `embedded_server` is made. A plain aggregate: name it as a variable before it meets
-/// `co_await` (g++ 12).
+/// How an `embedded_server` is made. A plain aggregate: name it as a variable before it meets `co_await` (g++ 12).
 struct embedded_server_options {
     /// Where PostgreSQL's programs (initdb and postgres, 14 or newer) are. Empty: `PGSTATE_PG_BINDIR`,
     /// `pg_config --bindir`, the newest of the places where distributions install them, then PATH.
@@ -31,8 +29,7 @@ struct embedded_server_options {
     /// root); "nobody" where there is no such user. A process that is not root runs the server as itself.
     std::string run_as = "postgres";
 
-    /// The longest to wait for initdb and the server to accept connections, together; of `start()`, for the
-    /// server.
+    /// The longest to wait for initdb and the server to accept connections, together; of `start()`, for the server.
     std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
 };
 
@@ -45,9 +42,8 @@ struct embedded_server_options {
 /// Destructor: stops the server by a fast shutdown (an immediate one if that takes too long); if the directory
 /// is temporary, by an immediate one, and removes it.
 ///
-/// Of a program that is killed, the server ends too if the main thread started it (a fast shutdown); else it
-/// goes on running, and the next embedded_server on the same directory says so. A temporary directory stays
-/// behind either way.
+/// Of a program that is killed, the server ends too if the main thread started it (a fast shutdown); else it goes on
+/// running, and the next embedded_server on the same directory says so. A temporary directory stays behind either way.
 class PGSTATE_API embedded_server {
 public:
     /// \throws error unavailable - PostgreSQL's programs are not found, initdb failed, the server did not
@@ -95,5 +91,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ERROR_HPP
-#define PGSTATE_ERROR_HPP
+#pragma once
 
 #include "pgstate/detail/export.hpp"
 
@@ -158,5 +157,3 @@ PGSTATE_API error to_error(std::exception_ptr failure);
 [[noreturn]] PGSTATE_API void throw_exception_from_error(const error& e, const boost::source_location& where);
 
 } // namespace pgstate
-
-#endif

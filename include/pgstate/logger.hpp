@@ -1,5 +1,4 @@
-#ifndef PGSTATE_LOGGER_HPP
-#define PGSTATE_LOGGER_HPP
+#pragma once
 
 #include "pgstate/attribute.hpp"
 #include "pgstate/detail/export.hpp"
@@ -25,9 +24,8 @@ PGSTATE_API std::string_view to_string(log_level level) noexcept;
 
 /// Something that happened. Only lent for the call.
 struct log_record {
-    log_level level = log_level::info; ///< how much it matters
-    std::string_view
-        message; ///< one of a fixed set, such as "operation failed": what varies is in the attributes
+    log_level level = log_level::info;     ///< how much it matters
+    std::string_view message;              ///< one of a fixed set, such as "operation failed"
     std::span<const attribute> attributes; ///< what varies; lent for the call
 };
 
@@ -60,5 +58,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

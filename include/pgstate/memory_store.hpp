@@ -1,5 +1,4 @@
-#ifndef PGSTATE_MEMORY_STORE_HPP
-#define PGSTATE_MEMORY_STORE_HPP
+#pragma once
 
 #include "pgstate/state_store.hpp"
 
@@ -54,5 +53,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_METRICS_HPP
-#define PGSTATE_METRICS_HPP
+#pragma once
 
 #include "pgstate/attribute.hpp"
 #include "pgstate/detail/export.hpp"
@@ -25,7 +24,8 @@ struct instrument {
     std::string_view unit;        ///< of UCUM: "s", "By", "{connection}"
     std::string_view description; ///< a sentence, for people
     instrument_kind kind = instrument_kind::counter; ///< what its values mean
-    std::span<const double> bounds; ///< a histogram's buckets: upper bounds, ascending; empty for the others
+    std::span<const double>
+        bounds{}; ///< a histogram's buckets: upper bounds, ascending; empty for the others
 };
 
 /// Where a store counts and times; implement it over the program's own metrics, or use `adapters/prometheus.hpp` or
@@ -60,8 +60,11 @@ public:
 
     /// A counter or a gauge that `read` gives; it is called from any thread, and calls none of these. Null: not
     /// wanted. By default nothing is observed: `postgres_store::stats()` has the same values.
-    virtual std::unique_ptr<observation> observe(const instrument& what, std::span<const attribute> labels,
-                                                 std::function<double()> read);
+    virtual std::unique_ptr<observation> observe(const instrument& /*what*/,
+                                                 std::span<const attribute> /*labels*/,
+                                                 std::function<double()> /*read*/) {
+        return nullptr;
+    }
 };
 
 /// Several metrics as one.
@@ -78,5 +81,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_OPERATIONS_HPP
-#define PGSTATE_OPERATIONS_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/connection_pool.hpp"
@@ -104,23 +103,8 @@ struct list_options {
         : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
 };
 
-/// Of list_agents: which page, and how long.
-struct list_agents_options {
-    /// Agents on a page, 1 to max_limit.
-    std::size_t limit = 100;
-    /// `agent_page::next` of the page before; empty for the first.
-    std::string after;
-    std::chrono::milliseconds timeout{0}; ///< as in call_options
-    span_context parent{};                ///< as in call_options
-
-    static constexpr std::size_t max_limit = 10'000; ///< the largest page
-
-    list_agents_options() = default;
-    /// For an expression with co_await.
-    explicit list_agents_options(std::size_t limit_, std::string after_ = {},
-                                 std::chrono::milliseconds timeout_ = {})
-        : limit(limit_), after(std::move(after_)), timeout(timeout_) {}
-};
+/// Of list_agents, whose pages have agents; `after` is `agent_page::next`.
+using list_agents_options = list_options;
 
 /// From `from` on and before `until`; nothing: without that end.
 struct time_interval {
@@ -391,13 +375,11 @@ struct state_page {
 
 /// What `health_check` found.
 struct health_report {
-    std::chrono::microseconds round_trip{
-        0};                 ///< one statement there and back, the wait for a connection included
+    /// One statement there and back, the wait for a connection included.
+    std::chrono::microseconds round_trip{0};
     int server_version = 0; ///< as PostgreSQL numbers it: 150018 is 15.18; 0 for a memory_store
     bool read_only = false; ///< the server is in recovery or refuses writes by default
     pool_stats pool{};      ///< of the moment; zeros for a memory_store
 };
 
 } // namespace pgstate
-
-#endif

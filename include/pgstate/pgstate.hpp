@@ -1,5 +1,4 @@
-#ifndef PGSTATE_PGSTATE_HPP
-#define PGSTATE_PGSTATE_HPP
+#pragma once
 
 // Everything but embedded_server.hpp and the adapters.
 
@@ -18,5 +17,3 @@
 #include "pgstate/tracer.hpp"
 #include "pgstate/transaction.hpp"
 #include "pgstate/version.hpp"
-
-#endif

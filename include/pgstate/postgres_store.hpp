@@ -1,5 +1,4 @@
-#ifndef PGSTATE_POSTGRES_STORE_HPP
-#define PGSTATE_POSTGRES_STORE_HPP
+#pragma once
 
 #include "pgstate/config.hpp"
 #include "pgstate/connection_pool.hpp"
@@ -131,5 +130,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

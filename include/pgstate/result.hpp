@@ -1,5 +1,4 @@
-#ifndef PGSTATE_RESULT_HPP
-#define PGSTATE_RESULT_HPP
+#pragma once
 
 #include "pgstate/detail/default_token.hpp"
 #include "pgstate/error.hpp"
@@ -43,6 +42,10 @@ inline constexpr as_result_t<default_token> as_result{};
 
 namespace detail {
 
+/// Whether a handler calls another one, its member `handler`, and runs where that does.
+template <class Handler>
+inline constexpr bool wraps_handler = false;
+
 template <class Handler>
 struct as_result_handler {
     Handler handler;
@@ -66,6 +69,9 @@ struct as_result_handler {
             std::move(handler)(result<T>(std::move(value)));
     }
 };
+
+template <class Handler>
+inline constexpr bool wraps_handler<as_result_handler<Handler>> = true;
 
 template <class Handler, class Default = std::false_type>
 struct takes_result;
@@ -123,17 +129,16 @@ public:
     }
 };
 
-template <template <class, class> class Associator, class Handler, class Default>
-struct associator<Associator, pgstate::detail::as_result_handler<Handler>, Default>
-    : Associator<Handler, Default> {
-    static auto get(const pgstate::detail::as_result_handler<Handler>& h) noexcept {
-        return Associator<Handler, Default>::get(h.handler);
+/// A handler of pgstate's that calls another one, its member `handler`, has what is associated with that.
+template <template <class, class> class Associator, class Wrapper, class Default>
+requires pgstate::detail::wraps_handler<Wrapper>
+struct associator<Associator, Wrapper, Default> : Associator<decltype(Wrapper::handler), Default> {
+    static auto get(const Wrapper& h) noexcept {
+        return Associator<decltype(Wrapper::handler), Default>::get(h.handler);
     }
-    static auto get(const pgstate::detail::as_result_handler<Handler>& h, const Default& fallback) noexcept {
-        return Associator<Handler, Default>::get(h.handler, fallback);
+    static auto get(const Wrapper& h, const Default& fallback) noexcept {
+        return Associator<decltype(Wrapper::handler), Default>::get(h.handler, fallback);
     }
 };
 
 } // namespace boost::asio
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_RFC3339_HPP
-#define PGSTATE_RFC3339_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/export.hpp"
@@ -19,5 +18,3 @@ PGSTATE_API std::string to_rfc3339(timestamp when);
 PGSTATE_API std::optional<timestamp> from_rfc3339(std::string_view text);
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_STATE_STORE_HPP
-#define PGSTATE_STATE_STORE_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/callback.hpp"
@@ -37,13 +36,13 @@ class access;
 /// is thrown; `pgstate::as_result` gives a `result<T>`, and makes no exception on the way. `redirect_error` does not compile.
 ///
 /// \pre           the handle has a store: it was not moved from (a debug build asserts it)
-/// Executor:      a completion runs on the handler's associated executor, by default the store's own, and never inside
-///                the call that started it.
+/// Executor:      a completion runs on the handler's associated executor, by default the store's; never inside the call.
 /// Thread safety: every operation may be started from any thread. A token that is awaited starts when it is awaited.
 /// Order:         operations for one (agent, session) take effect in the order in which one store object accepted them;
 ///                different keys are unordered.
 /// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
-///                operation.
+///                operation. With g++ 12, name a lambda that captures more than references and numbers before the
+///                co_await: the compiler destroys such a temporary twice (GCC bug 99576).
 /// Allocator:     the handler's associated allocator has the memory in which the handler waits for its completion, and no
 ///                other: what an operation allocates besides may outlive its handler, and is from the default allocator.
 ///
@@ -65,8 +64,7 @@ class PGSTATE_API state_store {
 public:
     virtual ~state_store();
 
-    /// Saves `state`, creating the row or replacing it. `state` itself stays as it is; `saved::apply_to` puts the new version
-    /// and times into it.
+    /// Saves `state`, creating the row or replacing it; `saved::apply_to` puts the new version and times into `state`.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
@@ -116,8 +114,7 @@ public:
         return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
     }
 
-    /// Lets a state expire `ttl` from now, or never where `ttl` is nothing. The state itself, its version and its
-    /// `updated_at` stay as they are.
+    /// Lets a state expire `ttl` from now, or never where that is nothing. Its version and `updated_at` stay as they are.
     ///
     /// \param ttl  1 ms to max_ttl, counted by the database's clock
     /// Completion: void(std::exception_ptr, saved)
@@ -177,17 +174,14 @@ public:
     ///
     /// \param pointer  where it is, as a JSON pointer (RFC 6901) that begins with "/data/" or "/context/". Objects on
     ///                 the way must be there already, unless the state is created
-    /// \param by       a signed integer, with which the result must fit into 64 bits, or a float or double, with which it is
-    ///                 a double. Other types, unsigned ones among them, do not compile: a large value would wrap
+    /// \param by       an integer, with which the result must fit into 64 bits, or a float or double: see increment_number
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     as of `append`; invalid_argument - also where there is something else than a number, the result does
     ///             not fit, or an object on the way is missing. Nothing is changed
     template <increment_number Number, detail::token_for<saved> Token = default_token>
     auto increment(std::string_view agent_id, std::string_view session_id, std::string_view pointer,
                    Number by, change_options options, Token&& token = Token()) {
-        using held = std::conditional_t<std::is_floating_point_v<Number>, double, std::int64_t>;
-        return start_change(agent_id, session_id,
-                            detail::increment{std::string(pointer), static_cast<held>(by)}, options,
+        return start_change(agent_id, session_id, detail::increment{std::string(pointer), by}, options,
                             std::forward<Token>(token));
     }
     /// The same with default options.
@@ -254,12 +248,13 @@ public:
     /// Completion: void(std::exception_ptr, std::int64_t)
     template <detail::token_for<std::int64_t> Token = default_token>
     auto count(Token&& token = Token()) {
-        return start_count(std::nullopt, {}, std::forward<Token>(token));
+        return count(count_options{}, std::forward<Token>(token));
     }
     /// The same, by estimate where `options` ask for it.
     template <detail::token_for<std::int64_t> Token = default_token>
     auto count(count_options options, Token&& token = Token()) {
-        return start_count(std::nullopt, options, std::forward<Token>(token));
+        return detail::initiate<std::int64_t>(token, &state_store::do_count, this,
+                                              std::optional<std::string>(), options);
     }
 
     /// Counts the sessions of one agent, exactly or by estimate.
@@ -267,12 +262,13 @@ public:
     /// Completion: void(std::exception_ptr, std::int64_t)
     template <detail::token_for<std::int64_t> Token = default_token>
     auto count(std::string_view agent_id, count_options options, Token&& token = Token()) {
-        return start_count(std::string(agent_id), options, std::forward<Token>(token));
+        return detail::initiate<std::int64_t>(token, &state_store::do_count, this,
+                                              std::optional<std::string>(agent_id), options);
     }
     /// The same with default options.
     template <detail::token_for<std::int64_t> Token = default_token>
     auto count(std::string_view agent_id, Token&& token = Token()) {
-        return start_count(std::string(agent_id), {}, std::forward<Token>(token));
+        return count(agent_id, count_options{}, std::forward<Token>(token));
     }
 
     /// One round trip to the server, and the state of the pool. Succeeds on a read-only server; look at `read_only`.
@@ -296,20 +292,12 @@ public:
     /// Errors:       callback_failed - `function` threw something that is no pgstate or SQL error; rolled back
     ///               outcome_unknown - the connection broke during the commit
     /// Cancellation: waiting: removed; running: abandoned and rolled back, unless its commit was already sent
-    /// Lifetime:     `function` is moved into the store. With g++ 12, name a lambda that captures more than references
-    ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
+    /// Lifetime:     `function` is moved into the store
     template <std::invocable<transaction&> Function,
               detail::token_for<std::invoke_result_t<Function, transaction&>> Token = default_token>
     auto transaction(Function function, transaction_options options, Token&& token = Token()) {
-        using value = std::invoke_result_t<Function, class transaction&>;
-        return detail::initiate<value>(
-            token,
-            [](state_store* self, Function f, transaction_options o, completion<value> handler) {
-                auto [callback, relay] =
-                    detail::bind_callback<class transaction&>(std::move(f), std::move(handler));
-                self->do_transaction(std::move(callback), o, std::move(relay));
-            },
-            this, std::move(function), options);
+        return detail::initiate_with<class transaction&>(token, &state_store::do_transaction, this,
+                                                         std::move(function), options);
     }
     /// The same with default options.
     template <std::invocable<class transaction&> Function,
@@ -329,8 +317,7 @@ public:
     ///               closed - also when the store is closed or destroyed between a load and a save
     /// Executor:     `change` runs where the handler does, and never inside the call
     /// Cancellation: of the load, the save or the pause that is under way
-    /// Lifetime:     `change` is moved into the operation. With g++ 12, name a lambda that captures more than references
-    ///               and numbers before the co_await: the compiler destroys such a temporary twice (GCC bug 99576)
+    /// Lifetime:     `change` is moved into the operation
     template <detail::state_function Change, detail::token_for<saved> Token = default_token>
     auto update(std::string_view agent_id, std::string_view session_id, Change change, update_options options,
                 Token&& token = Token()) {
@@ -352,16 +339,14 @@ public:
     /// Errors:       those of `load`: of the first key, in their order, that failed; what() names its position. A key
     ///               that is refused is found before anything is sent
     /// Cancellation: of those that are still under way; the call fails
-    template <detail::range_of<state_key> Keys,
-              detail::token_for<detail::loaded_states> Token = default_token>
+    template <detail::range_of<state_key> Keys, detail::token_for<detail::load_results> Token = default_token>
     auto load_all(Keys&& keys, load_options options, Token&& token = Token()) {
-        return detail::initiate<detail::loaded_states>(token, &state_store::start_load_all, this,
-                                                       detail::copies<state_key>(std::forward<Keys>(keys)),
-                                                       options);
+        return detail::initiate<detail::load_results>(token, &state_store::start_load_all, this,
+                                                      detail::copies<state_key>(std::forward<Keys>(keys)),
+                                                      options);
     }
     /// The same with default options.
-    template <detail::range_of<state_key> Keys,
-              detail::token_for<detail::loaded_states> Token = default_token>
+    template <detail::range_of<state_key> Keys, detail::token_for<detail::load_results> Token = default_token>
     auto load_all(Keys&& keys, Token&& token = Token()) {
         return load_all(std::forward<Keys>(keys), load_options{}, std::forward<Token>(token));
     }
@@ -397,15 +382,15 @@ public:
     ///               invalid_argument - two states have the same key; what() names both positions
     /// Cancellation: of those that are still under way; the call fails, and without `atomic` others may have been saved
     template <detail::range_of<const agent_state&> States,
-              detail::token_for<detail::saved_states> Token = default_token>
+              detail::token_for<detail::save_results> Token = default_token>
     auto save_all(States&& states, save_all_options options, Token&& token = Token()) {
-        return detail::initiate<detail::saved_states>(
+        return detail::initiate<detail::save_results>(
             token, &state_store::start_save_all, this,
             detail::copies<detail::encoded_state>(std::forward<States>(states)), options);
     }
     /// The same with default options.
     template <detail::range_of<const agent_state&> States,
-              detail::token_for<detail::saved_states> Token = default_token>
+              detail::token_for<detail::save_results> Token = default_token>
     auto save_all(States&& states, Token&& token = Token()) {
         return save_all(std::forward<States>(states), save_all_options{}, std::forward<Token>(token));
     }
@@ -429,12 +414,6 @@ private:
     friend class compose::access;
 
     template <class Token>
-    auto start_count(std::optional<std::string> agent_id, count_options options, Token&& token) {
-        return detail::initiate<std::int64_t>(token, &state_store::do_count, this, std::move(agent_id),
-                                              options);
-    }
-
-    template <class Token>
     auto start_change(std::string_view agent_id, std::string_view session_id, detail::state_change change,
                       change_options options, Token&& token) {
         return detail::initiate<saved>(token, &state_store::do_change, this, std::string(agent_id),
@@ -442,37 +421,29 @@ private:
     }
 
     // Made of the operations below.
-    void start_update(state_key key, detail::bound_change change, update_options options,
-                      completion<saved> handler);
-    void start_load_all(std::vector<state_key> keys, load_options options,
-                        completion<detail::loaded_states> handler);
-    void start_erase_all(std::vector<state_key> keys, erase_options options,
-                         completion<std::int64_t> handler);
-    void start_save_all(std::vector<detail::encoded_state> states, save_all_options options,
-                        completion<detail::saved_states> handler);
+    void start_update(state_key, detail::bound_change, update_options, completion<saved>);
+    void start_load_all(std::vector<state_key>, load_options, completion<detail::load_results>);
+    void start_erase_all(std::vector<state_key>, erase_options, completion<std::int64_t>);
+    void start_save_all(std::vector<detail::encoded_state>, save_all_options,
+                        completion<detail::save_results>);
 
-    virtual void do_save(detail::encoded_state state, save_options options, completion<saved> handler) = 0;
-    virtual void do_load(std::string agent_id, std::string session_id, load_options options,
-                         completion<std::optional<agent_state>> handler) = 0;
-    virtual void do_erase(std::string agent_id, std::string session_id, erase_options options,
-                          completion<bool> handler) = 0;
+    virtual void do_save(detail::encoded_state, save_options, completion<saved>) = 0;
+    virtual void do_load(std::string agent_id, std::string session_id, load_options,
+                         completion<std::optional<agent_state>>) = 0;
+    virtual void do_erase(std::string agent_id, std::string session_id, erase_options, completion<bool>) = 0;
     virtual void do_touch(std::string agent_id, std::string session_id,
-                          std::optional<std::chrono::milliseconds> ttl, call_options options,
-                          completion<saved> handler) = 0;
-    virtual void do_change(std::string agent_id, std::string session_id, detail::state_change change,
-                           change_options options, completion<saved> handler) = 0;
-    virtual void do_list(std::string agent_id, list_options options, completion<session_page> handler) = 0;
-    virtual void do_list_agents(list_agents_options options, completion<agent_page> handler) = 0;
-    virtual void do_find(state_query query, find_options options, completion<state_page> handler) = 0;
-    virtual void do_count(std::optional<std::string> agent_id, count_options options,
-                          completion<std::int64_t> handler) = 0;
-    virtual void do_health_check(call_options options, completion<health_report> handler) = 0;
-    virtual void do_transaction(std::function<void(class transaction&)> function, transaction_options options,
-                                completion<void> handler) = 0;
-    virtual void do_close(completion<void> handler) = 0;
+                          std::optional<std::chrono::milliseconds> ttl, call_options, completion<saved>) = 0;
+    virtual void do_change(std::string agent_id, std::string session_id, detail::state_change, change_options,
+                           completion<saved>) = 0;
+    virtual void do_list(std::string agent_id, list_options, completion<session_page>) = 0;
+    virtual void do_list_agents(list_agents_options, completion<agent_page>) = 0;
+    virtual void do_find(state_query, find_options, completion<state_page>) = 0;
+    virtual void do_count(std::optional<std::string> agent_id, count_options, completion<std::int64_t>) = 0;
+    virtual void do_health_check(call_options, completion<health_report>) = 0;
+    virtual void do_transaction(std::function<void(class transaction&)>, transaction_options,
+                                completion<void>) = 0;
+    virtual void do_close(completion<void>) = 0;
     virtual detail::store_reference do_refer() const = 0;
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TRACER_HPP
-#define PGSTATE_TRACER_HPP
+#pragma once
 
 #include "pgstate/attribute.hpp"
 #include "pgstate/detail/export.hpp"
@@ -70,7 +69,7 @@ public:
     virtual std::unique_ptr<span> start(const span_start& what) = 0;
 
     /// The span that the calling thread is in: the parent of an operation whose options name none. By default none.
-    virtual span_context current();
+    virtual span_context current() { return {}; }
 
     /// Makes `what` the calling thread's current span until the returned object is destroyed, on the same thread. Called
     /// around the user's functions on worker threads. What it returns may outlive the span, which another thread may end
@@ -80,9 +79,7 @@ public:
         virtual ~scope();
     };
     /// See `scope`. Null: there is nothing to end.
-    virtual std::unique_ptr<scope> activate(span& what);
+    virtual std::unique_ptr<scope> activate(span& /*what*/) { return nullptr; }
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TRANSACTION_HPP
-#define PGSTATE_TRANSACTION_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/encoded_state.hpp"
@@ -54,5 +53,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

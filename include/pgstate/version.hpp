@@ -1,5 +1,4 @@
-#ifndef PGSTATE_VERSION_HPP
-#define PGSTATE_VERSION_HPP
+#pragma once
 
 #include "pgstate/detail/export.hpp"
 
@@ -26,5 +25,3 @@ namespace pgstate {
 PGSTATE_API int version() noexcept;
 
 } // namespace pgstate
-
-#endif

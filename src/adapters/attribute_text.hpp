@@ -1,37 +1,28 @@
-#ifndef PGSTATE_ADAPTERS_ATTRIBUTE_TEXT_HPP
-#define PGSTATE_ADAPTERS_ATTRIBUTE_TEXT_HPP
+#pragma once
 
 #include "pgstate/attribute.hpp"
 
 #include <charconv>
-#include <cstdint>
-#include <string>
 #include <string_view>
+#include <type_traits>
+#include <variant>
 
 namespace pgstate::adapters {
 
-inline std::string_view text_of(bool value) {
-    return value ? "true" : "false";
-}
-inline std::string_view text_of(std::string_view value) {
-    return value;
-}
-inline std::string text_of(std::int64_t value) {
-    return std::to_string(value);
-}
-/// The shortest text that reads as the same number.
-inline std::string text_of(double value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    return {digits, end};
-}
-
-/// Calls `use` with the value as text.
+/// Calls `use` with the value as text: of a double, the shortest that reads as the same number.
 template <class Use>
 void with_text(const attribute_value& value, Use use) {
-    std::visit([&](const auto& held) { use(std::string_view(text_of(held))); }, value);
+    std::visit(
+        [&]<class Held>(const Held& held) {
+            char digits[32];
+            if constexpr (std::is_same_v<Held, std::string_view>)
+                use(held);
+            else if constexpr (std::is_same_v<Held, bool>)
+                use(std::string_view(held ? "true" : "false"));
+            else
+                use(std::string_view(digits, std::to_chars(digits, digits + sizeof digits, held).ptr));
+        },
+        value);
 }
 
 } // namespace pgstate::adapters
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ADAPTERS_OBSERVED_VALUES_HPP
-#define PGSTATE_ADAPTERS_OBSERVED_VALUES_HPP
+#pragma once
 
 #include "pgstate/metrics.hpp"
 
@@ -13,6 +12,17 @@
 #include <vector>
 
 namespace pgstate::adapters {
+
+/// A series that calls `record` with each value.
+template <class Record>
+std::unique_ptr<metrics::series> recorded_by(Record record) {
+    struct series final : metrics::series {
+        explicit series(Record to) : record_(std::move(to)) {}
+        void record(double value) override { record_(value); }
+        const Record record_;
+    };
+    return std::make_unique<series>(std::move(record));
+}
 
 /// The observations of one instrument: `read` asks all of them, and adds up those with the same labels.
 ///
@@ -105,5 +115,3 @@ private:
 };
 
 } // namespace pgstate::adapters
-
-#endif

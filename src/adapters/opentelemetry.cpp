@@ -28,6 +28,8 @@
 #include <opentelemetry/trace/tracer_provider.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -51,8 +53,6 @@ constexpr std::string_view scope_version = PGSTATE_VERSION_STRING;
 nostd::string_view view(std::string_view text) {
     return {text.data(), text.size()};
 }
-
-// ---------------------------------------------------------------------------------------------------- attributes
 
 api::common::AttributeValue lend(const attribute_value& value) {
     return std::visit(
@@ -114,17 +114,9 @@ private:
     std::map<std::string, kept_value> all_;
 };
 
-// --------------------------------------------------------------------------------------------------------- spans
-
-static_assert(sizeof(std::byte) == sizeof(std::uint8_t));
-
 api::trace::SpanContext to_api(const span_context& context) {
-    std::array<std::uint8_t, 16> trace_id{};
-    std::array<std::uint8_t, 8> span_id{};
-    std::ranges::transform(context.trace_id, trace_id.begin(),
-                           [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-    std::ranges::transform(context.span_id, span_id.begin(),
-                           [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+    const auto trace_id = std::bit_cast<std::array<std::uint8_t, 16>>(context.trace_id);
+    const auto span_id = std::bit_cast<std::array<std::uint8_t, 8>>(context.span_id);
     const auto flags = context.sampled ? api::trace::TraceFlags::kIsSampled : std::uint8_t{0};
     return {api::trace::TraceId(nostd::span<const std::uint8_t, 16>(trace_id.data(), trace_id.size())),
             api::trace::SpanId(nostd::span<const std::uint8_t, 8>(span_id.data(), span_id.size())),
@@ -133,10 +125,9 @@ api::trace::SpanContext to_api(const span_context& context) {
 
 span_context from_api(const api::trace::SpanContext& context) {
     span_context result;
-    const auto trace_id = context.trace_id().Id();
-    const auto span_id = context.span_id().Id();
-    std::ranges::transform(trace_id, result.trace_id.begin(), [](std::uint8_t b) { return std::byte{b}; });
-    std::ranges::transform(span_id, result.span_id.begin(), [](std::uint8_t b) { return std::byte{b}; });
+    const auto id = [](std::uint8_t b) { return std::byte{b}; };
+    std::ranges::transform(context.trace_id().Id(), result.trace_id.begin(), id);
+    std::ranges::transform(context.span_id().Id(), result.span_id.begin(), id);
     result.sampled = context.IsSampled();
     return result;
 }
@@ -214,30 +205,6 @@ private:
     api::trace::Scope own_;
 };
 
-// ------------------------------------------------------------------------------------------------------- metrics
-
-class counter_of_doubles final : public metrics::series {
-public:
-    counter_of_doubles(std::shared_ptr<api::metrics::Counter<double>> to, kept_labels labels)
-        : to_(std::move(to)), labels_(std::move(labels)) {}
-    void record(double value) override { to_->Add(value, labels_, api::context::Context{}); }
-
-private:
-    const std::shared_ptr<api::metrics::Counter<double>> to_;
-    const kept_labels labels_;
-};
-
-class histogram_of_doubles final : public metrics::series {
-public:
-    histogram_of_doubles(std::shared_ptr<api::metrics::Histogram<double>> to, kept_labels labels)
-        : to_(std::move(to)), labels_(std::move(labels)) {}
-    void record(double value) override { to_->Record(value, labels_, api::context::Context{}); }
-
-private:
-    const std::shared_ptr<api::metrics::Histogram<double>> to_;
-    const kept_labels labels_;
-};
-
 /// An observable instrument with what it observes.
 class observable {
 public:
@@ -268,8 +235,6 @@ private:
 };
 
 } // namespace
-
-// --------------------------------------------------------------------------------------------- opentelemetry_tracer
 
 opentelemetry_tracer::opentelemetry_tracer()
     : opentelemetry_tracer(
@@ -313,8 +278,6 @@ std::unique_ptr<tracer::scope> opentelemetry_tracer::activate(span& what) {
     return std::make_unique<api_scope>(own->own());
 }
 
-// -------------------------------------------------------------------------------------------- opentelemetry_metrics
-
 /// One instrument of the API for each instrument, whatever its labels.
 class opentelemetry_metrics::instruments {
 public:
@@ -323,21 +286,11 @@ public:
     }
 
     std::shared_ptr<api::metrics::Counter<double>> counter(const instrument& what) {
-        const std::lock_guard guard(mutex_);
-        auto& made = counters_[std::string(what.name)];
-        if (!made)
-            made.reset(meter_->CreateDoubleCounter(view(what.name), view(what.description), view(what.unit))
-                           .release());
-        return made;
+        return one_for(counters_, what, &api::metrics::Meter::CreateDoubleCounter);
     }
 
     std::shared_ptr<api::metrics::Histogram<double>> histogram(const instrument& what) {
-        const std::lock_guard guard(mutex_);
-        auto& made = histograms_[std::string(what.name)];
-        if (!made)
-            made.reset(meter_->CreateDoubleHistogram(view(what.name), view(what.description), view(what.unit))
-                           .release());
-        return made;
+        return one_for(histograms_, what, &api::metrics::Meter::CreateDoubleHistogram);
     }
 
     /// Lives as long as this object.
@@ -346,19 +299,27 @@ public:
         const std::lock_guard guard(mutex_);
         auto& made = observables_[std::string(what.name)];
         if (!made) {
-            const auto name = view(what.name);
-            const auto description = view(what.description);
-            const auto unit = view(what.unit);
+            const auto create = what.kind == instrument_kind::counter
+                                    ? &api::metrics::Meter::CreateDoubleObservableCounter
+                                    : &api::metrics::Meter::CreateDoubleObservableUpDownCounter;
             made = std::make_unique<observable>(
-                what.kind == instrument_kind::counter
-                    ? meter_->CreateDoubleObservableCounter(name, description, unit)
-                    : meter_->CreateDoubleObservableUpDownCounter(name, description, unit),
-                what.kind);
+                ((*meter_).*create)(view(what.name), view(what.description), view(what.unit)), what.kind);
         }
         return *made;
     }
 
 private:
+    template <class Instrument, class Create>
+    std::shared_ptr<Instrument> one_for(std::map<std::string, std::shared_ptr<Instrument>>& all,
+                                        const instrument& what, Create create) {
+        const std::lock_guard guard(mutex_);
+        auto& one = all[std::string(what.name)];
+        if (!one)
+            one.reset(
+                ((*meter_).*create)(view(what.name), view(what.description), view(what.unit)).release());
+        return one;
+    }
+
     const nostd::shared_ptr<api::metrics::Meter> meter_;
     std::mutex mutex_; // the members below, each by name
     std::map<std::string, std::shared_ptr<api::metrics::Counter<double>>> counters_;
@@ -379,9 +340,11 @@ std::unique_ptr<metrics::series> opentelemetry_metrics::open(const instrument& w
                                                              std::span<const attribute> labels) {
     switch (what.kind) {
     case instrument_kind::counter:
-        return std::make_unique<counter_of_doubles>(instruments_->counter(what), kept_labels(labels));
+        return adapters::recorded_by([to = instruments_->counter(what), kept = kept_labels(labels)](
+                                         double value) { to->Add(value, kept, api::context::Context{}); });
     case instrument_kind::histogram:
-        return std::make_unique<histogram_of_doubles>(instruments_->histogram(what), kept_labels(labels));
+        return adapters::recorded_by([to = instruments_->histogram(what), kept = kept_labels(labels)](
+                                         double value) { to->Record(value, kept, api::context::Context{}); });
     case instrument_kind::gauge: break;
     }
     return nullptr;

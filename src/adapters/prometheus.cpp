@@ -71,32 +71,6 @@ label_map label_map_of(std::span<const attribute> labels) {
     return result;
 }
 
-class counter_series final : public metrics::series {
-public:
-    counter_series(std::shared_ptr<::prometheus::Registry> registry, ::prometheus::Counter& counter)
-        : registry_(std::move(registry)), counter_(counter) {}
-    void record(double value) override {
-        if (value > 0) counter_.Increment(value);
-    }
-
-private:
-    const std::shared_ptr<::prometheus::Registry> registry_; // which has the counter
-    ::prometheus::Counter& counter_;
-};
-
-class histogram_series final : public metrics::series {
-public:
-    histogram_series(std::shared_ptr<::prometheus::Registry> registry, ::prometheus::Histogram& histogram)
-        : registry_(std::move(registry)), histogram_(histogram) {}
-    void record(double value) override {
-        if (!std::isnan(value)) histogram_.Observe(value); // a NaN would be the sum for good
-    }
-
-private:
-    const std::shared_ptr<::prometheus::Registry> registry_; // which has the histogram
-    ::prometheus::Histogram& histogram_;
-};
-
 ::prometheus::ClientMetric client_metric(const label_map& labels, ::prometheus::MetricType type,
                                          double value) {
     ::prometheus::ClientMetric metric;
@@ -167,12 +141,17 @@ std::unique_ptr<metrics::series> prometheus_metrics::open(const instrument& what
     switch (what.kind) {
     case instrument_kind::counter: {
         auto& family = ::prometheus::BuildCounter().Name(name).Help(help).Register(*registry);
-        return std::make_unique<counter_series>(registry, family.Add(label_map_of(labels)));
+        return adapters::recorded_by([registry, &counter = family.Add(label_map_of(labels))](double value) {
+            if (value > 0) counter.Increment(value);
+        });
     }
     case instrument_kind::histogram: {
         auto& family = ::prometheus::BuildHistogram().Name(name).Help(help).Register(*registry);
         const ::prometheus::Histogram::BucketBoundaries bounds(what.bounds.begin(), what.bounds.end());
-        return std::make_unique<histogram_series>(registry, family.Add(label_map_of(labels), bounds));
+        return adapters::recorded_by(
+            [registry, &histogram = family.Add(label_map_of(labels), bounds)](double value) {
+                if (!std::isnan(value)) histogram.Observe(value); // a NaN would be the sum for good
+            });
     }
     case instrument_kind::gauge: break;
     }

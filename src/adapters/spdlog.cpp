@@ -3,9 +3,11 @@
 #include "adapters/attribute_text.hpp"
 #include "pgstate/error.hpp"
 
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/logger.h>
 #include <spdlog/spdlog.h>
 
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,16 +15,12 @@
 namespace pgstate {
 namespace {
 
+/// spdlog's levels come in the same order.
 spdlog::level::level_enum level_of(log_level level) {
-    switch (level) {
-    case log_level::trace: return spdlog::level::trace;
-    case log_level::debug: return spdlog::level::debug;
-    case log_level::info: return spdlog::level::info;
-    case log_level::warn: return spdlog::level::warn;
-    case log_level::error: break;
-    }
-    return spdlog::level::err;
+    return static_cast<spdlog::level::level_enum>(level);
 }
+static_assert(static_cast<int>(log_level::trace) == spdlog::level::trace &&
+              static_cast<int>(log_level::error) == spdlog::level::err);
 
 unsigned char byte_at(std::string_view text, std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
@@ -40,13 +38,6 @@ std::size_t control_at(std::string_view text, std::size_t i) {
     return 0;
 }
 
-void append_hexadecimal(std::string& to, unsigned char byte) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    to += "\\x";
-    to += digits[byte >> 4];
-    to += digits[byte & 0xf];
-}
-
 /// Appends `text` with its control characters escaped, and with those of `special` behind a backslash.
 void append_escaped(std::string& to, std::string_view text, std::string_view special) {
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -58,7 +49,7 @@ void append_escaped(std::string& to, std::string_view text, std::string_view spe
             case '\t': to += "\\t"; break;
             default:
                 for (std::size_t k = i; k < i + length; ++k)
-                    append_hexadecimal(to, byte_at(text, k));
+                    spdlog::fmt_lib::format_to(std::back_inserter(to), "\\x{:02x}", byte_at(text, k));
             }
             i += length - 1;
         } else {

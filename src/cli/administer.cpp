@@ -6,7 +6,7 @@
 #include "text.hpp"
 
 #include <boost/json/array.hpp>
-#include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
 
 #include <memory>
 #include <string>
@@ -15,23 +15,15 @@
 namespace pgstate::cli {
 namespace {
 
-boost::json::array to_array(const std::vector<std::string>& texts) {
-    boost::json::array all;
-    for (const auto& text : texts)
-        all.emplace_back(text);
-    return all;
-}
-
 /// What a migration would do, or has done.
 void report_migration(const context& with, const schema_report& report, bool applied) {
     if (with.given.json) {
-        const boost::json::object line{{"current", applied ? report.refusals.empty() : report.current()},
-                                       {"applied", applied},
-                                       {"missing", to_array(report.missing)},
-                                       {"refusals", to_array(report.refusals)},
-                                       {"statements", to_array(report.statements)}};
-        write_out(boost::json::serialize(line) + '\n');
-        return;
+        using boost::json::value_from;
+        return write_json({{"current", applied ? report.refusals.empty() : report.current()},
+                           {"applied", applied},
+                           {"missing", value_from(report.missing)},
+                           {"refusals", value_from(report.refusals)},
+                           {"statements", value_from(report.statements)}});
     }
     if (report.current()) return write_out("the table is up to date\n");
     for (const auto& refusal : report.refusals)
@@ -51,22 +43,12 @@ asio::awaitable<schema_report> inspect(const context& with, postgres_store& stor
     co_return co_await store.pool().with_connection(std::move(look));
 }
 
-std::string_view color_of(severity status) {
-    switch (status) {
-    case severity::ok: return "32";
-    case severity::skipped: return "36";
-    case severity::advice: return "33";
-    case severity::problem: break;
-    }
-    return "31";
-}
-
 void show_finding(const context& with, std::string_view name, const finding& what) {
-    const auto status = to_string(what.status);
+    const auto [status, color] = name_and_color(what.status);
     if (!with.screen.output)
         return write_out(std::string(status) + '\t' + std::string(name) + '\t' + printable(what.found) +
                          '\t' + printable(what.what_to_do) + '\n');
-    std::string line = with.screen.painted(status, color_of(what.status));
+    std::string line = with.screen.painted(status, color);
     line.append(9 - status.size(), ' ').append(name).append(": ").append(printable(what.found)).append("\n");
     if (!what.what_to_do.empty())
         line.append(9, ' ').append("-> ").append(printable(what.what_to_do)).append("\n");
@@ -74,7 +56,8 @@ void show_finding(const context& with, std::string_view name, const finding& wha
 }
 
 boost::json::object to_json(std::string_view name, const finding& what) {
-    boost::json::object line{{"check", name}, {"status", to_string(what.status)}, {"found", what.found}};
+    boost::json::object line{
+        {"check", name}, {"status", name_and_color(what.status).first}, {"found", what.found}};
     line["what_to_do"] = what.what_to_do.empty() ? boost::json::value() : boost::json::value(what.what_to_do);
     return line;
 }
@@ -92,7 +75,7 @@ bool report_findings(const context& with, const facts& read) {
         else
             show_finding(with, each.name, *what);
     }
-    if (with.given.json) write_out(boost::json::serialize(all) + '\n');
+    if (with.given.json) write_json(all);
     return problems;
 }
 
@@ -119,7 +102,7 @@ asio::awaitable<int> migrate(const context& with) {
 asio::awaitable<int> schema(const context& with) {
     const auto sql = postgres_store::schema_sql(with.given.settings);
     if (with.given.json)
-        write_out(boost::json::serialize(boost::json::object{{"sql", sql}}) + '\n');
+        write_json({{"sql", sql}});
     else
         write_out(sql);
     co_return exit_code::ok;
@@ -131,7 +114,7 @@ asio::awaitable<int> doctor(const context& with) {
         const finding down{severity::problem, message_of(opened.error()),
                            "see that the server runs, and what the connection string says"};
         if (with.given.json)
-            write_out(boost::json::serialize(boost::json::array{to_json("connection", down)}) + '\n');
+            write_json(boost::json::array{to_json("connection", down)});
         else
             show_finding(with, "connection", down);
         co_return exit_code_of(opened.error());

@@ -37,10 +37,10 @@ Examples:
   pgstate rm agent-1 session-1
 )";
 
-/// The options of one command.
+/// The options of the program, and then of one command after the other.
 class command_options {
 public:
-    command_options(CLI::App& all, arguments& into) : all_(all), into_(into) {}
+    command_options(CLI::App& all, arguments& into) : all_(all), into_(into), app_(&all) {}
 
     /// \param what  null: there is nothing to run
     void add(const char* name, const char* about, const command* what, const std::string& more = {}) {
@@ -60,16 +60,6 @@ public:
     command_options& if_version() {
         app_->add_option("--if-version", into_.if_version,
                          "only over this version (put: 0: only if there is none)");
-        return *this;
-    }
-    command_options& duration(const char* name, std::chrono::milliseconds& into, const char* about) {
-        add_duration(*app_, name, about, [&into](std::chrono::milliseconds value) { into = value; });
-        return *this;
-    }
-    command_options& ttl() {
-        add_duration(*app_, "--ttl",
-                     "how long it lives, as 90s, 12h, 30d; without: as long as the document says",
-                     [this](std::chrono::milliseconds value) { into_.ttl = value; });
         return *this;
     }
     command_options& schema() {
@@ -92,18 +82,16 @@ public:
         return *this;
     }
 
-    template <class Use>
-    static void add_duration(CLI::App& app, const char* name, const char* about, Use use) {
-        app.add_option_function<std::string>(
-               name,
-               [use, name](const std::string& text) {
-                   const auto value = parse_duration(text);
-                   if (!value)
-                       throw CLI::ValidationError(name, "is no duration; write 500ms, 30s, 5m, 12h or 30d");
-                   use(*value);
-               },
-               about)
-            ->type_name("DURATION");
+    /// \param into  a number of milliseconds, optional or not
+    template <class Duration>
+    command_options& duration(const char* name, Duration& into, const char* about) {
+        const auto read = [&into, name](const std::string& text) {
+            const auto value = parse_duration(text);
+            if (!value) throw CLI::ValidationError(name, "is no duration; write 500ms, 30s, 5m, 12h or 30d");
+            into = *value;
+        };
+        app_->add_option_function<std::string>(name, read, about)->type_name("DURATION");
+        return *this;
     }
 
     CLI::App* operator->() const noexcept { return app_; }
@@ -111,31 +99,29 @@ public:
 private:
     CLI::App& all_;
     arguments& into_;
-    CLI::App* app_ = nullptr;
+    CLI::App* app_;
 };
 
-void add_global_options(CLI::App& app, arguments& into) {
-    app.add_option("--database-url", into.settings.connection_string,
+void add_global_options(command_options& on, arguments& into) {
+    on->add_option("--database-url", into.settings.connection_string,
                    "where PostgreSQL is, as libpq takes it")
         ->envname("DATABASE_URL")
         ->type_name("URL");
-    app.add_option("--table", into.settings.table_name,
+    on->add_option("--table", into.settings.table_name,
                    "the table, with or without its schema (agent_states)")
         ->type_name("NAME");
-    command_options::add_duration(
-        app, "--timeout", "how long an operation may take (30s)",
-        [&into](std::chrono::milliseconds value) { into.settings.operation_timeout = value; });
-    app.add_flag("--json", into.json, "JSON on standard output; see the command's help");
-    app.add_option_function<std::string>(
-           "--color",
-           [&into](const std::string& when) {
-               into.color = when == "always"  ? color_mode::always
-                            : when == "never" ? color_mode::never
-                                              : color_mode::automatic;
-           },
-           "colours: auto is on a terminal, unless NO_COLOR is set")
+    on.duration("--timeout", into.settings.operation_timeout, "how long an operation may take (30s)");
+    on->add_flag("--json", into.json, "JSON on standard output; see the command's help");
+    on->add_option_function<std::string>(
+          "--color",
+          [&into](const std::string& when) {
+              into.color = when == "always"  ? color_mode::always
+                           : when == "never" ? color_mode::never
+                                             : color_mode::automatic;
+          },
+          "colours: auto is on a terminal, unless NO_COLOR is set")
         ->check(CLI::IsMember({"auto", "always", "never"}));
-    app.set_version_flag("--version", "pgstate " PGSTATE_VERSION_STRING);
+    on->set_version_flag("--version", "pgstate " PGSTATE_VERSION_STRING);
 }
 
 void add_commands(command_options& on, arguments& into) {
@@ -162,7 +148,8 @@ void add_commands(command_options& on, arguments& into) {
         "letter, if it can be read as a state. Prints the new version; --json: an object.\n");
     on.agent().session();
     on->add_option("FILE", into.file, "the document; none or -: standard input");
-    on.if_version().ttl();
+    on.if_version().duration("--ttl", into.ttl,
+                             "how long it lives, as 90s, 12h, 30d; without: as long as the document says");
 
     on.add("rm", "erases a state, or all of an agent", &rm_command, "--json: {\"erased\": number}.\n");
     on.agent().session(false);
@@ -263,9 +250,9 @@ std::optional<arguments> parse_arguments(int argc, const char* const* argv) {
     app.require_subcommand(1);
     app.fallthrough();
     app.footer(std::string(examples) + "\n" + std::string(exit_codes));
-    add_global_options(app, given);
-    command_options commands(app, given);
-    add_commands(commands, given);
+    command_options options(app, given);
+    add_global_options(options, given);
+    add_commands(options, given);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {

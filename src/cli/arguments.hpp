@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_ARGUMENTS_HPP
-#define PGSTATE_CLI_ARGUMENTS_HPP
+#pragma once
 
 #include <pgstate/config.hpp>
 
@@ -45,5 +44,3 @@ struct arguments {
 std::optional<arguments> parse_arguments(int argc, const char* const* argv);
 
 } // namespace pgstate::cli
-
-#endif

@@ -2,7 +2,6 @@
 #include "command.hpp"
 #include "documents.hpp"
 #include "failure.hpp"
-#include "json_text.hpp"
 #include "text.hpp"
 #include <pgstate/rfc3339.hpp>
 
@@ -25,62 +24,53 @@ namespace {
 
 constexpr std::size_t browse_page = 1'000;
 
-/// How many of `page` are still wanted; they are taken off what `left` allows.
-std::size_t take(std::size_t page, std::size_t& left) {
-    const auto taken = std::min(page, left);
-    left -= taken;
-    return taken;
+/// A member of a line of JSON as a table shows it.
+std::string cell_of(const boost::json::value& value) {
+    return value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
 }
 
-void write_json_line(const boost::json::object& line) {
-    write_out(boost::json::serialize(line) + '\n');
-}
-
-asio::awaitable<void> list_all_agents(const context& with, postgres_store& store, std::size_t left) {
-    table_writer table(with.screen, {"AGENT", "SESSIONS", "UPDATED"});
-    list_agents_options options(std::min(left, browse_page));
-    do {
-        const auto page = co_await store.list_agents(options);
-        std::vector<table_writer::row> rows;
-        for (std::size_t i = 0, n = take(page.size(), left); i < n; ++i) {
-            const auto& agent = page.agents[i];
-            if (with.given.json)
-                write_json_line({{"agent_id", agent.agent_id},
-                                 {"sessions", agent.sessions},
-                                 {"updated_at", to_rfc3339(agent.updated_at)}});
-            else
-                rows.push_back(
-                    {agent.agent_id, std::to_string(agent.sessions), to_rfc3339(agent.updated_at)});
-        }
-        table.write(std::move(rows));
-        flush_out();
-        options.after = page.next;
-    } while (left > 0 && !options.after.empty());
-}
-
-asio::awaitable<void> list_sessions(const context& with, postgres_store& store, std::size_t left) {
-    const auto& agent = with.given.agent;
-    table_writer table(with.screen, {"SESSION", "VERSION", "CREATED", "UPDATED"});
+/// Shows what the pages of `fetch(options)` have, as much as --limit allows: each with the members that `describe` gives
+/// as a line of JSON, or with the last of them under `heading`.
+template <class Fetch, class Describe>
+asio::awaitable<void> show_pages(const context& with, const table_writer::row& heading, Fetch fetch,
+                                 Describe describe) {
+    auto left = with.given.limit.value_or(std::numeric_limits<std::size_t>::max());
+    table_writer table(with.screen, heading);
     list_options options(std::min(left, browse_page));
     do {
-        const auto page = co_await store.list(agent, options);
+        const auto page = co_await fetch(options);
         std::vector<table_writer::row> rows;
-        for (std::size_t i = 0, n = take(page.size(), left); i < n; ++i) {
-            const auto& session = page.sessions[i];
-            if (with.given.json)
-                write_json_line({{"agent_id", agent},
-                                 {"session_id", session.session_id},
-                                 {"version", session.version},
-                                 {"created_at", to_rfc3339(session.created_at)},
-                                 {"updated_at", to_rfc3339(session.updated_at)}});
-            else
-                rows.push_back({session.session_id, std::to_string(session.version),
-                                to_rfc3339(session.created_at), to_rfc3339(session.updated_at)});
+        for (auto each = page.begin(); each != page.end() && left > 0; ++each, --left) {
+            const boost::json::object members = describe(*each);
+            if (with.given.json) {
+                write_json(members);
+                continue;
+            }
+            auto& cells = rows.emplace_back();
+            for (auto at = members.end() - static_cast<std::ptrdiff_t>(heading.size()); at != members.end();
+                 ++at)
+                cells.push_back(cell_of(at->value()));
         }
         table.write(std::move(rows));
         flush_out();
         options.after = page.next;
     } while (left > 0 && !options.after.empty());
+}
+
+boost::json::object members_of(const agent_info& agent) {
+    return {{"agent_id", agent.agent_id},
+            {"sessions", agent.sessions},
+            {"updated_at", to_rfc3339(agent.updated_at)}};
+}
+
+/// Of a session_info or an agent_state.
+template <class Session>
+boost::json::object members_of(const std::string& agent, const Session& session) {
+    return {{"agent_id", agent},
+            {"session_id", session.session_id},
+            {"version", session.version},
+            {"created_at", to_rfc3339(session.created_at)},
+            {"updated_at", to_rfc3339(session.updated_at)}};
 }
 
 /// The changes that `tail` has shown, or that were there before it began, for as long as they could be found again.
@@ -112,11 +102,7 @@ private:
 void show_change(const context& with, const agent_state& state) {
     const auto updated = to_rfc3339(state.updated_at);
     if (with.given.json)
-        write_json_line({{"agent_id", state.agent_id},
-                         {"session_id", state.session_id},
-                         {"version", state.version},
-                         {"created_at", to_rfc3339(state.created_at)},
-                         {"updated_at", updated}});
+        write_json(members_of(state.agent_id, state));
     else if (with.screen.output)
         write_out(with.screen.painted(updated, "2") + "  " + printable(state.agent_id) + "  " +
                   with.screen.painted(printable(state.session_id), "1") + "  " +
@@ -155,11 +141,18 @@ timestamp server_time(pqxx::connection& connection) {
 
 asio::awaitable<int> ls(const context& with) {
     auto store = co_await with.open();
-    const auto most = with.given.limit.value_or(std::numeric_limits<std::size_t>::max());
-    if (with.given.agent.empty())
-        co_await list_all_agents(with, store, most);
-    else
-        co_await list_sessions(with, store, most);
+    const auto& agent = with.given.agent;
+    if (agent.empty()) {
+        const table_writer::row heading{"AGENT", "SESSIONS", "UPDATED"};
+        const auto fetch = [&](const list_options& options) { return store.list_agents(options); };
+        const auto describe = [](const agent_info& each) { return members_of(each); };
+        co_await show_pages(with, heading, fetch, describe);
+    } else {
+        const table_writer::row heading{"SESSION", "VERSION", "CREATED", "UPDATED"};
+        const auto fetch = [&](const list_options& options) { return store.list(agent, options); };
+        const auto describe = [&](const session_info& each) { return members_of(agent, each); };
+        co_await show_pages(with, heading, fetch, describe);
+    }
     co_await store.close();
     co_return exit_code::ok;
 }

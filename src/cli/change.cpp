@@ -9,7 +9,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <pqxx/transaction_base>
 
@@ -77,7 +76,7 @@ void report_saved(const context& with, const saved& done) {
                              {"updated_at", to_rfc3339(done.updated_at)},
                              {"expires_at", nullptr}};
     if (done.expires_at) line["expires_at"] = to_rfc3339(*done.expires_at);
-    write_out(boost::json::serialize(line) + '\n');
+    write_json(line);
 }
 
 void ask_before_erasing(const context& with) {
@@ -183,33 +182,31 @@ asio::awaitable<int> put(const context& with) {
 
 asio::awaitable<int> rm(const context& with) {
     const auto& given = with.given;
-    if (given.all) {
-        ask_before_erasing(with);
-        auto store = co_await with.open();
-        const auto done = co_await erase_all_of(with, store);
-        co_await store.close();
-        if (given.json)
-            write_out("{\"erased\":" + std::to_string(done.erased) + "}\n");
-        else
-            std::cerr << "erased " << sessions(done.erased) << '\n';
-        if (done.first_refusal)
-            throw failure(exit_code_of(*done.first_refusal),
-                          "rm: " + sessions(done.kept) +
-                              " could not be erased; of one of them: " + message_of(*done.first_refusal));
-        if (done.erased == 0)
-            throw failure(exit_code::not_found,
-                          "rm: agent \"" + printable(given.agent) + "\" has no sessions");
-        co_return exit_code::ok;
-    }
+    if (given.all) ask_before_erasing(with);
     auto store = co_await with.open();
-    erase_options options;
-    options.if_version = given.if_version;
-    const bool erased = co_await store.erase(given.agent, given.session, options);
+    erasure done;
+    if (given.all) {
+        done = co_await erase_all_of(with, store);
+    } else {
+        erase_options options;
+        options.if_version = given.if_version;
+        const bool one = co_await store.erase(given.agent, given.session, options);
+        done.erased = one ? 1 : 0;
+    }
     co_await store.close();
-    if (given.json) write_out(erased ? "{\"erased\":1}\n" : "{\"erased\":0}\n");
-    if (!erased)
+    if (given.json)
+        write_json({{"erased", done.erased}});
+    else if (given.all)
+        std::cerr << "erased " << sessions(done.erased) << '\n';
+    if (done.first_refusal)
+        throw failure(exit_code_of(*done.first_refusal),
+                      "rm: " + sessions(done.kept) +
+                          " could not be erased; of one of them: " + message_of(*done.first_refusal));
+    if (done.erased == 0)
         throw failure(exit_code::not_found,
-                      "rm: there is no such state: " + name_of(given.agent, given.session));
+                      "rm: " + (given.all
+                                    ? "agent \"" + printable(given.agent) + "\" has no sessions"
+                                    : "there is no such state: " + name_of(given.agent, given.session)));
     co_return exit_code::ok;
 }
 

@@ -2,7 +2,7 @@
 
 #include "text.hpp"
 
-#include <utility>
+#include <cstddef>
 
 namespace pgstate::cli {
 namespace {
@@ -198,14 +198,10 @@ result check_durability(const facts& read) {
 
 } // namespace
 
-std::string_view to_string(severity s) noexcept {
-    switch (s) {
-    case severity::ok: return "ok";
-    case severity::skipped: return "skipped";
-    case severity::advice: return "advice";
-    case severity::problem: break;
-    }
-    return "problem";
+std::pair<std::string_view, std::string_view> name_and_color(severity s) noexcept {
+    constexpr std::pair<std::string_view, std::string_view> all[] = {
+        {"ok", "32"}, {"skipped", "36"}, {"advice", "33"}, {"problem", "31"}};
+    return all[static_cast<std::size_t>(s)];
 }
 
 const std::vector<check>& checks() {

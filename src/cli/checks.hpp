@@ -1,11 +1,11 @@
-#ifndef PGSTATE_CLI_CHECKS_HPP
-#define PGSTATE_CLI_CHECKS_HPP
+#pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pgstate::cli {
@@ -58,7 +58,8 @@ inline constexpr std::int64_t most_expired = 10'000;
 /// `skipped`: what the check needs could not be read.
 enum class severity { ok, skipped, advice, problem };
 
-std::string_view to_string(severity s) noexcept;
+/// "ok", and the ANSI colour that it is shown in.
+std::pair<std::string_view, std::string_view> name_and_color(severity s) noexcept;
 
 struct finding {
     severity status = severity::ok;
@@ -76,5 +77,3 @@ struct check {
 const std::vector<check>& checks();
 
 } // namespace pgstate::cli
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_COMMAND_HPP
-#define PGSTATE_CLI_COMMAND_HPP
+#pragma once
 
 #include "arguments.hpp"
 #include "terminal.hpp"
@@ -41,5 +40,3 @@ struct command {
 };
 
 } // namespace pgstate::cli
-
-#endif

@@ -11,20 +11,6 @@
 namespace pgstate::cli {
 namespace {
 
-struct option_shape {
-    std::string name; ///< with its dashes
-    std::string about;
-    bool takes_value = false;
-    std::vector<std::string> values; ///< the only ones, where there are such
-};
-
-struct command_shape {
-    std::string name;
-    std::string about;
-    std::vector<option_shape> options;
-    std::vector<std::string> values; ///< of its first argument
-};
-
 /// The words in braces that CLI::IsMember puts into an option's type.
 std::vector<std::string> values_of(const CLI::Option& option) {
     const auto type = option.get_type_name();
@@ -34,38 +20,36 @@ std::vector<std::string> values_of(const CLI::Option& option) {
     return CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
 }
 
-command_shape shape_of(const CLI::App& app) {
-    command_shape shape{app.get_name(), app.get_description(), {}, {}};
-    for (const auto* option : app.get_options()) {
-        if (option->get_positional() && shape.values.empty()) shape.values = values_of(*option);
+/// `use(name, option)` for each option, its name with the dashes.
+template <class Use>
+void for_each_option(const CLI::App& app, Use use) {
+    for (const auto* option : app.get_options())
         for (const auto& name : option->get_lnames())
-            shape.options.push_back({"--" + name, option->get_description(),
-                                     option->get_items_expected_max() > 0, values_of(*option)});
-    }
-    return shape;
+            use("--" + name, *option);
 }
 
-/// The program, and its commands with its options among theirs.
-struct program_shape {
-    command_shape whole;
-    std::vector<command_shape> commands;
-};
+bool takes_value(const CLI::Option& option) {
+    return option.get_items_expected_max() > 0;
+}
 
-program_shape shape_of_program(const CLI::App& app) {
-    program_shape program{shape_of(app), {}};
-    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
-        program.commands.push_back(shape_of(*command));
-    return program;
+/// The words that the first argument of a command can be, where they are known.
+std::vector<std::string> values_of(const CLI::App& command) {
+    for (const auto* option : command.get_options())
+        if (auto values = values_of(*option); option->get_positional() && !values.empty()) return values;
+    return {};
+}
+
+auto commands_of(const CLI::App& program) {
+    return program.get_subcommands([](const CLI::App*) { return true; });
 }
 
 std::string joined(const std::vector<std::string>& words) {
     return CLI::detail::join(words, " ");
 }
 
-std::string names_of(const std::vector<option_shape>& options) {
+std::string names_of(const CLI::App& app) {
     std::vector<std::string> names;
-    for (const auto& option : options)
-        names.push_back(option.name);
+    for_each_option(app, [&](const std::string& name, const CLI::Option&) { names.push_back(name); });
     return joined(names);
 }
 
@@ -78,28 +62,28 @@ std::string in_quotes(const std::string& text) {
 }
 
 /// The lines of a bash `case` for what the word after an option can be; `done` has the options that were before.
-std::string value_cases(const std::vector<option_shape>& options, std::set<std::string>& done) {
+std::string value_cases(const CLI::App& app, std::set<std::string>& done) {
     std::string lines;
-    for (const auto& option : options) {
-        if (!option.takes_value || !done.insert(option.name).second) continue;
-        lines += "        " + option.name + ") ";
-        if (!option.values.empty())
-            lines += "COMPREPLY=($(compgen -W " + in_quotes(joined(option.values)) + " -- \"$cur\")); ";
+    for_each_option(app, [&](const std::string& name, const CLI::Option& option) {
+        if (!takes_value(option) || !done.insert(name).second) return;
+        lines += "        " + name + ") ";
+        if (const auto values = values_of(option); !values.empty())
+            lines += "COMPREPLY=($(compgen -W " + in_quotes(joined(values)) + " -- \"$cur\")); ";
         lines += "return ;;\n";
-    }
+    });
     return lines;
 }
 
-std::string bash_script(const program_shape& program) {
+std::string bash_script(const CLI::App& program) {
     std::vector<std::string> names;
     std::string cases;
     std::set<std::string> options;
-    std::string values = value_cases(program.whole.options, options);
-    for (const auto& command : program.commands) {
-        names.push_back(command.name);
-        cases += "        " + command.name + ") words=" + in_quotes(names_of(command.options)) +
-                 "; arguments=" + in_quotes(joined(command.values)) + " ;;\n";
-        values += value_cases(command.options, options);
+    std::string values = value_cases(program, options);
+    for (const auto* command : commands_of(program)) {
+        names.push_back(command->get_name());
+        cases += "        " + command->get_name() + ") words=" + in_quotes(names_of(*command)) +
+                 "; arguments=" + in_quotes(joined(values_of(*command))) + " ;;\n";
+        values += value_cases(*command, options);
     }
     return "# bash completion for pgstate: source <(pgstate completion bash)\n"
            "_pgstate() {\n"
@@ -120,7 +104,7 @@ std::string bash_script(const program_shape& program) {
            "    esac\n"
            "    if [[ $cur == -* ]]; then\n"
            "        COMPREPLY=($(compgen -W \"$words " +
-           names_of(program.whole.options) +
+           names_of(program) +
            "\" -- \"$cur\"))\n"
            "    elif [[ -n $arguments ]]; then\n"
            "        COMPREPLY=($(compgen -W \"$arguments\" -- \"$cur\"))\n"
@@ -130,31 +114,32 @@ std::string bash_script(const program_shape& program) {
 }
 
 /// As zsh's _arguments takes them.
-std::string zsh_options(const std::vector<option_shape>& options) {
+std::string zsh_options(const CLI::App& app) {
     std::string lines;
-    for (const auto& option : options) {
+    for_each_option(app, [&](const std::string& name, const CLI::Option& option) {
         std::string about;
-        for (const char c : option.about) {
+        for (const char c : option.get_description()) {
             if (c == '[' || c == ']' || c == ':' || c == '\\') about += '\\';
             about += c;
         }
-        auto line = option.name + "[" + about + "]";
-        if (option.takes_value)
-            line += option.values.empty() ? ":value:_default" : ":value:(" + joined(option.values) + ")";
+        auto line = name + "[" + about + "]";
+        const auto values = values_of(option);
+        if (takes_value(option))
+            line += values.empty() ? ":value:_default" : ":value:(" + joined(values) + ")";
         lines += " \\\n            " + in_quotes(line);
-    }
+    });
     return lines;
 }
 
-std::string zsh_script(const program_shape& program) {
+std::string zsh_script(const CLI::App& program) {
     std::string names;
     std::string cases;
-    for (const auto& command : program.commands) {
-        names += "        " + in_quotes(command.name + ":" + command.about) + "\n";
-        cases += "        " + command.name + ") _arguments" + zsh_options(command.options) +
-                 zsh_options(program.whole.options) + " \\\n            " +
-                 in_quotes(command.values.empty() ? "*:argument:_default"
-                                                  : "1:argument:(" + joined(command.values) + ")") +
+    for (const auto* command : commands_of(program)) {
+        const auto values = values_of(*command);
+        names += "        " + in_quotes(command->get_name() + ":" + command->get_description()) + "\n";
+        cases += "        " + command->get_name() + ") _arguments" + zsh_options(*command) +
+                 zsh_options(program) + " \\\n            " +
+                 in_quotes(values.empty() ? "*:argument:_default" : "1:argument:(" + joined(values) + ")") +
                  " ;;\n";
     }
     return "#compdef pgstate\n"
@@ -163,7 +148,7 @@ std::string zsh_script(const program_shape& program) {
            "    local -a commands\n"
            "    local context state line\n"
            "    commands=(\n" +
-           names + "    )\n    _arguments -C" + zsh_options(program.whole.options) +
+           names + "    )\n    _arguments -C" + zsh_options(program) +
            " \\\n            '1:command:->command' '*::argument:->argument'\n"
            "    case $state in\n"
            "        command) _describe command commands; return ;;\n"
@@ -175,26 +160,27 @@ std::string zsh_script(const program_shape& program) {
            "compdef _pgstate pgstate\n";
 }
 
-std::string fish_options(const std::vector<option_shape>& options, const std::string& condition) {
+std::string fish_options(const CLI::App& app, const std::string& condition) {
     std::string lines;
-    for (const auto& option : options) {
-        lines += "complete -c pgstate" + condition + " -l " + option.name.substr(2);
-        if (option.takes_value) lines += " -r";
-        if (!option.values.empty()) lines += " -f -a " + in_quotes(joined(option.values));
-        lines += " -d " + in_quotes(option.about) + "\n";
-    }
+    for_each_option(app, [&](const std::string& name, const CLI::Option& option) {
+        lines += "complete -c pgstate" + condition + " -l " + name.substr(2);
+        if (takes_value(option)) lines += " -r";
+        if (const auto values = values_of(option); !values.empty())
+            lines += " -f -a " + in_quotes(joined(values));
+        lines += " -d " + in_quotes(option.get_description()) + "\n";
+    });
     return lines;
 }
 
-std::string fish_script(const program_shape& program) {
-    std::string script = "# fish completion for pgstate: pgstate completion fish | source\n" +
-                         fish_options(program.whole.options, "");
-    for (const auto& command : program.commands) {
-        const auto within = " -n " + in_quotes("__fish_seen_subcommand_from " + command.name);
-        script += "complete -c pgstate -n __fish_use_subcommand -f -a " + command.name + " -d " +
-                  in_quotes(command.about) + "\n" + fish_options(command.options, within);
-        if (!command.values.empty())
-            script += "complete -c pgstate" + within + " -f -a " + in_quotes(joined(command.values)) + "\n";
+std::string fish_script(const CLI::App& program) {
+    std::string script =
+        "# fish completion for pgstate: pgstate completion fish | source\n" + fish_options(program, "");
+    for (const auto* command : commands_of(program)) {
+        const auto within = " -n " + in_quotes("__fish_seen_subcommand_from " + command->get_name());
+        script += "complete -c pgstate -n __fish_use_subcommand -f -a " + command->get_name() + " -d " +
+                  in_quotes(command->get_description()) + "\n" + fish_options(*command, within);
+        if (const auto values = values_of(*command); !values.empty())
+            script += "complete -c pgstate" + within + " -f -a " + in_quotes(joined(values)) + "\n";
     }
     return script;
 }
@@ -202,9 +188,8 @@ std::string fish_script(const program_shape& program) {
 } // namespace
 
 std::string completion_script(const CLI::App& app, std::string_view shell) {
-    const auto program = shape_of_program(app);
-    if (shell == "bash") return bash_script(program);
-    return shell == "zsh" ? zsh_script(program) : fish_script(program);
+    if (shell == "bash") return bash_script(app);
+    return shell == "zsh" ? zsh_script(app) : fish_script(app);
 }
 
 } // namespace pgstate::cli

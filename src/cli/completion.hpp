@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_COMPLETION_HPP
-#define PGSTATE_CLI_COMPLETION_HPP
+#pragma once
 
 #include <string>
 #include <string_view>
@@ -15,5 +14,3 @@ namespace pgstate::cli {
 std::string completion_script(const CLI::App& app, std::string_view shell);
 
 } // namespace pgstate::cli
-
-#endif

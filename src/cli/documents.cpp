@@ -1,7 +1,7 @@
 #include "documents.hpp"
 
 #include "failure.hpp"
-#include "json_text.hpp"
+#include "text.hpp"
 
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
@@ -17,8 +17,8 @@
 namespace pgstate::cli {
 namespace {
 
-constexpr std::string_view most_rows = "1000";
-constexpr std::string_view most_bytes = "4194304"; // as stored, which may be compressed
+constexpr auto most_rows = "1000";
+constexpr auto most_bytes = "4194304"; // as stored, which may be compressed
 
 // The deepest nesting that a stored document can have, and one for luck.
 constexpr std::size_t deepest = 513;
@@ -31,7 +31,7 @@ std::string columns() {
            " '{agent_id,session_id,version,created_at,updated_at}'::text[] END";
 }
 
-constexpr std::string_view alive = "(t.expires_at IS NULL OR t.expires_at > now())";
+constexpr auto alive = "(t.expires_at IS NULL OR t.expires_at > now())";
 
 using row_of_result = decltype(std::declval<const pqxx::result&>()[0]); // not pqxx::row in libpqxx 8
 
@@ -96,10 +96,8 @@ std::string position(std::string_view text, std::size_t at) {
 
 } // namespace
 
-std::string time_as_text(std::string_view column) {
-    return std::string("to_char(t.")
-        .append(column)
-        .append(" AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+std::string time_as_text(const std::string& column) {
+    return "to_char(t." + column + " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 }
 
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query) {
@@ -112,20 +110,12 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
                      sql.quote(query.after->session_id) + ")";
 
     // The sizes are of the column as it is stored: what does not fit on the page is not even decompressed.
-    const auto rows =
-        sql.exec(std::string("SELECT ")
-                     .append(columns())
-                     .append(" FROM (SELECT p.*, sum(pg_column_size(p.state)) OVER (ORDER BY p.agent_id,"
-                             " p.session_id ROWS UNBOUNDED PRECEDING) - pg_column_size(p.state) AS before"
-                             " FROM (SELECT * FROM ")
-                     .append(query.table)
-                     .append(" AS t WHERE ")
-                     .append(condition)
-                     .append(" ORDER BY t.agent_id, t.session_id LIMIT ")
-                     .append(most_rows)
-                     .append(") AS p) AS t WHERE t.before < ")
-                     .append(most_bytes)
-                     .append(" ORDER BY t.agent_id, t.session_id"));
+    const auto rows = sql.exec(
+        "SELECT " + columns() +
+        " FROM (SELECT p.*, sum(pg_column_size(p.state)) OVER (ORDER BY p.agent_id, p.session_id"
+        " ROWS UNBOUNDED PRECEDING) - pg_column_size(p.state) AS before FROM (SELECT * FROM " +
+        query.table + " AS t WHERE " + condition + " ORDER BY t.agent_id, t.session_id LIMIT " + most_rows +
+        ") AS p) AS t WHERE t.before < " + most_bytes + " ORDER BY t.agent_id, t.session_id");
     std::vector<document> page;
     page.reserve(static_cast<std::size_t>(rows.size()));
     for (const auto& row : rows)
@@ -135,17 +125,15 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
 
 std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
                                       const state_key& key) {
-    const auto rows = sql.exec(
-        "SELECT " + columns() + " FROM " + table + " AS t WHERE t.agent_id = " + sql.quote(key.agent_id) +
-        " AND t.session_id = " + sql.quote(key.session_id) + " AND " + std::string(alive));
+    const auto rows = sql.exec("SELECT " + columns() + " FROM " + table +
+                               " AS t WHERE t.agent_id = " + sql.quote(key.agent_id) +
+                               " AND t.session_id = " + sql.quote(key.session_id) + " AND " + alive);
     if (rows.empty()) return std::nullopt;
     return to_document(rows[0]);
 }
 
-std::string stored_document(std::string_view json) {
-    return std::string("('{\"data\":{},\"history\":[],\"context\":{}}'::jsonb || (")
-        .append(json)
-        .append(" - 'expires_at'))");
+std::string stored_document(const std::string& json) {
+    return R"(('{"data":{},"history":[],"context":{}}'::jsonb || ()" + json + " - 'expires_at'))";
 }
 
 boost::json::object parse_document(std::string_view text, std::string& refusal) {

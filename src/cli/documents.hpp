@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_DOCUMENTS_HPP
-#define PGSTATE_CLI_DOCUMENTS_HPP
+#pragma once
 
 #include <pgstate/operations.hpp>
 
@@ -45,11 +44,11 @@ std::optional<document> read_document(pqxx::transaction_base& sql, const std::st
                                       const state_key& key);
 
 /// SQL: a time of the row `t` as in documents.
-std::string time_as_text(std::string_view column);
+std::string time_as_text(const std::string& column);
 
 /// What the document of a row becomes from `json` (SQL of type jsonb): with every member that other writers expect, and
 /// without what has a column alone.
-std::string stored_document(std::string_view json);
+std::string stored_document(const std::string& json);
 
 /// Reads a document as a person or `export` wrote it.
 /// \param refusal  what is wrong with it, in words that quote nothing of it; empty: nothing
@@ -62,5 +61,3 @@ std::string wrong_key(const boost::json::object& document);
 std::optional<state_key> key_of(const boost::json::object& document);
 
 } // namespace pgstate::cli
-
-#endif

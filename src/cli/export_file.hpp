@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_EXPORT_FILE_HPP
-#define PGSTATE_CLI_EXPORT_FILE_HPP
+#pragma once
 
 #include <cstdio>
 #include <memory>
@@ -35,5 +34,3 @@ private:
 };
 
 } // namespace pgstate::cli
-
-#endif

@@ -8,7 +8,9 @@
 #include <pqxx/result>
 #include <pqxx/transaction>
 
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -21,13 +23,10 @@ void read_session(pqxx::nontransaction& sql, facts& read) {
         " coalesce((SELECT version FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), ''),"
         " NOT coalesce(inet_client_addr() <<= '127.0.0.0/8' OR inet_client_addr() <<= '::1/128', true),"
         " pg_backend_pid(), quote_ident(current_user)");
-    const auto& row = rows[0];
-    read.standby = row[0].as<bool>();
-    read.read_only = row[1].as<bool>();
-    read.tls = row[2].as<std::string>();
-    read.over_network = row[3].as<bool>();
-    read.pooler = row[4].as<int>() != sql.conn().backendpid(); // a pooler gives clients numbers of its own
-    read.role = row[5].as<std::string>();
+    int process = 0;
+    std::tie(read.standby, read.read_only, read.tls, read.over_network, process, read.role) =
+        rows[0].as<bool, bool, std::string, bool, int, std::string>();
+    read.pooler = process != sql.conn().backendpid(); // a pooler gives clients numbers of its own
 }
 
 void read_server(pqxx::nontransaction& sql, facts& read) {
@@ -38,13 +37,9 @@ void read_server(pqxx::nontransaction& sql, facts& read) {
                  " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),"
                  " current_setting('fsync')::bool, current_setting('full_page_writes')::bool,"
                  " current_setting('synchronous_commit')");
-    const auto& row = rows[0];
-    read.max_connections = row[0].as<int>();
-    read.reserved_connections = row[1].as<int>();
-    read.used_connections = row[2].as<int>();
-    read.fsync = row[3].as<bool>();
-    read.full_page_writes = row[4].as<bool>();
-    read.synchronous_commit = row[5].as<std::string>();
+    std::tie(read.max_connections, read.reserved_connections, read.used_connections, read.fsync,
+             read.full_page_writes, read.synchronous_commit) =
+        rows[0].as<int, int, int, bool, bool, std::string>();
 }
 
 void read_privileges(pqxx::nontransaction& sql, const std::string& table, facts& read) {
@@ -70,12 +65,18 @@ void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts&
         " FROM pg_catalog.pg_stat_user_tables WHERE relid = " +
         table);
     if (rows.empty()) return;
-    const auto& row = rows[0];
-    read.live_rows = row[0].as<std::int64_t>();
-    read.dead_rows = row[1].as<std::int64_t>();
-    read.last_vacuum = row[2].as<std::string>();
-    read.updates = row[3].as<std::int64_t>();
-    read.hot_updates = row[4].as<std::int64_t>();
+    std::tie(read.live_rows, read.dead_rows, read.last_vacuum, read.updates, read.hot_updates) =
+        rows[0].as<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t>();
+}
+
+/// Nothing where it takes too long: without an index the whole table is read.
+std::optional<std::int64_t> number_in_time(pqxx::nontransaction& sql, const std::string& query) {
+    try {
+        return sql.exec(query)[0][0].as<std::int64_t>();
+    } catch (const pqxx::sql_error& e) {
+        if (e.sqlstate() == "57014") return std::nullopt;
+        throw;
+    }
 }
 
 /// The sequence of the table's versions, as a query's FROM gives it.
@@ -91,13 +92,7 @@ void read_versions(pqxx::nontransaction& sql, const std::string& table, facts& r
                                 sequence_of(sql.quote(table)) + " AS s");
     if (!drawn[0][0].is_null()) read.last_drawn = drawn[0][0].as<std::int64_t>();
     if (!drawn[0][1].as<bool>()) return;
-    try {
-        const auto newest = sql.exec("SELECT coalesce(max(version), 0) FROM " + table);
-        read.newest_version = newest[0][0].as<std::int64_t>();
-    } catch (const pqxx::sql_error& e) {
-        if (e.sqlstate() != "57014")
-            throw; // there is no index over versions: reading the table can take too long
-    }
+    read.newest_version = number_in_time(sql, "SELECT coalesce(max(version), 0) FROM " + table);
 }
 
 void read_expired(pqxx::nontransaction& sql, const std::string& table, facts& read) {
@@ -107,14 +102,9 @@ void read_expired(pqxx::nontransaction& sql, const std::string& table, facts& re
                  "::regclass AND attname = 'expires_at' AND atttypid = 'timestamptz'::regtype"
                  " AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')");
     if (readable.empty()) return;
-    try {
-        const auto rows =
-            sql.exec("SELECT count(*) FROM (SELECT FROM " + table + " WHERE expires_at <= now() LIMIT " +
-                     std::to_string(most_expired) + ") AS e");
-        read.expired_rows = rows[0][0].as<std::int64_t>();
-    } catch (const pqxx::sql_error& e) {
-        if (e.sqlstate() != "57014") throw; // without an index the table is read, which can take too long
-    }
+    read.expired_rows = number_in_time(sql, "SELECT count(*) FROM (SELECT FROM " + table +
+                                                " WHERE expires_at <= now() LIMIT " +
+                                                std::to_string(most_expired) + ") AS e");
 }
 
 } // namespace

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_FACTS_HPP
-#define PGSTATE_CLI_FACTS_HPP
+#pragma once
 
 #include "checks.hpp"
 #include <pgstate/config.hpp>
@@ -19,5 +18,3 @@ facts read_facts(pqxx::connection& connection, const config& settings);
 void advance_versions(pqxx::connection& connection, const config& settings);
 
 } // namespace pgstate::cli
-
-#endif

@@ -5,11 +5,8 @@
 #include <string_view>
 
 namespace pgstate::cli {
-namespace {
 
 constexpr std::string_view statement_timeout = "57014";
-
-} // namespace
 
 int exit_code_of(const error& e) {
     if (e == errc::invalid_argument) return exit_code::usage;

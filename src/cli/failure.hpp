@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_FAILURE_HPP
-#define PGSTATE_CLI_FAILURE_HPP
+#pragma once
 
 #include <pgstate/error.hpp>
 
@@ -42,5 +41,3 @@ std::string refusal_of_document(const error& e);
 std::string name_of(const std::string& agent, const std::string& session);
 
 } // namespace pgstate::cli
-
-#endif

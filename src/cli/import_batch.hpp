@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_IMPORT_BATCH_HPP
-#define PGSTATE_CLI_IMPORT_BATCH_HPP
+#pragma once
 
 #include "arguments.hpp"
 #include <pgstate/error.hpp>
@@ -64,5 +63,3 @@ private:
 };
 
 } // namespace pgstate::cli
-
-#endif

@@ -1,11 +1,10 @@
-#ifndef PGSTATE_CLI_INPUT_HPP
-#define PGSTATE_CLI_INPUT_HPP
+#pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/system/error_code.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,25 +30,21 @@ public:
 
     boost::asio::awaitable<std::string> read_all();
 
+    /// Of the lines that were given out.
     std::uint64_t bytes_read() const noexcept { return bytes_read_; }
     /// Of a regular file; 0: not known.
     std::uint64_t size() const noexcept { return size_; }
     const std::string& name() const noexcept { return name_; }
 
 private:
-    /// False at the end.
-    boost::asio::awaitable<bool> fill();
+    [[noreturn]] void throw_cannot(const char* what, const boost::system::error_code& why) const;
 
     std::string name_;
-    int descriptor_ = -1;
+    boost::asio::posix::stream_descriptor from_;
     int flags_ = 0; ///< of standard input, which other processes share
     std::uint64_t size_ = 0;
     std::uint64_t bytes_read_ = 0;
-    std::string buffer_;
-    std::size_t at_ = 0;                                         ///< what of buffer_ has been given out
-    std::optional<boost::asio::posix::stream_descriptor> waits_; ///< nothing: a file, which is always ready
+    std::string buffer_; ///< what has been read and not given out
 };
 
 } // namespace pgstate::cli
-
-#endif

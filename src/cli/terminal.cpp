@@ -3,25 +3,18 @@
 #include "failure.hpp"
 #include "text.hpp"
 
+#include <boost/json/serialize.hpp>
+
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <utility>
 
 namespace pgstate::cli {
 namespace {
-
-bool is_set(const char* variable) {
-    const char* value = std::getenv(variable);
-    return value && *value;
-}
-
-bool dumb() {
-    const char* kind = std::getenv("TERM");
-    return !kind || std::string_view(kind) == "dumb";
-}
 
 /// Code points: what most characters take on a screen.
 std::size_t width_of(std::string_view text) {
@@ -36,8 +29,10 @@ terminal terminal::look(color_mode wanted) {
     screen.input = isatty(STDIN_FILENO) == 1;
     screen.output = isatty(STDOUT_FILENO) == 1;
     screen.errors = isatty(STDERR_FILENO) == 1;
-    screen.colored = wanted == color_mode::always ||
-                     (wanted == color_mode::automatic && screen.output && !is_set("NO_COLOR") && !dumb());
+    const char* const refused = std::getenv("NO_COLOR");
+    const char* const kind = std::getenv("TERM");
+    const bool fitting = screen.output && !(refused && *refused) && kind && std::string_view(kind) != "dumb";
+    screen.colored = wanted == color_mode::always || (wanted == color_mode::automatic && fitting);
     return screen;
 }
 
@@ -49,6 +44,10 @@ std::string terminal::painted(std::string_view text, std::string_view code) cons
 void write_out(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
         throw failure(exit_code::failed, "standard output cannot be written");
+}
+
+void write_json(const boost::json::value& line) {
+    write_out(boost::json::serialize(line) + '\n');
 }
 
 void flush_out() {
@@ -90,6 +89,34 @@ void table_writer::write_aligned(const row& cells, bool bold) {
         if (i + 1 < cells.size()) line.append(widths_[i] - width_of(cells[i]) + 2, ' ');
     }
     write_out((bold ? screen_.painted(line, "1") : line) + '\n');
+}
+
+void progress::show(std::int64_t states, std::uint64_t part, std::uint64_t whole) {
+    const auto now = clock::now();
+    if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return;
+    last_ = now;
+    std::string line = "\r\x1b[K";
+    if (whole > 0) {
+        constexpr std::size_t width = 30;
+        // An estimate can turn out to be too low.
+        const auto done = std::min(1.0, static_cast<double>(part) / static_cast<double>(whole));
+        const auto filled = static_cast<std::size_t>(done * width);
+        line.append("[").append(filled, '#').append(width - filled, '.').append("] ");
+        line.append(std::to_string(static_cast<int>(done * 100))).append(" %  ");
+    }
+    line.append(grouped(states)).append(" states");
+    const auto seconds = std::chrono::duration<double>(now - begun_).count();
+    if (seconds >= 0.5)
+        line.append(", ")
+            .append(grouped(static_cast<std::int64_t>(static_cast<double>(states) / seconds)))
+            .append(" a second");
+    std::cerr << line << std::flush;
+    visible_ = true;
+}
+
+void progress::clear() {
+    if (visible_) std::cerr << "\r\x1b[K" << std::flush;
+    visible_ = false;
 }
 
 } // namespace pgstate::cli

@@ -1,8 +1,11 @@
-#ifndef PGSTATE_CLI_TERMINAL_HPP
-#define PGSTATE_CLI_TERMINAL_HPP
+#pragma once
 
 #include "arguments.hpp"
 
+#include <boost/json/value.hpp>
+
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +27,8 @@ struct terminal {
 
 /// Writes to standard output. \throws failure - it cannot be written (a full disk)
 void write_out(std::string_view text);
+/// The same, as one line.
+void write_json(const boost::json::value& line);
 void flush_out();
 
 /// Rows for people (columns in line, a heading) or for programs (tab-separated, no heading); written page by page.
@@ -44,6 +49,25 @@ private:
     bool begun_ = false;
 };
 
-} // namespace pgstate::cli
+/// A line on standard error that says how far a transfer is; ten times a second at most, and only for a person.
+class progress {
+public:
+    explicit progress(bool shown) : shown_(shown) {}
+    ~progress() { clear(); }
+    progress(const progress&) = delete;
+    progress& operator=(const progress&) = delete;
 
-#endif
+    /// \param part, whole  in any unit; whole 0: not known
+    void show(std::int64_t states, std::uint64_t part, std::uint64_t whole);
+    void clear();
+
+private:
+    using clock = std::chrono::steady_clock;
+
+    const bool shown_;
+    bool visible_ = false;
+    const clock::time_point begun_ = clock::now();
+    clock::time_point last_{};
+};
+
+} // namespace pgstate::cli

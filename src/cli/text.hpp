@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CLI_TEXT_HPP
-#define PGSTATE_CLI_TEXT_HPP
+#pragma once
 
 #include <chrono>
 #include <optional>
@@ -18,6 +17,12 @@ std::string printable(std::string_view text);
 /// 1234567 as "1,234,567".
 std::string grouped(std::int64_t number);
 
-} // namespace pgstate::cli
+// These lay out JSON that is valid, token by token: numbers and strings stay as they are, to the byte.
 
-#endif
+/// Appends `json` without white space between its tokens.
+void append_compact(std::string& out, std::string_view json);
+
+/// Indented by two spaces; with ANSI colours where `colored`.
+std::string pretty(std::string_view json, bool colored);
+
+} // namespace pgstate::cli

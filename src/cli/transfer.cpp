@@ -5,7 +5,6 @@
 #include "failure.hpp"
 #include "import_batch.hpp"
 #include "input.hpp"
-#include "progress.hpp"
 #include "text.hpp"
 
 #include <pqxx/nontransaction>
@@ -163,8 +162,7 @@ asio::awaitable<int> import_states(const context& with) {
     }
     co_await store.close();
     if (with.given.json)
-        write_out("{\"states\":" + std::to_string(done.lines) +
-                  ",\"written\":" + std::to_string(done.written) + "}\n");
+        write_json({{"states", done.lines}, {"written", done.written}});
     else
         std::cerr << "imported " << grouped(done.written) << " states; " << grouped(done.lines - done.written)
                   << " were there already or have expired\n";

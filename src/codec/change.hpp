@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_CHANGE_HPP
-#define PGSTATE_CODEC_CHANGE_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/state_change.hpp"
@@ -59,5 +58,3 @@ error not_found(std::string_view operation);
 error not_incremented(std::string_view reason);
 
 } // namespace pgstate::codec
-
-#endif

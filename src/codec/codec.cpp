@@ -2,27 +2,20 @@
 
 #include "codec/document_reader.hpp"
 #include "codec/json_writer.hpp"
-#include "codec/rfc3339.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/operations.hpp"
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse_options.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <chrono>
 #include <span>
 #include <utility>
 
 namespace pgstate::codec {
 namespace {
-
-constexpr std::array<std::string_view, 8> known_members = {
-    "agent_id", "session_id", "version", "data", "history", "context", "created_at", "updated_at"};
-constexpr std::array<std::string_view, 4> known_message_members = {"role", "content", "timestamp",
-                                                                   "metadata"};
 
 /// Writes one document; every refusal names the member it stands in.
 class document_writer {
@@ -34,15 +27,14 @@ public:
         out_ += '{';
         member("agent_id", [&] { append_string(out_, state.agent_id); });
         member("session_id", [&] { append_string(out_, state.session_id); });
-        member("version", [&] { integer(state.version); });
+        member("version", [&] { append_value(out_, state.version, 1); });
         member("data", [&] { append_object(out_, state.data, 1); });
         name("history");
         history(state.history);
         member("context", [&] { append_object(out_, state.context, 1); });
         member("created_at", [&] { time(state.created_at == timestamp{} ? now : state.created_at); });
         member("updated_at", [&] { time(now); });
-        member(
-            "extra", [&] { extra(state.extra, known_members, 1); }, hidden);
+        unnamed("extra", [&] { extra(state.extra, document_members, 1); });
         out_ += '}';
         check_document_size(out_.size(), operation_);
         return std::move(out_);
@@ -54,14 +46,11 @@ public:
     }
 
     std::string write_members(const boost::json::object& members, std::string_view name) {
-        member(
-            name, [&] { append_object(out_, members, 1); }, hidden);
+        unnamed(name, [&] { append_object(out_, members, 1); });
         return std::move(out_);
     }
 
 private:
-    enum visibility { named, hidden };
-
     void name(std::string_view text) {
         if (out_.back() != '{') out_ += ',';
         out_ += '"';
@@ -70,8 +59,14 @@ private:
     }
 
     template <class Write>
-    void member(std::string_view text, Write write, visibility shown = named) {
-        if (shown == named) name(text);
+    void member(std::string_view text, Write write) {
+        name(text);
+        unnamed(text, write);
+    }
+
+    /// \param text  what a refusal calls it
+    template <class Write>
+    void unnamed(std::string_view text, Write write) {
         try {
             write();
         } catch (const unwritable& u) {
@@ -92,8 +87,7 @@ private:
             member("timestamp", [&] { time(message.timestamp); });
             if (!message.metadata.empty())
                 member("metadata", [&] { append_object(out_, message.metadata, 3); });
-            member(
-                "extra", [&] { extra(message.extra, known_message_members, 3); }, hidden);
+            unnamed("extra", [&] { extra(message.extra, message_members, 3); });
             out_ += '}';
         }
         message_ = nowhere;
@@ -111,11 +105,6 @@ private:
             out_ += ':';
             append_value(out_, value, depth);
         }
-    }
-
-    void integer(std::int64_t value) {
-        char digits[24];
-        out_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
     }
 
     void time(timestamp when) {
@@ -148,6 +137,21 @@ std::string reason_of(const boost::system::error_code& ec) {
     return "the document is no valid JSON: " + ec.message();
 }
 
+/// Lets `reader` read all of `document`.
+boost::system::error_code read_document(boost::json::basic_parser<document_reader>& parser,
+                                        std::string_view document) {
+    boost::system::error_code ec;
+    const auto used = parser.write_some(false, document.data(), document.size(), ec);
+    if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
+    return ec;
+}
+
+boost::json::parse_options nested_to(std::size_t depth) {
+    boost::json::parse_options options;
+    options.max_depth = depth;
+    return options;
+}
+
 } // namespace
 
 void check_document_size(std::size_t bytes, std::string_view operation) {
@@ -171,43 +175,20 @@ std::string encode_members(const boost::json::object& members, std::string_view 
     return document_writer(operation).write_members(members, name);
 }
 
-namespace {
-
-/// Lets `reader` read all of `document`.
-boost::system::error_code read_document(boost::json::basic_parser<document_reader>& parser,
-                                        std::string_view document) {
-    boost::system::error_code ec;
-    const auto used = parser.write_some(false, document.data(), document.size(), ec);
-    if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
-    return ec;
-}
-
-boost::json::parse_options nested_to(std::size_t depth) {
-    boost::json::parse_options options;
-    options.max_depth = depth;
-    return options;
-}
-
-} // namespace
-
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
                    std::int64_t version, timestamp created_at, timestamp updated_at,
                    std::optional<timestamp> expires_at, std::string_view operation) {
     boost::json::basic_parser<document_reader> parser(nested_to(max_depth));
     const auto ec = read_document(parser, document);
     auto& reader = parser.handler();
-    if (ec) {
+    if (ec)
         throw error(errc::corrupt_state, operation,
                     "the stored state of agent " + quoted(agent_id) + ", session " + quoted(session_id) +
                         " cannot be read: " + (reader.refusal().empty() ? reason_of(ec) : reader.refusal()));
-    }
     agent_state state = std::move(reader.state());
     state.agent_id = agent_id;
     state.session_id = session_id;
-    state.version = version;
-    state.created_at = created_at;
-    state.updated_at = updated_at;
-    state.expires_at = expires_at;
+    saved{version, created_at, updated_at, expires_at}.apply_to(state);
     return state;
 }
 

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_CODEC_HPP
-#define PGSTATE_CODEC_CODEC_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 
@@ -52,5 +51,3 @@ agent_state decode(std::string_view agent_id, std::string_view session_id, std::
 boost::json::value read_value(std::string_view json);
 
 } // namespace pgstate::codec
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_CURSOR_HPP
-#define PGSTATE_CODEC_CURSOR_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 
@@ -32,5 +31,3 @@ page_position decode_cursor(query_kind kind, std::string_view scope, std::string
                             std::string_view operation);
 
 } // namespace pgstate::codec
-
-#endif

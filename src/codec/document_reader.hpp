@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_DOCUMENT_READER_HPP
-#define PGSTATE_CODEC_DOCUMENT_READER_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 
@@ -12,12 +11,21 @@
 #include <boost/json/value_stack.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace pgstate::codec {
+
+/// The members that have a place of their own: a document's in the Go SDK's order, then a message's.
+inline constexpr std::array<std::string_view, 12> member_names = {
+    "agent_id",   "session_id", "version", "data",    "history",   "context",
+    "created_at", "updated_at", "role",    "content", "timestamp", "metadata"};
+inline constexpr std::span<const std::string_view> document_members = std::span(member_names).first<8>();
+inline constexpr std::span<const std::string_view> message_members = std::span(member_names).last<4>();
 
 /// The handler of a boost::json::basic_parser that turns a document into an agent_state in one pass: known members go
 /// straight to their place, free-form JSON (data, context, metadata, unknown members) is built on a value_stack.
@@ -44,13 +52,13 @@ public:
 
     bool on_document_begin(error_code&) { return true; }
     bool on_document_end(error_code&) { return true; }
-    bool on_object_begin(error_code& ec);
+    bool on_object_begin(error_code& ec) { return begin(container::object, ec); }
     bool on_object_end(std::size_t count, error_code& ec);
-    bool on_array_begin(error_code& ec);
+    bool on_array_begin(error_code& ec) { return begin(container::array, ec); }
     bool on_array_end(std::size_t count, error_code& ec);
     bool on_key_part(string_view part, std::size_t, error_code& ec);
     bool on_key(string_view part, std::size_t, error_code& ec);
-    bool on_string_part(string_view part, std::size_t, error_code& ec);
+    bool on_string_part(string_view part, std::size_t n, error_code& ec) { return on_key_part(part, n, ec); }
     bool on_string(string_view part, std::size_t, error_code& ec);
     bool on_number_part(string_view part, error_code& ec);
     bool on_int64(std::int64_t value, string_view part, error_code& ec);
@@ -65,9 +73,8 @@ private:
     /// Which container the next event stands in.
     enum class place { outside, document, history, message, free_form };
 
-    /// The member that the next value belongs to; `unknown` goes to `extra`.
+    /// The member that the next value belongs to, in the order of member_names; `unknown` goes to `extra`.
     enum class member {
-        unknown,
         agent_id,
         session_id,
         version,
@@ -80,17 +87,16 @@ private:
         content,
         timestamp,
         metadata,
+        unknown,
     };
 
     enum class container { object, array };
 
     bool begin(container kind, error_code& ec);
-    bool accepts_free_form() const noexcept;
-    bool takes_text() const noexcept;
-    void start_free_form() { stack_.reset(); }
+    void end_container();
     void take_free_form();
     template <class Push>
-    bool scalar(const char* kind, Push push, error_code& ec);
+    bool scalar(const char* kind, error_code& ec, Push push);
     bool text(std::string_view value, error_code& ec);
     void clear_member();
     void name_member(std::string_view name);
@@ -112,5 +118,3 @@ private:
 };
 
 } // namespace pgstate::codec
-
-#endif

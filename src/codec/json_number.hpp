@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_JSON_NUMBER_HPP
-#define PGSTATE_CODEC_JSON_NUMBER_HPP
+#pragma once
 
 #include <optional>
 #include <string>
@@ -16,5 +15,3 @@ void append_double(std::string& out, double value);
 std::optional<double> read_double(std::string_view literal);
 
 } // namespace pgstate::codec
-
-#endif

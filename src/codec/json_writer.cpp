@@ -41,21 +41,20 @@ void append_integer(std::string& out, std::integral auto value) {
     out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
 }
 
-void open(std::string& out, char bracket, std::size_t depth) {
+/// `append(element)` for each of `elements`, with commas between them.
+template <class Elements, class Append>
+void append_elements(std::string& out, std::string_view brackets, const Elements& elements, std::size_t depth,
+                     Append append) {
     static_assert(max_depth == 512, "named in the message");
     if (depth >= max_depth) throw unwritable{"is nested deeper than 512 objects and arrays; flatten it"};
-    out += bracket;
-}
-
-void append_array(std::string& out, const boost::json::array& elements, std::size_t depth) {
-    open(out, '[', depth);
+    out += brackets.front();
     bool first = true;
     for (const auto& element : elements) {
         if (!first) out += ',';
         first = false;
-        append_value(out, element, depth + 1);
+        append(element);
     }
-    out += ']';
+    out += brackets.back();
 }
 
 } // namespace
@@ -92,16 +91,11 @@ void append_string(std::string& out, std::string_view text) {
 }
 
 void append_object(std::string& out, const boost::json::object& members, std::size_t depth) {
-    open(out, '{', depth);
-    bool first = true;
-    for (const auto& [name, value] : members) {
-        if (!first) out += ',';
-        first = false;
-        append_string(out, {name.data(), name.size()});
+    append_elements(out, "{}", members, depth, [&](const boost::json::key_value_pair& member) {
+        append_string(out, {member.key().data(), member.key().size()});
         out += ':';
-        append_value(out, value, depth + 1);
-    }
-    out += '}';
+        append_value(out, member.value(), depth + 1);
+    });
 }
 
 void append_value(std::string& out, const boost::json::value& value, std::size_t depth) {
@@ -116,7 +110,10 @@ void append_value(std::string& out, const boost::json::value& value, std::size_t
         append_double(out, value.get_double());
         break;
     case boost::json::kind::string: append_string(out, view(value.get_string())); break;
-    case boost::json::kind::array: append_array(out, value.get_array(), depth); break;
+    case boost::json::kind::array:
+        append_elements(out, "[]", value.get_array(), depth,
+                        [&](const boost::json::value& element) { append_value(out, element, depth + 1); });
+        break;
     case boost::json::kind::object: append_object(out, value.get_object(), depth); break;
     }
 }

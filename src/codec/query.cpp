@@ -79,10 +79,7 @@ agent_state found_state(const encoded_query& query, std::string_view agent_id, s
         return decode(agent_id, session_id, document, row.version, row.created_at, row.updated_at,
                       row.expires_at, find_name);
     agent_state state{std::string(agent_id), std::string(session_id)};
-    state.version = row.version;
-    state.created_at = row.created_at;
-    state.updated_at = row.updated_at;
-    state.expires_at = row.expires_at;
+    row.apply_to(state);
     return state;
 }
 

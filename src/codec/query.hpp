@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_QUERY_HPP
-#define PGSTATE_CODEC_QUERY_HPP
+#pragma once
 
 #include "codec/cursor.hpp"
 #include "pgstate/agent_state.hpp"
@@ -47,5 +46,3 @@ agent_state found_state(const encoded_query& query, std::string_view agent_id, s
 std::string cursor_behind(const encoded_query& query, const agent_state& last);
 
 } // namespace pgstate::codec
-
-#endif

@@ -1,5 +1,6 @@
-#include "codec/rfc3339.hpp"
+#include "pgstate/rfc3339.hpp"
 
+#include "codec/json_writer.hpp"
 #include "pgstate/error.hpp"
 
 #include <chrono>
@@ -25,8 +26,8 @@ class field_reader {
 public:
     explicit field_reader(std::string_view text) : rest_(text) {}
 
-    /// `count` digits, at most `limit` as a number.
-    int number(std::size_t count, int limit) {
+    /// `count` digits, at most `limit` as a number, and one of the characters of `after`, if it has any.
+    int number(std::size_t count, int limit, std::string_view after = {}) {
         int value = 0;
         if (rest_.size() < count) return refuse();
         for (char c : rest_.substr(0, count)) {
@@ -34,6 +35,7 @@ public:
             value = value * 10 + (c - '0');
         }
         rest_.remove_prefix(count);
+        if (!after.empty()) one_of(after);
         return value <= limit ? value : refuse();
     }
 
@@ -83,20 +85,17 @@ bool append_whole(std::string& out, timestamp when) {
     if (date.year() < year(0) || date.year() > year(9999)) return false;
     const hh_mm_ss time(when - day);
 
-    append_digits(out, static_cast<unsigned>(int(date.year())), 4);
-    out += '-';
-    append_digits(out, unsigned(date.month()), 2);
-    out += '-';
-    append_digits(out, unsigned(date.day()), 2);
-    out += 'T';
-    append_digits(out, static_cast<unsigned>(time.hours().count()), 2);
-    out += ':';
-    append_digits(out, static_cast<unsigned>(time.minutes().count()), 2);
-    out += ':';
-    append_digits(out, static_cast<unsigned>(time.seconds().count()), 2);
-    out += '.';
-    append_digits(out, static_cast<unsigned>(time.subseconds().count()), 6);
-    out += 'Z';
+    const auto field = [&out](std::int64_t value, int digits, char after) {
+        append_digits(out, static_cast<unsigned>(value), digits);
+        out += after;
+    };
+    field(int(date.year()), 4, '-');
+    field(unsigned(date.month()), 2, '-');
+    field(unsigned(date.day()), 2, 'T');
+    field(time.hours().count(), 2, ':');
+    field(time.minutes().count(), 2, ':');
+    field(time.seconds().count(), 2, '.');
+    field(time.subseconds().count(), 6, 'Z');
     return true;
 }
 
@@ -124,22 +123,16 @@ std::string to_rfc3339(timestamp when) {
 
 std::optional<timestamp> from_rfc3339(std::string_view text) {
     codec::field_reader in(text);
-    const int y = in.number(4, 9999);
-    in.one_of("-");
-    const int m = in.number(2, 12);
-    in.one_of("-");
-    const int d = in.number(2, 31);
-    in.one_of("Tt ");
-    const hours h(in.number(2, 23));
-    in.one_of(":");
-    const minutes min(in.number(2, 59));
-    in.one_of(":");
+    const int y = in.number(4, 9999, "-");
+    const int m = in.number(2, 12, "-");
+    const int d = in.number(2, 31, "Tt ");
+    const hours h(in.number(2, 23, ":"));
+    const minutes min(in.number(2, 59, ":"));
     const seconds s(in.number(2, 59));
     const microseconds fraction = in.fraction();
     minutes offset(0);
     if (const char sign = in.one_of("Zz+-"); sign == '+' || sign == '-') {
-        offset = hours(in.number(2, 23));
-        in.one_of(":");
+        offset = hours(in.number(2, 23, ":"));
         offset += minutes(in.number(2, 59));
         if (sign == '-') offset = -offset;
     }

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CODEC_VALIDATE_HPP
-#define PGSTATE_CODEC_VALIDATE_HPP
+#pragma once
 
 #include "pgstate/operations.hpp"
 
@@ -36,5 +35,3 @@ void validate_transaction(const transaction_options& options);
 void validate_update(const update_options& options);
 
 } // namespace pgstate::codec
-
-#endif

@@ -1,5 +1,3 @@
-#include "compose/bulk.hpp"
-
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
 
@@ -33,7 +31,7 @@ std::string position(std::string_view argument, std::size_t index) {
 struct bulk_load {
     using answer = std::optional<agent_state>; ///< to one operation
     using part = answer;                       ///< what is kept of it
-    using value = detail::loaded_states;       ///< what the call gives
+    using value = detail::load_results;        ///< what the call gives
     static constexpr std::string_view name = "load_all";
     static constexpr std::string_view argument = "keys";
     static value whole(std::vector<part>&& parts) { return std::move(parts); }
@@ -51,7 +49,7 @@ struct bulk_erase {
 struct bulk_save {
     using answer = saved;
     using part = result<saved>;
-    using value = detail::saved_states;
+    using value = detail::save_results;
     static constexpr std::string_view name = "save_all";
     static constexpr std::string_view argument = "states";
     static value whole(std::vector<part>&& parts) { return std::move(parts); }
@@ -187,12 +185,12 @@ struct atomic_save {
 
 void save_all_atomically(state_store& in, std::vector<detail::encoded_state> states,
                          const save_all_options& options, const boost::asio::any_io_executor& io,
-                         completion<detail::saved_states> handler) {
+                         completion<detail::save_results> handler) {
     auto work = std::make_shared<atomic_save>();
     try {
         work->order = order_by_key(states);
     } catch (const error& e) {
-        return complete_at_once<detail::saved_states>(io, std::move(handler), e);
+        return complete_at_once<detail::save_results>(io, std::move(handler), e);
     }
     work->options.if_unchanged = options.if_unchanged;
     work->options.ttl = options.ttl;
@@ -205,7 +203,7 @@ void save_all_atomically(state_store& in, std::vector<detail::encoded_state> sta
         boost::asio::get_associated_executor(handler, boost::asio::any_completion_executor(io));
     const auto slot = boost::asio::get_associated_cancellation_slot(handler);
     auto finish = [work, handler = std::move(handler)](const result<void>& outcome) mutable {
-        detail::saved_states results;
+        detail::save_results results;
         if (outcome) results.assign(work->done.begin(), work->done.end());
         work.reset();
         if (outcome) return std::move(handler)(std::move(results));
@@ -242,7 +240,7 @@ std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& 
 } // namespace compose
 
 void state_store::start_load_all(std::vector<state_key> keys, load_options options,
-                                 completion<detail::loaded_states> handler) {
+                                 completion<detail::load_results> handler) {
     compose::start_with_keys<compose::bulk_load>(*this, std::move(keys), options.timeout, std::move(handler),
                                                  [&](state_store& in, state_key key, auto to) {
                                                      compose::access::load(in, std::move(key), options,
@@ -265,15 +263,15 @@ void state_store::start_erase_all(std::vector<state_key> keys, erase_options opt
 }
 
 void state_store::start_save_all(std::vector<detail::encoded_state> states, save_all_options options,
-                                 completion<detail::saved_states> handler) {
+                                 completion<detail::save_results> handler) {
     const auto io = compose::access::refer(*this).executor;
     try {
         codec::validate_timeout(options.timeout, compose::bulk_save::name);
         codec::validate_ttl(options.ttl, compose::bulk_save::name);
     } catch (const error& e) {
-        return compose::complete_at_once<detail::saved_states>(io, std::move(handler), e);
+        return compose::complete_at_once<detail::save_results>(io, std::move(handler), e);
     }
-    if (states.empty()) return compose::complete_at_once<detail::saved_states>(io, std::move(handler), {});
+    if (states.empty()) return compose::complete_at_once<detail::save_results>(io, std::move(handler), {});
     if (options.atomic)
         return compose::save_all_atomically(*this, std::move(states), options, io, std::move(handler));
     save_options each;

@@ -1,17 +1,20 @@
-#ifndef PGSTATE_COMPOSE_COMPOSED_HPP
-#define PGSTATE_COMPOSE_COMPOSED_HPP
+#pragma once
 
 #include "detail/pending_completion.hpp"
+#include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/state_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace pgstate::compose {
 
@@ -56,6 +59,14 @@ void complete_at_once(const boost::asio::any_io_executor& io, completion<T> hand
     detail::pending_completion<T>(std::move(handler), io).post(io, std::move(outcome));
 }
 
-} // namespace pgstate::compose
+/// The pause before the `retry`-th attempt (from 1) of a writer who found another's version: anything from nothing to a
+/// limit that doubles from 2 ms to 500 ms, so that writers who met once do not meet again.
+/// \param random  0 to 1
+std::chrono::microseconds conflict_pause(int retry, double random) noexcept;
 
-#endif
+/// The positions of `states` in the order of their keys, by bytes: the order in which one transaction saves them, so that
+/// two transactions that lock some of the same rows do not wait for each other.
+/// \throws error invalid_argument - a state is refused, or two have the same key; names the positions
+std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& states);
+
+} // namespace pgstate::compose

@@ -1,5 +1,3 @@
-#include "compose/update.hpp"
-
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
 #include "detail/callback_failure.hpp"

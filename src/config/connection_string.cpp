@@ -1,8 +1,6 @@
 #include "config/connection_string.hpp"
 
-#include "config/keyword_value.hpp"
 #include "config/refuse.hpp"
-#include "config/uri.hpp"
 
 namespace pgstate::settings {
 

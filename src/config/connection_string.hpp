@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_CONNECTION_STRING_HPP
-#define PGSTATE_CONFIG_CONNECTION_STRING_HPP
+#pragma once
 
 #include <string>
 #include <string_view>
@@ -17,9 +16,8 @@ struct pool_setting {
 
 /// A connection string, divided between the pool and libpq.
 struct split_connection_string {
-    std::string libpq_conninfo; ///< what is left: byte for byte as it was, the password included
-    std::vector<pool_setting>
-        pool_settings; ///< in order of appearance, repeated ones included: the last one counts
+    std::string libpq_conninfo;              ///< what is left: byte for byte as it was, the password included
+    std::vector<pool_setting> pool_settings; ///< in order of appearance; of repeated ones the last counts
     bool connect_timeout_given = false;
 };
 
@@ -28,6 +26,15 @@ struct split_connection_string {
 /// \throws error invalid_argument - empty or malformed; the message never quotes the string
 split_connection_string split(std::string_view connection_string);
 
-} // namespace pgstate::settings
+/// The scheme of `text` if it begins with SCHEME://, else empty.
+std::string_view uri_scheme(std::string_view text);
 
-#endif
+/// `split` for a URI.
+/// \throws error invalid_argument - another scheme than libpq's two, or malformed
+split_connection_string split_uri(std::string_view uri);
+
+/// `split` for keyword/value pairs: `host=localhost password='it\'s'`.
+/// \throws error invalid_argument - malformed
+split_connection_string split_keyword_value(std::string_view text);
+
+} // namespace pgstate::settings

@@ -96,9 +96,8 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
         if (each == nullptr) return std::nullopt;
 
         const auto count = digits.empty() ? 0 : parse_number(digits);
-        if (!count || !sum.add(*count, each->nanoseconds) || !sum.add_fraction(fraction, each->nanoseconds)) {
+        if (!count || !sum.add(*count, each->nanoseconds) || !sum.add_fraction(fraction, each->nanoseconds))
             return std::nullopt;
-        }
     }
     return sum.rounded_up();
 }

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_DURATION_HPP
-#define PGSTATE_CONFIG_DURATION_HPP
+#pragma once
 
 #include <chrono>
 #include <optional>
@@ -13,5 +12,3 @@ namespace pgstate::settings {
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
 } // namespace pgstate::settings
-
-#endif

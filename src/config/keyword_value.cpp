@@ -1,5 +1,4 @@
-#include "config/keyword_value.hpp"
-
+#include "config/connection_string.hpp"
 #include "config/refuse.hpp"
 
 #include <cstddef>

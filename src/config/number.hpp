@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_NUMBER_HPP
-#define PGSTATE_CONFIG_NUMBER_HPP
+#pragma once
 
 #include <charconv>
 #include <cstdint>
@@ -20,5 +19,3 @@ inline std::optional<std::uint64_t> parse_number(std::string_view text) {
 }
 
 } // namespace pgstate::settings
-
-#endif

@@ -42,9 +42,8 @@ std::string shown(std::string_view text, std::string_view otherwise) {
                c == '_' || c == '-' || c == '+';
     };
     constexpr std::size_t longest_shown = 40;
-    if (text.empty() || text.size() > longest_shown || !std::all_of(text.begin(), text.end(), harmless)) {
+    if (text.empty() || text.size() > longest_shown || !std::all_of(text.begin(), text.end(), harmless))
         return std::string(otherwise);
-    }
     return std::string("\"").append(text).append("\"");
 }
 
@@ -60,9 +59,8 @@ std::string shown(std::string_view text, std::string_view otherwise) {
     std::string message = "connection_string has an unknown pool setting, ";
     message += shown(setting.name, "one with odd characters in its name");
     message += "; the known ones are";
-    for (const auto& known : known_settings) {
+    for (const auto& known : known_settings)
         message.append(&known == &known_settings.front() ? " " : ", ").append(known.name);
-    }
     refuse(message);
 }
 
@@ -75,9 +73,8 @@ void assign(const pool_setting& setting, std::size_t& count) {
 
 void assign(const pool_setting& setting, std::chrono::milliseconds& duration) {
     const auto value = parse_duration(setting.value);
-    if (!value) {
+    if (!value)
         refuse_value(setting, "a duration such as 1h30m, 90s or 500ms, neither negative nor over 292 years");
-    }
     duration = *value;
 }
 

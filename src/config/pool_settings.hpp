@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_POOL_SETTINGS_HPP
-#define PGSTATE_CONFIG_POOL_SETTINGS_HPP
+#pragma once
 
 #include "config/connection_string.hpp"
 #include "pgstate/config.hpp"
@@ -11,5 +10,3 @@ namespace pgstate::settings {
 void apply(const pool_setting& setting, pool_config& pool);
 
 } // namespace pgstate::settings
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_REFUSE_HPP
-#define PGSTATE_CONFIG_REFUSE_HPP
+#pragma once
 
 #include "pgstate/error.hpp"
 
@@ -13,5 +12,3 @@ namespace pgstate::settings {
 }
 
 } // namespace pgstate::settings
-
-#endif

@@ -39,17 +39,15 @@ void check_range(std::string_view name, std::size_t value, std::size_t least, st
 }
 
 void check_positive(std::string_view name, std::chrono::milliseconds& value) {
-    if (value <= std::chrono::milliseconds(0)) {
+    if (value <= std::chrono::milliseconds(0))
         refuse_setting(name, "positive (a long duration for no limit)",
                        std::to_string(value.count()) + " ms");
-    }
     value = std::min(value, longest_duration);
 }
 
 void check_not_negative(std::string_view name, std::chrono::milliseconds& value) {
-    if (value < std::chrono::milliseconds(0)) {
+    if (value < std::chrono::milliseconds(0))
         refuse_setting(name, "0 or more", std::to_string(value.count()) + " ms");
-    }
     value = std::min(value, longest_duration);
 }
 
@@ -61,16 +59,14 @@ void check_enumerator(std::string_view name, Enum value, Enum last) {
 }
 
 void check(pool_config& pool) {
-    if (pool.max_conns == 0) {
+    if (pool.max_conns == 0)
         pool.max_conns = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 4, most_connections);
-    }
     check_range(max_conns, pool.max_conns, 1, most_connections);
     for (const auto& [name, value] :
          {std::pair(min_conns, pool.min_conns), std::pair(min_idle_conns, pool.min_idle_conns)}) {
-        if (value > pool.max_conns) {
+        if (value > pool.max_conns)
             refuse_setting(name, "at most max_conns, " + std::to_string(pool.max_conns),
                            std::to_string(value));
-        }
     }
 
     check_positive(lifetime, pool.max_conn_lifetime);
@@ -83,9 +79,8 @@ void check(pool_config& pool) {
 
 void check(batch_config& batch, std::size_t connections) {
     check_range("config.tuning.batch.max_operations", batch.max_operations, 1, 10'000);
-    if (batch.max_bytes < 1024) {
+    if (batch.max_bytes < 1024)
         refuse_setting("config.tuning.batch.max_bytes", "at least 1024", std::to_string(batch.max_bytes));
-    }
     check_range("config.tuning.batch.max_in_flight", batch.max_in_flight, 1, 16);
     if (batch.shards == 0)
         batch.shards = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1,

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_RESOLVED_HPP
-#define PGSTATE_CONFIG_RESOLVED_HPP
+#pragma once
 
 #include "config/table_identifier.hpp"
 #include "pgstate/config.hpp"
@@ -50,5 +49,3 @@ struct resolved_config {
 resolved_config resolve(const config& input);
 
 } // namespace pgstate::settings
-
-#endif

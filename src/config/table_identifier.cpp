@@ -61,11 +61,10 @@ std::string take_quoted(std::string_view& rest) {
 /// Cuts a part that stands as it is off `rest`.
 std::string take_plain(std::string_view& rest) {
     const auto part = rest.substr(0, rest.find('.'));
-    if (part.find('"') != std::string_view::npos) {
+    if (part.find('"') != std::string_view::npos)
         refuse_name(
             "has a double quote inside a name that is not itself quoted; if it belongs to the name, write",
             quote_identifier(part));
-    }
     rest.remove_prefix(part.size());
     return std::string(part);
 }
@@ -74,9 +73,8 @@ std::string take_part(std::string_view& rest) {
     auto part = rest.starts_with('"') ? take_quoted(rest) : take_plain(rest);
     if (part.empty())
         refuse_name("has an empty part; give a table, or a schema and a table: app.agent_states");
-    if (part.size() > max_identifier_bytes) {
+    if (part.size() > max_identifier_bytes)
         refuse_name("has a part of over 63 bytes, PostgreSQL's limit", part);
-    }
     return part;
 }
 
@@ -118,10 +116,6 @@ std::string table_identifier::quoted_index(std::string_view suffix) const {
     return quote_identifier(index_name(suffix));
 }
 
-std::string table_identifier::quoted_qualified_index(std::string_view suffix) const {
-    return schema.empty() ? quoted_index(suffix) : quote_identifier(schema) + "." + quoted_index(suffix);
-}
-
 table_identifier parse_table_name(std::string_view text) {
     switch (detail::check_text(text)) {
     case detail::text_fault::none: break;
@@ -137,13 +131,11 @@ table_identifier parse_table_name(std::string_view text) {
         table.schema = std::move(table.name);
         table.name = take_part(rest);
     }
-    if (rest.starts_with('.')) {
+    if (rest.starts_with('.'))
         refuse_name(
             "has more than two parts; give schema.table, and a name that holds a dot in double quotes", text);
-    }
-    if (!rest.empty()) {
+    if (!rest.empty())
         refuse_name("has something behind a closing double quote; write a quote inside a name twice", text);
-    }
     return table;
 }
 

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_CONFIG_TABLE_IDENTIFIER_HPP
-#define PGSTATE_CONFIG_TABLE_IDENTIFIER_HPP
+#pragma once
 
 #include <cstddef>
 #include <string>
@@ -33,9 +32,6 @@ struct table_identifier {
     /// `index_name(suffix)` quoted, without a schema, as CREATE INDEX wants it.
     std::string quoted_index(std::string_view suffix) const;
 
-    /// The same with the table's schema, as DROP INDEX and to_regclass want it.
-    std::string quoted_qualified_index(std::string_view suffix) const;
-
     friend bool operator==(const table_identifier&, const table_identifier&) = default;
 };
 
@@ -44,5 +40,3 @@ struct table_identifier {
 table_identifier parse_table_name(std::string_view text);
 
 } // namespace pgstate::settings
-
-#endif

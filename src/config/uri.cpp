@@ -1,5 +1,4 @@
-#include "config/uri.hpp"
-
+#include "config/connection_string.hpp"
 #include "config/number.hpp"
 #include "config/refuse.hpp"
 

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SRC_DETAIL_CALLBACK_FAILURE_HPP
-#define PGSTATE_SRC_DETAIL_CALLBACK_FAILURE_HPP
+#pragma once
 
 #include "pgstate/error.hpp"
 
@@ -23,5 +22,3 @@ inline error callback_failure(std::string_view operation) {
 }
 
 } // namespace pgstate::detail
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SRC_DETAIL_CANCELLABLE_WAIT_HPP
-#define PGSTATE_SRC_DETAIL_CANCELLABLE_WAIT_HPP
+#pragma once
 
 #include "detail/pending_completion.hpp"
 #include "pgstate/error.hpp"
@@ -48,5 +47,3 @@ private:
 };
 
 } // namespace pgstate::detail
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SRC_DETAIL_COMPLETE_HPP
-#define PGSTATE_SRC_DETAIL_COMPLETE_HPP
+#pragma once
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/any_completion_handler.hpp>
@@ -45,5 +44,3 @@ private:
 };
 
 } // namespace pgstate::detail
-
-#endif

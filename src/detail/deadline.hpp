@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_DEADLINE_HPP
-#define PGSTATE_DETAIL_DEADLINE_HPP
+#pragma once
 
 #include <chrono>
 
@@ -14,5 +13,3 @@ inline std::chrono::steady_clock::time_point deadline_after(std::chrono::steady_
 }
 
 } // namespace pgstate::detail
-
-#endif

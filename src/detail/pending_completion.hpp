@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SRC_DETAIL_PENDING_COMPLETION_HPP
-#define PGSTATE_SRC_DETAIL_PENDING_COMPLETION_HPP
+#pragma once
 
 #include "detail/complete.hpp"
 #include "pgstate/detail/completion.hpp"
@@ -57,5 +56,3 @@ private:
 };
 
 } // namespace pgstate::detail
-
-#endif

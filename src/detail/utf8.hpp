@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SRC_DETAIL_UTF8_HPP
-#define PGSTATE_SRC_DETAIL_UTF8_HPP
+#pragma once
 
 #include <string_view>
 
@@ -12,5 +11,3 @@ enum class text_fault { none, nul, not_utf8 };
 text_fault check_text(std::string_view text) noexcept;
 
 } // namespace pgstate::detail
-
-#endif

@@ -1,7 +1,5 @@
 #include "embedded/account.hpp"
 
-#include "pgstate/error.hpp"
-
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -9,9 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
-#include <string_view>
+#include <system_error>
 
 namespace pgstate::embedded {
 namespace {
@@ -24,8 +21,7 @@ std::optional<account> look_up(Call&& call) {
     while (call(&entry, buffer.data(), buffer.size(), &found) == ERANGE)
         buffer.resize(buffer.size() * 2);
     if (!found) return std::nullopt;
-    return account{
-        .name = entry.pw_name, .uid = entry.pw_uid, .gid = entry.pw_gid, .groups = {}, .differs = false};
+    return account{.name = entry.pw_name, .uid = entry.pw_uid, .gid = entry.pw_gid, .groups = {}};
 }
 
 std::optional<account> by_name(const std::string& name) {
@@ -36,8 +32,7 @@ std::optional<account> by_id(uid_t uid) {
     return look_up([&](auto... arguments) { return ::getpwuid_r(uid, arguments...); });
 }
 
-// Looked up here and not in the child: after fork(), a program with threads may only call what is safe in a
-// signal.
+// Looked up here and not in the child: after fork(), a program with threads may only call what is safe in a signal.
 std::vector<gid_t> groups_of(const account& user) {
     int count = 16;
     std::vector<gid_t> groups(static_cast<std::size_t>(count));
@@ -64,11 +59,6 @@ bool may_pass(const account& user, const struct stat& directory) {
     return directory.st_mode & (member ? S_IXGRP : S_IXOTH);
 }
 
-[[noreturn]] void refuse(std::string_view what, const std::string& name, int error_number) {
-    throw error(errc::unavailable, "embedded_server",
-                std::string(what) + " the user '" + name + "' failed: " + std::strerror(error_number));
-}
-
 } // namespace
 
 std::string account::name_of(uid_t uid) {
@@ -87,35 +77,39 @@ bool account::can_reach(const std::filesystem::path& path) const {
 
 void account::take(const std::filesystem::path& path, mode_t mode) const {
     if (::chmod(path.c_str(), mode) != 0 || (differs && ::chown(path.c_str(), uid, gid) != 0))
-        refuse("giving '" + path.string() + "' to", name, errno);
+        fail_with_errno("giving '" + path.string() + "' to the user '" + name + "' failed");
 }
 
 void account::take(int descriptor, mode_t mode) const {
     if (::fchmod(descriptor, mode) != 0 || (differs && ::fchown(descriptor, uid, gid) != 0))
-        refuse("giving a file to", name, errno);
+        fail_with_errno("giving a file to the user '" + name + "' failed");
 }
 
 account choose_account(const std::string& run_as) {
     const auto own = ::geteuid();
-    if (own != 0) {
-        account user{
-            .name = account::name_of(own), .uid = own, .gid = ::getegid(), .groups = {}, .differs = false};
-        user.groups = own_groups();
-        return user;
-    }
+    if (own != 0)
+        return {.name = account::name_of(own), .uid = own, .gid = ::getegid(), .groups = own_groups()};
     auto user = by_name(run_as);
     if (!user) user = by_name("nobody");
     if (!user)
-        throw error(errc::unavailable, "embedded_server",
-                    "PostgreSQL refuses to run as root, and there is neither a user '" + run_as +
-                        "' nor 'nobody': name an unprivileged user in embedded_server_options::run_as");
+        fail(errc::unavailable,
+             "PostgreSQL refuses to run as root, and there is neither a user '" + run_as +
+                 "' nor 'nobody': name an unprivileged user in embedded_server_options::run_as");
     if (user->uid == 0)
-        throw error(errc::invalid_argument, "embedded_server",
-                    "embedded_server_options::run_as is '" + run_as +
-                        "', which is root: PostgreSQL refuses to run as root, name an unprivileged user");
+        fail(errc::invalid_argument,
+             "embedded_server_options::run_as is '" + run_as +
+                 "', which is root: PostgreSQL refuses to run as root, name an unprivileged user");
     user->groups = groups_of(*user);
     user->differs = true;
     return *user;
+}
+
+void fail(errc code, const std::string& message) {
+    throw error(code, "embedded_server", message);
+}
+
+void fail_with_errno(const std::string& what) {
+    fail(errc::unavailable, what + ": " + std::error_code(errno, std::system_category()).message());
 }
 
 } // namespace pgstate::embedded

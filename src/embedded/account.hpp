@@ -1,5 +1,6 @@
-#ifndef PGSTATE_EMBEDDED_ACCOUNT_HPP
-#define PGSTATE_EMBEDDED_ACCOUNT_HPP
+#pragma once
+
+#include "pgstate/error.hpp"
 
 #include <sys/types.h>
 
@@ -15,8 +16,8 @@ struct account {
     uid_t uid = 0;
     gid_t gid = 0;
     std::vector<gid_t> groups;
-    bool differs =
-        false; ///< from this process's own user: children have to change to it, files have to be given to it
+    /// From this process's own user: children have to change to it, files have to be given to it.
+    bool differs = false;
 
     /// The name of `uid`, or its number after a '#' if it has none.
     static std::string name_of(uid_t uid);
@@ -35,6 +36,9 @@ struct account {
 /// \throws error invalid_argument - `run_as` is root; unavailable - neither user exists
 account choose_account(const std::string& run_as);
 
-} // namespace pgstate::embedded
+/// Throws an error of embedded_server.
+[[noreturn]] void fail(errc code, const std::string& message);
+/// The same: unavailable, for the reason that errno has.
+[[noreturn]] void fail_with_errno(const std::string& what);
 
-#endif
+} // namespace pgstate::embedded

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_EMBEDDED_BOOST_PROCESS_HPP
-#define PGSTATE_EMBEDDED_BOOST_PROCESS_HPP
+#pragma once
 
 // Boost.Process's first API, which has a directory and a namespace of its own since Boost 1.86. Not the second: in Boost 1.81
 // and 1.83 it lets the child have the descriptors below its own pipe's, runs this process's atexit functions in a child that
@@ -7,6 +6,7 @@
 #if __has_include(<boost/process/v1/child.hpp>)
 #    include <boost/process/v1/args.hpp>
 #    include <boost/process/v1/child.hpp>
+#    include <boost/process/v1/env.hpp>
 #    include <boost/process/v1/error.hpp>
 #    include <boost/process/v1/exe.hpp>
 #    include <boost/process/v1/extend.hpp>
@@ -18,6 +18,7 @@ namespace process = boost::process::v1;
 #else
 #    include <boost/process/args.hpp>
 #    include <boost/process/child.hpp>
+#    include <boost/process/env.hpp>
 #    include <boost/process/error.hpp>
 #    include <boost/process/exe.hpp>
 #    include <boost/process/extend.hpp>
@@ -26,6 +27,4 @@ namespace process = boost::process::v1;
 namespace pgstate::embedded {
 namespace process = boost::process;
 }
-#endif
-
 #endif

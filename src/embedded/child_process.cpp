@@ -1,7 +1,5 @@
 #include "embedded/child_process.hpp"
 
-#include "pgstate/error.hpp"
-
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
@@ -11,38 +9,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <string_view>
 #include <system_error>
 #include <thread>
-#include <utility>
 
 namespace pgstate::embedded {
 namespace {
 
-// This process's environment, with messages and formats in one known language.
-class plain_environment {
-public:
-    plain_environment() {
-        for (char** entry = ::environ; entry && *entry; ++entry) {
-            const std::string_view text(*entry);
-            if (!text.starts_with("LC_") && !text.starts_with("LANG")) kept_.emplace_back(text);
-        }
-        kept_.emplace_back("LC_ALL=C");
-        for (auto& entry : kept_)
-            pointers_.push_back(entry.data());
-        pointers_.push_back(nullptr);
-    }
-
-    char** get() { return pointers_.data(); }
-
-private:
-    std::vector<std::string> kept_;
-    std::vector<char*> pointers_;
-};
-
-// Asio's sockets and others' are not marked close-on-exec: a server that held them would keep connections
-// alive that this process has closed. Marking, not closing: Boost.Process reports a failing exec through a
-// descriptor.
+// Asio's sockets and others' are not marked close-on-exec: a server that held them would keep connections alive that
+// this process has closed. Marking, not closing: Boost.Process reports a failing exec through a descriptor.
 void keep_descriptors_from_exec() {
 #ifdef SYS_close_range
     constexpr unsigned close_on_exec = 1U << 2;
@@ -55,17 +29,11 @@ void keep_descriptors_from_exec() {
         ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
 
-// What happens in the child between fork() and exec: only calls that are safe there in a program with
-// threads.
+// What happens in the child between fork() and exec: only calls that are safe there in a program with threads.
 class child_setup : public process::extend::handler {
 public:
-    child_setup(const account& user, char** environment, bool ends_with_parent)
-        : user_(user), environment_(environment), parent_(::getpid()), ends_with_parent_(ends_with_parent) {}
-
-    template <class Executor>
-    void on_setup(Executor& executor) {
-        executor.env = environment_;
-    }
+    child_setup(const account& user, bool ends_with_parent)
+        : user_(user), parent_(::getpid()), ends_with_parent_(ends_with_parent) {}
 
     template <class Executor>
     void on_exec_setup(Executor& executor) {
@@ -98,13 +66,11 @@ public:
 
 private:
     const account& user_;
-    char** environment_;
     pid_t parent_;
     bool ends_with_parent_;
 };
 
-// The kernel sends the signal when the thread that forked ends, so only the main thread's children can have
-// it.
+// The kernel sends the signal when the thread that forked ends, so only the main thread's children can have it.
 bool on_main_thread() {
     return ::syscall(SYS_gettid) == ::getpid();
 }
@@ -113,15 +79,14 @@ bool on_main_thread() {
 
 child_process::child_process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                              const account& user, std::FILE* output) {
-    plain_environment environment;
     try {
         child_ = process::child(process::exe = program.string(), process::args = arguments,
+                                process::env["LC_ALL"] = "C", // messages and formats in one known language
                                 process::std_in<process::null, (process::std_out & process::std_err)> output,
-                                child_setup(user, environment.get(), on_main_thread()));
+                                child_setup(user, on_main_thread()));
     } catch (const process::process_error& failure) {
-        throw error(errc::unavailable, "embedded_server",
-                    "'" + program.string() + "' cannot be run as the user '" + user.name +
-                        "': " + failure.what());
+        fail(errc::unavailable,
+             "'" + program.string() + "' cannot be run as the user '" + user.name + "': " + failure.what());
     }
 }
 
@@ -156,10 +121,7 @@ void child_process::kill() noexcept {
 finished run(const std::filesystem::path& program, const std::vector<std::string>& arguments,
              const account& user, deadline until) {
     file_ptr output(std::tmpfile());
-    if (!output)
-        throw error(errc::unavailable, "embedded_server",
-                    std::string("no temporary file can be made: ") +
-                        std::error_code(errno, std::system_category()).message());
+    if (!output) fail_with_errno("no temporary file can be made");
     child_process child(program, arguments, user, output.get());
     const bool ended = child.wait(until);
     if (!ended) child.kill();
@@ -170,11 +132,10 @@ finished run(const std::filesystem::path& program, const std::vector<std::string
     while (const auto size = std::fread(buffer, 1, sizeof buffer, output.get()))
         result.output.append(buffer, size);
     if (!ended)
-        throw error(
-            errc::unavailable, "embedded_server",
-            "'" + program.string() +
-                "' took longer than embedded_server_options::start_timeout and was ended; its output: " +
-                result.output);
+        fail(errc::unavailable,
+             "'" + program.string() +
+                 "' took longer than embedded_server_options::start_timeout and was ended; its output: " +
+                 result.output);
     result.exit_code = child.exit_code();
     return result;
 }

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_EMBEDDED_CHILD_PROCESS_HPP
-#define PGSTATE_EMBEDDED_CHILD_PROCESS_HPP
+#pragma once
 
 #include "embedded/account.hpp"
 #include "embedded/boost_process.hpp"
@@ -67,5 +66,3 @@ finished run(const std::filesystem::path& program, const std::vector<std::string
              const account& user, deadline until);
 
 } // namespace pgstate::embedded
-
-#endif

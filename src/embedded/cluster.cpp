@@ -1,7 +1,5 @@
 #include "embedded/cluster.hpp"
 
-#include "pgstate/error.hpp"
-
 #include <fcntl.h>
 #include <locale.h>
 #include <sys/stat.h>
@@ -22,14 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail(errc code, const std::string& message) {
-    throw error(code, "embedded_server", message);
-}
-
-[[noreturn]] void fail_with_errno(const std::string& what) {
-    fail(errc::unavailable, what + ": " + std::error_code(errno, std::system_category()).message());
-}
-
 fs::path temporary_root(const account& user) {
     std::error_code ignored;
     auto root = fs::temp_directory_path(ignored);
@@ -45,18 +35,23 @@ std::string random_password() {
     return password;
 }
 
+// Writes what only `user` may read into a file that was just made, and on the disk.
+void write_private(int descriptor, const std::string& path, const std::string& text, const account& user) {
+    const file_ptr file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "w"));
+    if (!file) fail_with_errno("'" + path + "' cannot be made");
+    user.take(descriptor, S_IRUSR | S_IWUSR);
+    if (std::fputs(text.c_str(), file.get()) < 0 || std::fflush(file.get()) != 0 || ::fsync(descriptor) != 0)
+        fail_with_errno("'" + path + "' cannot be written");
+}
+
 // The password's file while initdb reads it, which wants an empty directory and so cannot have it there.
 class password_file {
 public:
     password_file(const std::string& password, const account& user)
         : path_((temporary_root(user) / "pgstate-XXXXXX").string()) {
         const int descriptor = ::mkstemp(path_.data());
-        if (descriptor < 0) fail_with_errno("no file can be made under '" + path_ + "'");
-        const file_ptr file(::fdopen(descriptor, "w"));
         try {
-            user.take(descriptor, S_IRUSR | S_IWUSR);
-            if (!file || std::fputs(password.c_str(), file.get()) < 0 || std::fflush(file.get()) != 0)
-                fail_with_errno("'" + path_ + "' cannot be written");
+            write_private(descriptor, path_, password, user);
         } catch (...) {
             ::unlink(path_.c_str());
             throw;
@@ -77,12 +72,7 @@ void write_password(const fs::path& directory, const std::string& password, cons
     const auto partial = directory / "password.new";
     const int descriptor =
         ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    const file_ptr file(descriptor < 0 ? nullptr : ::fdopen(descriptor, "w"));
-    if (!file) fail_with_errno("'" + partial.string() + "' cannot be made");
-    user.take(descriptor, S_IRUSR | S_IWUSR);
-    if (std::fputs(password.c_str(), file.get()) < 0 || std::fflush(file.get()) != 0 ||
-        ::fsync(descriptor) != 0)
-        fail_with_errno("'" + partial.string() + "' cannot be written");
+    write_private(descriptor, partial.string(), password, user);
     fs::rename(partial, directory / "password");
 }
 
@@ -92,13 +82,6 @@ std::string best_locale() {
     if (!found) return "C";
     ::freelocale(found);
     return "C.UTF-8";
-}
-
-std::string owner_of(const fs::path& path, uid_t& uid) {
-    struct stat found {};
-    if (::stat(path.c_str(), &found) != 0) fail_with_errno("'" + path.string() + "' cannot be opened");
-    uid = found.st_uid;
-    return account::name_of(uid);
 }
 
 fs::path make_directory_under(const fs::path& root, const account& user) {
@@ -116,18 +99,15 @@ fs::path make_temporary_directory(const account& user) {
 
 void make_cluster(const fs::path& directory, const fs::path& bin_directory, const account& user,
                   durability wanted, deadline until) {
+    const auto named = "the data directory '" + directory.string() + "' ";
     std::error_code failed;
     fs::create_directories(directory, failed);
     if (failed || !fs::is_directory(directory))
-        fail(errc::unavailable,
-             "the data directory '" + directory.string() + "' cannot be made: " + failed.message());
+        fail(errc::unavailable, named + "cannot be made: " + failed.message());
     const bool empty = fs::is_empty(directory, failed);
-    if (failed)
-        fail(errc::unavailable,
-             "the data directory '" + directory.string() + "' cannot be read: " + failed.message());
+    if (failed) fail(errc::unavailable, named + "cannot be read: " + failed.message());
     if (!empty)
-        fail(errc::invalid_argument, "the data directory '" + directory.string() +
-                                         "' is not empty and holds no database cluster: name another");
+        fail(errc::invalid_argument, named + "is not empty and holds no database cluster: name another");
     if (!user.can_reach(directory.parent_path()))
         fail(errc::unavailable, "the user '" + user.name + "', who is to run PostgreSQL, cannot reach '" +
                                     directory.string() +
@@ -153,11 +133,13 @@ void make_cluster(const fs::path& directory, const fs::path& bin_directory, cons
 }
 
 std::string open_cluster(const fs::path& directory, const account& user) {
-    uid_t owner = 0;
-    const auto name = owner_of(directory, owner);
-    if (owner != user.uid)
+    struct stat found {};
+    if (::stat(directory.c_str(), &found) != 0)
+        fail_with_errno("'" + directory.string() + "' cannot be opened");
+    if (found.st_uid != user.uid)
         fail(errc::invalid_argument, "the data directory '" + directory.string() + "' belongs to the user '" +
-                                         name + "', and PostgreSQL would run as '" + user.name + "': " +
+                                         account::name_of(found.st_uid) + "', and PostgreSQL would run as '" +
+                                         user.name + "': " +
                                          (user.differs ? "name its owner in embedded_server_options::run_as"
                                                        : "run this program as its owner, or as root"));
     std::ifstream file(directory / own_directory / "password");

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_EMBEDDED_CLUSTER_HPP
-#define PGSTATE_EMBEDDED_CLUSTER_HPP
+#pragma once
 
 #include "embedded/account.hpp"
 #include "embedded/child_process.hpp"
@@ -17,8 +16,7 @@ constexpr std::string_view own_directory = "pgstate";
 /// Whether a new cluster is on disk before it is used.
 enum class durability { synced, none };
 
-/// A new directory that only `user` can enter, under the system's temporary one (/tmp where `user` cannot
-/// reach that).
+/// A new directory that only `user` can enter, under the system's temporary one (/tmp where `user` cannot reach that).
 std::filesystem::path make_temporary_directory(const account& user);
 
 /// Makes a database cluster in `directory`, which is empty or absent, with the superuser "postgres".
@@ -37,5 +35,3 @@ std::string open_cluster(const std::filesystem::path& directory, const account& 
 std::filesystem::path make_socket_directory(const std::filesystem::path& directory, const account& user);
 
 } // namespace pgstate::embedded
-
-#endif

@@ -3,11 +3,15 @@
 #include "embedded/account.hpp"
 #include "embedded/child_process.hpp"
 #include "embedded/cluster.hpp"
-#include "embedded/free_port.hpp"
-#include "embedded/postmaster_file.hpp"
 #include "embedded/programs.hpp"
-#include "embedded/server_log.hpp"
-#include "pgstate/error.hpp"
+#include "embedded/server_files.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+#include <boost/url/encode.hpp>
+#include <boost/url/rfc/unreserved_chars.hpp>
 
 #include <pqxx/pqxx>
 #include <signal.h>
@@ -16,7 +20,9 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <fstream>
 #include <optional>
+#include <random>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -28,6 +34,7 @@ namespace pgstate {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using clock_type = std::chrono::steady_clock;
+using embedded::fail;
 
 namespace {
 
@@ -35,22 +42,8 @@ namespace {
 constexpr auto fast_time = 10s;
 constexpr auto immediate_time = 5s;
 
-[[noreturn]] void fail(errc code, const std::string& message) {
-    throw error(code, "embedded_server", message);
-}
-
-std::string percent_encoded(std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    constexpr std::string_view plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    std::string encoded;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (plain.find(c) != std::string_view::npos)
-            encoded += c;
-        else
-            encoded.append({'%', digits[byte / 16], digits[byte % 16]});
-    }
-    return encoded;
+std::string percent_encoded(const std::string& text) {
+    return boost::urls::encode(text, boost::urls::unreserved_chars);
 }
 
 void check_settings(const std::map<std::string, std::string>& settings) {
@@ -70,6 +63,37 @@ void check_settings(const std::map<std::string, std::string>& settings) {
                  "the value of '" + name +
                      "' in embedded_server_options::settings has a NUL character: remove it");
     }
+}
+
+using tcp = boost::asio::ip::tcp;
+
+// The port that was bound for 0: the kernel's choice.
+unsigned short bind_to(unsigned short port, boost::system::error_code& failed) {
+    boost::asio::io_context context;
+    tcp::socket probe(context);
+    const tcp::endpoint wanted(boost::asio::ip::address_v4::loopback(), port);
+    if (!probe.open(wanted.protocol(), failed) && !probe.bind(wanted, failed))
+        return probe.local_endpoint().port();
+    return 0;
+}
+
+/// A port of 127.0.0.1 that nothing listens on at this moment; another program may be faster.
+unsigned short free_port() {
+    // Not from the range that outgoing connections get theirs from: while the server is stopped such a connection could
+    // take its port, and a client that tries again and again would in the end connect to itself.
+    unsigned short first = 15000;
+    unsigned short end = 0;
+    std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> end;
+
+    boost::system::error_code failed;
+    if (end > first + 1000) {
+        std::random_device random;
+        std::uniform_int_distribution<unsigned short> any(first, static_cast<unsigned short>(end - 1));
+        for (int attempt = 0; attempt < 100; ++attempt)
+            if (const auto port = bind_to(any(random), failed)) return port;
+    }
+    if (const auto port = bind_to(0, failed)) return port;
+    throw boost::system::system_error(failed, "no free port on 127.0.0.1");
 }
 
 } // namespace
@@ -103,15 +127,9 @@ public:
         socket_directory_ = embedded::make_socket_directory(data_directory_, user_);
         constexpr int attempts = 10;
         for (int attempt = 1;; ++attempt) {
-            port_ = embedded::free_port();
+            port_ = free_port();
             if (try_start(until, attempt < attempts)) return;
         }
-    }
-
-    void start() {
-        if (child_ && child_->running()) return;
-        child_.reset();
-        try_start(clock_type::now() + options_.start_timeout, false);
     }
 
     void stop(shutdown how) {
@@ -128,35 +146,6 @@ public:
         child_.reset(); // kills it if it still runs
     }
 
-    void create_database(const std::string& name) const {
-        try {
-            pqxx::connection connection(socket_uri("postgres"));
-            pqxx::nontransaction(connection).exec("CREATE DATABASE " + connection.quote_name(name));
-        } catch (const pqxx::sql_error& refused) {
-            if (refused.sqlstate().empty()) throw error(errc::unavailable, "create_database", refused.what());
-            throw error::from_server(refused.sqlstate(), "create_database", refused.what());
-        } catch (const pqxx::failure& failure) {
-            throw error(errc::unavailable, "create_database", failure.what());
-        }
-    }
-
-    std::string socket_uri(const std::string& database) const {
-        return "postgresql://postgres@/" + percent_encoded(database) +
-               "?host=" + percent_encoded(socket_directory_.string()) + "&port=" + std::to_string(port_);
-    }
-
-    std::string tcp_uri(const std::string& database) const {
-        return "postgresql://postgres:" + password_ + "@127.0.0.1:" + std::to_string(port_) + "/" +
-               percent_encoded(database);
-    }
-
-    const fs::path& data_directory() const { return data_directory_; }
-    const fs::path& socket_directory() const { return socket_directory_; }
-    const fs::path& bin_directory() const { return bin_directory_; }
-    unsigned short port() const { return port_; }
-    int pid() const { return child_ ? child_->pid() : 0; }
-
-private:
     bool temporary() const { return options_.data_directory.empty(); }
 
     // If someone else killed the server, its children may go on writing for a moment.
@@ -256,8 +245,7 @@ private:
 
     bool becomes_ready(std::time_t launched, embedded::deadline until) {
         while (clock_type::now() < until) {
-            // A killed server's file can bear this one's process id: in a container that has been restarted,
-            // say.
+            // A killed server's file can bear this one's process id: in a container that has been restarted, say.
             const auto file = embedded::postmaster_file::read(data_directory_);
             if (file && file->pid == child_->pid() && file->started >= launched && file->status == "ready")
                 return true;
@@ -297,35 +285,46 @@ embedded_server& embedded_server::operator=(embedded_server&&) noexcept = defaul
 embedded_server::~embedded_server() = default;
 
 std::string embedded_server::connection_string(const std::string& database) const {
-    return impl_->socket_uri(database);
+    return "postgresql://postgres@/" + percent_encoded(database) +
+           "?host=" + percent_encoded(impl_->socket_directory_.string()) +
+           "&port=" + std::to_string(impl_->port_);
 }
 
 std::string embedded_server::tcp_connection_string(const std::string& database) const {
-    return impl_->tcp_uri(database);
+    return "postgresql://postgres:" + impl_->password_ + "@127.0.0.1:" + std::to_string(impl_->port_) + "/" +
+           percent_encoded(database);
 }
 
 const fs::path& embedded_server::data_directory() const noexcept {
-    return impl_->data_directory();
+    return impl_->data_directory_;
 }
 
 const fs::path& embedded_server::socket_directory() const noexcept {
-    return impl_->socket_directory();
+    return impl_->socket_directory_;
 }
 
 const fs::path& embedded_server::bin_directory() const noexcept {
-    return impl_->bin_directory();
+    return impl_->bin_directory_;
 }
 
 unsigned short embedded_server::port() const noexcept {
-    return impl_->port();
+    return impl_->port_;
 }
 
 int embedded_server::pid() const noexcept {
-    return impl_->pid();
+    return impl_->child_ ? impl_->child_->pid() : 0;
 }
 
 void embedded_server::create_database(const std::string& name) {
-    impl_->create_database(name);
+    try {
+        pqxx::connection connection(connection_string());
+        pqxx::nontransaction(connection).exec("CREATE DATABASE " + connection.quote_name(name));
+    } catch (const pqxx::sql_error& refused) {
+        if (refused.sqlstate().empty()) throw error(errc::unavailable, "create_database", refused.what());
+        throw error::from_server(refused.sqlstate(), "create_database", refused.what());
+    } catch (const pqxx::failure& failure) {
+        throw error(errc::unavailable, "create_database", failure.what());
+    }
 }
 
 void embedded_server::stop(shutdown how) {
@@ -333,7 +332,9 @@ void embedded_server::stop(shutdown how) {
 }
 
 void embedded_server::start() {
-    impl_->start();
+    if (impl_->child_ && impl_->child_->running()) return;
+    impl_->child_.reset();
+    impl_->try_start(clock_type::now() + impl_->options_.start_timeout, false);
 }
 
 } // namespace pgstate

@@ -1,11 +1,11 @@
 #include "embedded/programs.hpp"
 
 #include "embedded/child_process.hpp"
-#include "pgstate/error.hpp"
 
 #include <unistd.h>
 
 #include <cstdlib>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,12 +28,9 @@ bool has_programs(const fs::path& directory) {
 std::vector<fs::path> search_path() {
     std::vector<fs::path> directories;
     const char* const path = std::getenv("PATH");
-    std::string_view rest = path ? path : "";
-    while (!rest.empty()) {
-        const auto end = rest.find(':');
-        if (end != 0) directories.emplace_back(rest.substr(0, end));
-        rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    }
+    std::istringstream rest(path ? path : "");
+    for (std::string directory; std::getline(rest, directory, ':');)
+        if (!directory.empty()) directories.emplace_back(directory);
     return directories;
 }
 
@@ -75,11 +72,10 @@ fs::path newest_installed() {
 }
 
 [[noreturn]] void not_found(const std::string& where) {
-    throw error(
-        errc::unavailable, "embedded_server",
-        "PostgreSQL's server programs (initdb and postgres) are not " + where +
-            ": install the package 'postgresql' (Debian, Ubuntu) or 'postgresql-server' (Fedora, openSUSE), "
-            "or name their directory in embedded_server_options::bin_directory or PGSTATE_PG_BINDIR");
+    fail(errc::unavailable,
+         "PostgreSQL's server programs (initdb and postgres) are not " + where +
+             ": install the package 'postgresql' (Debian, Ubuntu) or 'postgresql-server' (Fedora, openSUSE), "
+             "or name their directory in embedded_server_options::bin_directory or PGSTATE_PG_BINDIR");
 }
 
 } // namespace

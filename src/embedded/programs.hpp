@@ -1,5 +1,4 @@
-#ifndef PGSTATE_EMBEDDED_PROGRAMS_HPP
-#define PGSTATE_EMBEDDED_PROGRAMS_HPP
+#pragma once
 
 #include "embedded/account.hpp"
 
@@ -13,5 +12,3 @@ namespace pgstate::embedded {
 std::filesystem::path find_programs(const std::filesystem::path& wanted, const account& user);
 
 } // namespace pgstate::embedded
-
-#endif

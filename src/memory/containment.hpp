@@ -1,5 +1,4 @@
-#ifndef PGSTATE_MEMORY_CONTAINMENT_HPP
-#define PGSTATE_MEMORY_CONTAINMENT_HPP
+#pragma once
 
 #include <boost/json/value.hpp>
 
@@ -15,5 +14,3 @@ bool contains(const boost::json::value& whole, const boost::json::value& part);
 bool same_primitive(const boost::json::value& a, const boost::json::value& b);
 
 } // namespace pgstate::memory
-
-#endif

@@ -52,7 +52,20 @@ public:
         return {nullptr, [self](void*) { self->end_transaction(); }};
     }
 
-    void run_transaction(const std::function<void(transaction&)>& function, int max_retries);
+    void run_transaction(const std::function<void(transaction&)>& function, int max_retries) {
+        for (int attempt = 0; attempt <= max_retries; ++attempt) {
+            memory_transaction tx(table_, mutex_);
+            try {
+                function(tx);
+            } catch (...) {
+                throw detail::callback_failure("transaction");
+            }
+            if (tx.commit()) return;
+        }
+        throw error::from_server(
+            "40001", "transaction",
+            "other writers changed the same states each time; retry, or raise max_retries");
+    }
 
     void close(completion<void> handler) {
         {
@@ -90,20 +103,6 @@ private:
     std::size_t running_ = 0;      ///< transactions
     std::vector<closing> closing_; ///< who waits for that to be none
 };
-
-void impl::run_transaction(const std::function<void(transaction&)>& function, int max_retries) {
-    for (int attempt = 0; attempt <= max_retries; ++attempt) {
-        memory_transaction tx(table_, mutex_);
-        try {
-            function(tx);
-        } catch (...) {
-            throw detail::callback_failure("transaction");
-        }
-        if (tx.commit()) return;
-    }
-    throw error::from_server("40001", "transaction",
-                             "other writers changed the same states each time; retry, or raise max_retries");
-}
 
 namespace {
 

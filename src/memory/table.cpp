@@ -17,31 +17,9 @@
 namespace pgstate::memory {
 namespace {
 
-/// The conditions of a query that concern one row alone.
-class row_filter {
-public:
-    /// \throws error invalid_argument - the query has a jsonpath
-    explicit row_filter(const codec::encoded_query& query) : query_(query) {
-        if (!query.jsonpath.empty())
-            throw error(
-                errc::invalid_argument, "find",
-                "a memory_store evaluates no jsonpath, which is PostgreSQL's language; use `contains`, or "
-                "a postgres_store on an embedded_server");
-        if (!query.contains.empty()) part_ = codec::read_value(query.contains);
-    }
-
-    bool operator()(const memory_row& row) const {
-        return within(row.updated_at, query_.updated) && within(row.created_at, query_.created) &&
-               (!part_ || contains(codec::read_value(row.document), *part_));
-    }
-
-private:
-    static bool within(timestamp when, const time_interval& interval) {
-        return (!interval.from || *interval.from <= when) && (!interval.until || when < *interval.until);
-    }
-    const codec::encoded_query& query_;
-    std::optional<boost::json::value> part_;
-};
+bool within(timestamp when, const time_interval& interval) {
+    return (!interval.from || *interval.from <= when) && (!interval.until || when < *interval.until);
+}
 
 } // namespace
 
@@ -80,9 +58,8 @@ result<saved> table::change(const key& k, const detail::state_change& change, co
         row.expires_at = current->expires_at;
     else if (default_ttl_.count() != 0)
         row.expires_at = row.updated_at + default_ttl_;
-    drop_expired();
     const saved made = row.as_saved();
-    agents_[k.first].insert_or_assign(k.second, std::move(row));
+    put(k, std::move(row));
     return made;
 }
 
@@ -159,32 +136,19 @@ void table::apply(changes&& written) {
 }
 
 session_page table::list(const std::string& agent_id, const list_options& options) const {
-    std::optional<codec::page_position> after;
-    if (!options.after.empty())
-        after = codec::decode_cursor(codec::query_kind::list, agent_id, options.after, "list");
+    codec::encoded_query query;
+    query.agent_id = agent_id;
+    query.limit = options.limit;
+    query.documents = false;
+    if (!options.after.empty()) {
+        query.after = codec::decode_cursor(codec::query_kind::list, agent_id, options.after, "list");
+        query.after->agent_id = agent_id;
+    }
+    const auto found = search(query);
     session_page page;
-    const auto agent = agents_.find(agent_id);
-    if (agent == agents_.end()) return page;
-
-    using entry = std::tuple<timestamp, std::string_view, const memory_row*>;
-    const auto newer = [](const entry& a, const entry& b) {
-        return std::tie(std::get<0>(b), std::get<1>(b)) < std::tie(std::get<0>(a), std::get<1>(a));
-    };
-    std::vector<entry> entries;
-    for (const auto& [session, row] : agent->second) {
-        if (expired(row)) continue;
-        const std::tuple<timestamp, std::string_view> place(row.updated_at, session);
-        if (!after || place < std::tuple<timestamp, std::string_view>(after->time, after->session_id))
-            entries.emplace_back(row.updated_at, session, &row);
-    }
-    const std::size_t shown = std::min(options.limit, entries.size());
-    std::partial_sort(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(shown), entries.end(),
-                      newer);
-    for (std::size_t i = 0; i < shown; ++i) {
-        const auto& [updated, session, row] = entries[i];
-        page.sessions.push_back({std::string(session), row->version, row->created_at, updated});
-    }
-    if (shown < entries.size())
+    for (const auto& state : found)
+        page.sessions.push_back({state.session_id, state.version, state.created_at, state.updated_at});
+    if (!found.next.empty())
         page.next =
             codec::encode_cursor(codec::query_kind::list, agent_id,
                                  {page.sessions.back().updated_at, {}, page.sessions.back().session_id});
@@ -221,7 +185,17 @@ state_page table::search(const codec::encoded_query& query) const {
         place where;
         const memory_row* row;
     };
-    const row_filter matches(query);
+    if (!query.jsonpath.empty())
+        throw error(
+            errc::invalid_argument, "find",
+            "a memory_store evaluates no jsonpath, which is PostgreSQL's language; use `contains`, or "
+            "a postgres_store on an embedded_server");
+    std::optional<boost::json::value> part;
+    if (!query.contains.empty()) part = codec::read_value(query.contains);
+    const auto matches = [&](const memory_row& row) {
+        return within(row.updated_at, query.updated) && within(row.created_at, query.created) &&
+               (!part || contains(codec::read_value(row.document), *part));
+    };
     const auto comes_first = [&](const place& a, const place& b) {
         return query.descending() ? b < a : a < b;
     };
@@ -251,17 +225,10 @@ state_page table::search(const codec::encoded_query& query) const {
 }
 
 std::int64_t table::count(const std::optional<std::string>& agent_id) const {
-    const auto living = [this](const sessions& all) -> std::int64_t {
-        return std::count_if(all.begin(), all.end(),
-                             [this](const auto& each) { return !expired(each.second); });
-    };
-    if (agent_id) {
-        const auto agent = agents_.find(*agent_id);
-        return agent == agents_.end() ? 0 : living(agent->second);
-    }
     std::int64_t total = 0;
     for (const auto& [agent, all] : agents_)
-        total += living(all);
+        if (!agent_id || agent == *agent_id)
+            total += std::ranges::count_if(all, [this](const auto& each) { return !expired(each.second); });
     return total;
 }
 

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_MEMORY_TABLE_HPP
-#define PGSTATE_MEMORY_TABLE_HPP
+#pragma once
 
 #include "codec/query.hpp"
 #include "pgstate/detail/encoded_state.hpp"
@@ -45,8 +44,7 @@ public:
     const memory_row* find(const key& k) const;
 
     /// The row that saving `state` over `current` (null: none) makes. It gets the next version whether it is put into
-    /// the table or not.
-    /// Errors: conflict - `options.if_unchanged` and another version is there
+    /// the table or not. Errors: conflict - `options.if_unchanged` and another version is there
     result<memory_row> next_row(const memory_row* current, const detail::encoded_state& state,
                                 save_options options);
 
@@ -82,10 +80,7 @@ private:
     std::chrono::milliseconds default_ttl_;
     std::map<std::string, sessions, std::less<>> agents_; ///< none without sessions
     key looked_at_;                                       ///< the last one; empty: begin anew
-    std::int64_t last_version_ =
-        0; ///< of all keys: one that is erased and made again never sees a version twice
+    std::int64_t last_version_ = 0; ///< of all keys: one that is erased and made again sees no version twice
 };
 
 } // namespace pgstate::memory
-
-#endif

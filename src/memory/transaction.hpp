@@ -1,5 +1,4 @@
-#ifndef PGSTATE_MEMORY_TRANSACTION_HPP
-#define PGSTATE_MEMORY_TRANSACTION_HPP
+#pragma once
 
 #include "memory/table.hpp"
 #include "pgstate/transaction.hpp"
@@ -40,5 +39,3 @@ private:
 };
 
 } // namespace pgstate::memory
-
-#endif

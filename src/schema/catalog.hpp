@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SCHEMA_CATALOG_HPP
-#define PGSTATE_SCHEMA_CATALOG_HPP
+#pragma once
 
 #include "schema/shape.hpp"
 
@@ -22,5 +21,3 @@ struct catalog_entry {
 catalog_entry read_catalog(pqxx::transaction_base& sql, const settings::resolved_config& config);
 
 } // namespace pgstate::schema
-
-#endif

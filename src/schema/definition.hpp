@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SCHEMA_DEFINITION_HPP
-#define PGSTATE_SCHEMA_DEFINITION_HPP
+#pragma once
 
 #include "config/resolved.hpp"
 
@@ -25,8 +24,7 @@ struct index_definition {
     std::string_view method;
     std::string_view column;
     std::string_view operator_class{}; ///< empty: the default one
-    std::string_view
-        predicate{}; ///< of a partial index, as the server's pg_get_expr() writes it; empty: all rows
+    std::string_view predicate{};      ///< of a partial index, as pg_get_expr() writes it; empty: all rows
 };
 
 /// One step from the Go SDK's table to the present one. Steps only ever add: nullable or defaulted columns, which
@@ -34,7 +32,7 @@ struct index_definition {
 struct migration {
     int number;
     /// The statement; must do no harm when it has been run before.
-    std::string (*sql)(std::string_view quoted_table);
+    std::string (*sql)(const std::string& quoted_table);
 };
 
 /// Every column, every step in order. A new version adds a row to each.
@@ -62,7 +60,7 @@ schema_plan complete_plan(const settings::resolved_config& config);
 
 /// `plan` as statements, in the order in which they must run, without a transaction around them.
 std::vector<std::string> statements(const schema_plan& plan, const settings::resolved_config& config,
-                                    std::string_view quoted_table);
+                                    const std::string& quoted_table);
 
 /// The number is kept in the comment of the table's column `version`, which is pgstate's own: it moves with the table
 /// through pg_dump, renaming and SET SCHEMA, tells two tables of one schema apart, needs no second table (and no
@@ -85,5 +83,3 @@ std::string migration_lock_name(std::string_view schema, std::string_view table)
 std::string schema_sql(const settings::resolved_config& config);
 
 } // namespace pgstate::schema
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SCHEMA_MIGRATE_HPP
-#define PGSTATE_SCHEMA_MIGRATE_HPP
+#pragma once
 
 #include "config/resolved.hpp"
 #include "pgstate/postgres_store.hpp"
@@ -29,5 +28,3 @@ void migrate(pqxx::connection& connection, const settings::resolved_config& conf
 schema_report inspect(pqxx::connection& connection, const settings::resolved_config& config);
 
 } // namespace pgstate::schema
-
-#endif

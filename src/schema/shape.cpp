@@ -143,11 +143,9 @@ void compare_guard(const table_shape& actual, const settings::resolved_config& w
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted) {
     shape_difference difference;
     if (!actual.exists) {
-        difference.plan.create_table = true;
-        difference.plan.migrations.assign(migrations().begin(), migrations().end());
-        difference.plan.record = migrations().back().number;
+        difference.plan = complete_plan(wanted);
+        difference.plan.indexes.clear(); // those whose names are free come back
         compare_indexes(actual, wanted, difference);
-        compare_guard(actual, wanted, difference);
         difference.missing = {"it does not exist"};
         return difference;
     }

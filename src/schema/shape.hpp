@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SCHEMA_SHAPE_HPP
-#define PGSTATE_SCHEMA_SHAPE_HPP
+#pragma once
 
 #include "schema/definition.hpp"
 
@@ -61,5 +60,3 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
 std::string list_differences(const std::vector<std::string>& differences);
 
 } // namespace pgstate::schema
-
-#endif

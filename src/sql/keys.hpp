@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_KEYS_HPP
-#define PGSTATE_SQL_KEYS_HPP
+#pragma once
 
 #include "batch/operation.hpp"
 #include "wire/rows.hpp"
@@ -40,5 +39,3 @@ std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const 
 std::vector<int> pair_in_order(const batch::operation_list& operations, const wire::rows& rows, int agent_id);
 
 } // namespace pgstate::sql
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_PQXX_COMPAT_HPP
-#define PGSTATE_SQL_PQXX_COMPAT_HPP
+#pragma once
 
 #include <pqxx/params>
 #include <pqxx/result>
@@ -23,5 +22,3 @@ pqxx::result execute(Transaction& on, pqxx::zview sql, const pqxx::params& value
 }
 
 } // namespace pgstate::sql
-
-#endif

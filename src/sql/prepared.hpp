@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_PREPARED_HPP
-#define PGSTATE_SQL_PREPARED_HPP
+#pragma once
 
 #include "wire/statement.hpp"
 
@@ -39,5 +38,3 @@ lookup make_lookup(std::string_view purpose, const std::string& one, const types
                    const std::string& many, const types& parameters_of_many);
 
 } // namespace pgstate::sql
-
-#endif

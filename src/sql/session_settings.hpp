@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_SESSION_SETTINGS_HPP
-#define PGSTATE_SQL_SESSION_SETTINGS_HPP
+#pragma once
 
 #include "pgstate/config.hpp"
 #include "pgstate/error.hpp"
@@ -55,5 +54,3 @@ auto keeping_values_secret(const session_settings& settings, Work work) {
 }
 
 } // namespace pgstate::sql
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_SETTLEMENT_HPP
-#define PGSTATE_SQL_SETTLEMENT_HPP
+#pragma once
 
 #include "batch/operation_type.hpp"
 #include "wire/statement.hpp"
@@ -42,5 +41,3 @@ struct write_evidence {
 batch::settlement judge(const write_evidence& evidence) noexcept;
 
 } // namespace pgstate::sql
-
-#endif

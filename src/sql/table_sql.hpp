@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_TABLE_SQL_HPP
-#define PGSTATE_SQL_TABLE_SQL_HPP
+#pragma once
 
 #include <string>
 #include <string_view>
@@ -69,5 +68,3 @@ private:
 };
 
 } // namespace pgstate::sql
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_TARGET_TABLE_HPP
-#define PGSTATE_SQL_TARGET_TABLE_HPP
+#pragma once
 
 #include "config/table_identifier.hpp"
 #include "sql/session_settings.hpp"
@@ -67,5 +66,3 @@ private:
 };
 
 } // namespace pgstate::sql
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_SQL_WRITE_NAMES_HPP
-#define PGSTATE_SQL_WRITE_NAMES_HPP
+#pragma once
 
 #include "wire/statement.hpp"
 
@@ -28,5 +27,3 @@ private:
 };
 
 } // namespace pgstate::sql
-
-#endif

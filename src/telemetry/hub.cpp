@@ -123,8 +123,6 @@ std::vector<attribute> hub::with_place(owner whose, std::span<const attribute> l
     return all;
 }
 
-// --- what happens ------------------------------------------------------------------------------------------------
-
 void hub::operation_ended(const operation_report& what, span* traced) noexcept {
     if (options_.metrics) guarded([&] { count_operation(what); });
     if (options_.logger) guarded([&] { log_operation(what); });
@@ -146,14 +144,13 @@ void hub::connect_ended(clock::time_point began, clock::time_point ended, const 
     std::string type;
     if (failure) type = failure->sqlstate().empty() ? error_type(*failure) : failure->sqlstate();
     const auto took = seconds(ended - began);
-    if (options_.metrics)
-        guarded([&] {
-            if (!failure)
-                return create_time_.record(took,
-                                           [&] { return open(instruments::create_time, owner::pool, {}); });
-            const attribute reason{"error.type", std::string_view(type)};
+    guarded([&] {
+        const attribute reason{"error.type", std::string_view(type)};
+        if (options_.metrics && failure)
             record_rare(instruments::connect_failures, owner::pool, {&reason, 1}, 1);
-        });
+        else if (options_.metrics)
+            create_time_.record(took, [&] { return open(instruments::create_time, owner::pool, {}); });
+    });
     if (const auto traced =
             start({.name = "pgstate.connect", .kind = span_kind::client, .at = began}, owner::pool))
         guarded([&] { traced->end(ended, type); });
@@ -189,8 +186,6 @@ void hub::log_protected(std::uint64_t states, std::string_view sqlstate) noexcep
         log(log_level::warn, "expired states could not be deleted", attributes);
     });
 }
-
-// --- spans -------------------------------------------------------------------------------------------------------
 
 std::unique_ptr<span> hub::start(span_start what, owner whose) noexcept {
     std::unique_ptr<span> started;
@@ -239,8 +234,6 @@ void end(span& traced, clock::time_point at, const error* failure) noexcept {
         traced.end(at, failure ? error_type(*failure) : std::string());
     });
 }
-
-// --- metrics -----------------------------------------------------------------------------------------------------
 
 std::unique_ptr<metrics::series> hub::open(const instrument& what, owner whose,
                                            std::span<const attribute> labels) const {
@@ -323,8 +316,6 @@ void hub::show(observations& to, const instrument& what, owner whose, std::initi
         if (begun) to.push_back(std::move(begun));
     });
 }
-
-// --- log records -------------------------------------------------------------------------------------------------
 
 bool hub::logs(log_level level) const {
     return options_.logger && options_.logger->enabled(level);

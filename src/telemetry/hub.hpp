@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_HUB_HPP
-#define PGSTATE_TELEMETRY_HUB_HPP
+#pragma once
 
 #include "pgstate/error.hpp"
 #include "pgstate/logger.hpp"
@@ -155,5 +154,3 @@ void guarded(Call call) noexcept {
 }
 
 } // namespace pgstate::telemetry
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_INSTRUMENTS_HPP
-#define PGSTATE_TELEMETRY_INSTRUMENTS_HPP
+#pragma once
 
 #include "pgstate/metrics.hpp"
 
@@ -30,77 +29,49 @@ inline constexpr instrument batch_size{"pgstate.batch.size", "{operation}",
                                        "How many operations shared a statement.", instrument_kind::histogram,
                                        operations};
 /// Labels: db.operation.name, pgstate.retry.reason.
-inline constexpr instrument retries{"pgstate.retries",
-                                    "{operation}",
+inline constexpr instrument retries{"pgstate.retries", "{operation}",
                                     "Operations that were sent to the server again.",
-                                    instrument_kind::counter,
-                                    {}};
+                                    instrument_kind::counter};
 /// Labels: none of its own.
-inline constexpr instrument conflicts{"pgstate.conflicts",
-                                      "{operation}",
+inline constexpr instrument conflicts{"pgstate.conflicts", "{operation}",
                                       "Conditional writes that found another version.",
-                                      instrument_kind::counter,
-                                      {}};
-inline constexpr instrument swept{
-    "pgstate.swept", "{state}", "States deleted after they had expired.", instrument_kind::counter, {}};
+                                      instrument_kind::counter};
+inline constexpr instrument swept{"pgstate.swept", "{state}", "States deleted after they had expired.",
+                                  instrument_kind::counter};
 inline constexpr instrument protected_states{
-    "pgstate.sweep.protected",
-    "{state}",
-    "States that have expired and could not be deleted when that was last tried.",
-    instrument_kind::gauge,
-    {}};
-inline constexpr instrument queue_depth{"pgstate.queue.depth",
-                                        "{operation}",
-                                        "Operations accepted and not yet sent.",
-                                        instrument_kind::gauge,
-                                        {}};
-inline constexpr instrument pending_bytes{"pgstate.pending",
-                                          "By",
+    "pgstate.sweep.protected", "{state}",
+    "States that have expired and could not be deleted when that was last tried.", instrument_kind::gauge};
+inline constexpr instrument queue_depth{"pgstate.queue.depth", "{operation}",
+                                        "Operations accepted and not yet sent.", instrument_kind::gauge};
+inline constexpr instrument pending_bytes{"pgstate.pending", "By",
                                           "Keys and documents of the operations accepted and not completed.",
-                                          instrument_kind::gauge,
-                                          {}};
+                                          instrument_kind::gauge};
 /// Labels: network.io.direction, "transmit" or "receive".
-inline constexpr instrument bytes{"pgstate.io",
-                                  "By",
+inline constexpr instrument bytes{"pgstate.io", "By",
                                   "Parameters sent and values received, without the protocol around them.",
-                                  instrument_kind::counter,
-                                  {}};
+                                  instrument_kind::counter};
 
 /// Labels: db.client.connection.state: "idle", "used", or "connecting".
-inline constexpr instrument connection_count{"db.client.connection.count",
-                                             "{connection}",
+inline constexpr instrument connection_count{"db.client.connection.count", "{connection}",
                                              "Connections of the pool by what they are doing.",
-                                             instrument_kind::gauge,
-                                             {}};
-inline constexpr instrument connection_max{"db.client.connection.max",
-                                           "{connection}",
-                                           "The most connections the pool may have.",
-                                           instrument_kind::gauge,
-                                           {}};
-inline constexpr instrument pending_requests{"db.client.connection.pending_requests",
-                                             "{request}",
+                                             instrument_kind::gauge};
+inline constexpr instrument connection_max{"db.client.connection.max", "{connection}",
+                                           "The most connections the pool may have.", instrument_kind::gauge};
+inline constexpr instrument pending_requests{"db.client.connection.pending_requests", "{request}",
                                              "Requests for a connection that wait for one.",
-                                             instrument_kind::gauge,
-                                             {}};
+                                             instrument_kind::gauge};
 inline constexpr instrument acquire_wait{"db.client.connection.wait_time", "s",
                                          "How long a request for a connection waited until it had one.",
                                          instrument_kind::histogram, seconds};
 inline constexpr instrument acquire_timeouts{
-    "db.client.connection.timeouts",
-    "{timeout}",
-    "Operations that gave up waiting for a connection, as all were in use.",
-    instrument_kind::counter,
-    {}};
+    "db.client.connection.timeouts", "{timeout}",
+    "Operations that gave up waiting for a connection, as all were in use.", instrument_kind::counter};
 inline constexpr instrument create_time{"db.client.connection.create_time", "s",
                                         "How long it took to make a connection.", instrument_kind::histogram,
                                         seconds};
 /// Labels: error.type.
-inline constexpr instrument connect_failures{"pgstate.connect.failures",
-                                             "{connection}",
+inline constexpr instrument connect_failures{"pgstate.connect.failures", "{connection}",
                                              "Attempts to make a connection that failed.",
-                                             instrument_kind::counter,
-                                             {}};
+                                             instrument_kind::counter};
 
 } // namespace pgstate::telemetry::instruments
-
-#endif

@@ -2,6 +2,8 @@
 #include "pgstate/metrics.hpp"
 #include "pgstate/tracer.hpp"
 
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 namespace pgstate {
@@ -17,24 +19,26 @@ void for_each_of(const All& all, Use use) {
     }
 }
 
-class series_of_all final : public metrics::series {
-public:
-    explicit series_of_all(std::vector<std::unique_ptr<series>> all) : all_(std::move(all)) {}
+struct series_of_all final : metrics::series {
     void record(double value) override {
-        for_each_of(all_, [&](series& each) { each.record(value); });
+        for_each_of(all, [&](series& each) { each.record(value); });
     }
-
-private:
-    std::vector<std::unique_ptr<series>> all_;
+    std::vector<std::unique_ptr<series>> all;
 };
 
-class observations_of_all final : public metrics::observation {
-public:
-    explicit observations_of_all(std::vector<std::unique_ptr<observation>> all) : all_(std::move(all)) {}
-
-private:
-    std::vector<std::unique_ptr<observation>> all_;
+struct observations_of_all final : metrics::observation {
+    std::vector<std::unique_ptr<observation>> all;
 };
+
+/// What `open` gives of each of `from`, as one; null if that is nothing.
+template <class AsOne, class Open>
+std::unique_ptr<AsOne> open_all(const std::vector<std::shared_ptr<metrics>>& from, Open open) {
+    auto as_one = std::make_unique<AsOne>();
+    for_each_of(from, [&](metrics& each) {
+        if (auto opened = open(each)) as_one->all.push_back(std::move(opened));
+    });
+    return as_one->all.empty() ? nullptr : std::move(as_one);
+}
 
 } // namespace
 
@@ -47,14 +51,9 @@ tracer::~tracer() = default;
 tracer::scope::~scope() = default;
 
 std::string_view to_string(log_level level) noexcept {
-    switch (level) {
-    case log_level::trace: return "trace";
-    case log_level::debug: return "debug";
-    case log_level::info: return "info";
-    case log_level::warn: return "warn";
-    case log_level::error: return "error";
-    }
-    return "unknown";
+    constexpr std::string_view names[] = {"trace", "debug", "info", "warn", "error"};
+    const auto at = static_cast<std::size_t>(level);
+    return at < std::size(names) ? names[at] : "unknown";
 }
 
 composite_logger::composite_logger(std::vector<std::shared_ptr<logger>> loggers)
@@ -72,40 +71,18 @@ void composite_logger::log(const log_record& record) {
     });
 }
 
-std::unique_ptr<metrics::observation> metrics::observe(const instrument&, std::span<const attribute>,
-                                                       std::function<double()>) {
-    return nullptr;
-}
-
 composite_metrics::composite_metrics(std::vector<std::shared_ptr<metrics>> all) : all_(std::move(all)) {}
 
 std::unique_ptr<metrics::series> composite_metrics::open(const instrument& what,
                                                          std::span<const attribute> labels) {
-    std::vector<std::unique_ptr<series>> opened;
-    for_each_of(all_, [&](metrics& each) {
-        if (auto one = each.open(what, labels)) opened.push_back(std::move(one));
-    });
-    if (opened.empty()) return nullptr;
-    return std::make_unique<series_of_all>(std::move(opened));
+    return open_all<series_of_all>(all_, [&](metrics& each) { return each.open(what, labels); });
 }
 
 std::unique_ptr<metrics::observation> composite_metrics::observe(const instrument& what,
                                                                  std::span<const attribute> labels,
                                                                  std::function<double()> read) {
-    std::vector<std::unique_ptr<observation>> begun;
-    for_each_of(all_, [&](metrics& each) {
-        if (auto one = each.observe(what, labels, read)) begun.push_back(std::move(one));
-    });
-    if (begun.empty()) return nullptr;
-    return std::make_unique<observations_of_all>(std::move(begun));
-}
-
-span_context tracer::current() {
-    return {};
-}
-
-std::unique_ptr<tracer::scope> tracer::activate(span&) {
-    return nullptr;
+    return open_all<observations_of_all>(all_,
+                                         [&](metrics& each) { return each.observe(what, labels, read); });
 }
 
 } // namespace pgstate

@@ -18,23 +18,12 @@ constexpr std::array<std::string_view, operation_ids> span_names = {
     "pgstate.transaction", "pgstate.with_connection",
     "pgstate.open",        "pgstate.sweep"};
 
-std::string_view name_of_errc(errc code) noexcept {
-    switch (code) {
-    case errc::invalid_argument: return "invalid_argument";
-    case errc::not_found: return "not_found";
-    case errc::conflict: return "conflict";
-    case errc::timed_out: return "timed_out";
-    case errc::pool_exhausted: return "pool_exhausted";
-    case errc::unavailable: return "unavailable";
-    case errc::outcome_unknown: return "outcome_unknown";
-    case errc::schema_mismatch: return "schema_mismatch";
-    case errc::corrupt_state: return "corrupt_state";
-    case errc::closed: return "closed";
-    case errc::callback_failed: return "callback_failed";
-    case errc::overloaded: return "overloaded";
-    }
-    return "_OTHER";
-}
+/// By errc, which counts from 1.
+constexpr std::array<std::string_view, 13> errc_names = {
+    "_OTHER",         "invalid_argument", "not_found",       "conflict",        "timed_out",
+    "pool_exhausted", "unavailable",      "outcome_unknown", "schema_mismatch", "corrupt_state",
+    "closed",         "callback_failed",  "overloaded"};
+static_assert(static_cast<std::size_t>(errc::overloaded) + 1 == errc_names.size());
 
 } // namespace
 
@@ -49,8 +38,9 @@ std::string_view name_of(operation_id what) noexcept {
 std::string error_type(const error& failure) {
     const auto& code = failure.code();
     if (code == boost::asio::error::operation_aborted) return "cancelled";
+    const auto at = static_cast<std::size_t>(code.value());
     if (code.category() == pgstate_category())
-        return std::string(name_of_errc(static_cast<errc>(code.value())));
+        return std::string(errc_names[at < errc_names.size() ? at : 0]);
     if (code.category() == sqlstate_category() && !failure.sqlstate().empty()) return failure.sqlstate();
     return "_OTHER";
 }

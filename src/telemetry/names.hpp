@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_NAMES_HPP
-#define PGSTATE_TELEMETRY_NAMES_HPP
+#pragma once
 
 #include "pgstate/error.hpp"
 
@@ -43,5 +42,3 @@ std::string error_type(const error& failure);
 std::string hash_of(std::string_view id);
 
 } // namespace pgstate::telemetry
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
-#define PGSTATE_TELEMETRY_OPERATION_WATCH_HPP
+#pragma once
 
 #include "pgstate/result.hpp"
 #include "pgstate/tracer.hpp"
@@ -59,5 +58,3 @@ private:
 };
 
 } // namespace pgstate::telemetry
-
-#endif

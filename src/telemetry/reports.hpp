@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_REPORTS_HPP
-#define PGSTATE_TELEMETRY_REPORTS_HPP
+#pragma once
 
 #include "pgstate/error.hpp"
 #include "pgstate/tracer.hpp"
@@ -60,5 +59,3 @@ struct operation_report {
 };
 
 } // namespace pgstate::telemetry
-
-#endif

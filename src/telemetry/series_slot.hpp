@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_SERIES_SLOT_HPP
-#define PGSTATE_TELEMETRY_SERIES_SLOT_HPP
+#pragma once
 
 #include "pgstate/metrics.hpp"
 
@@ -47,5 +46,3 @@ private:
 };
 
 } // namespace pgstate::telemetry
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_TELEMETRY_STATEMENT_WATCH_HPP
-#define PGSTATE_TELEMETRY_STATEMENT_WATCH_HPP
+#pragma once
 
 #include "telemetry/hub.hpp"
 #include "telemetry/operation_watch.hpp"
@@ -38,5 +37,3 @@ private:
 };
 
 } // namespace pgstate::telemetry
-
-#endif

@@ -30,10 +30,10 @@ CASES = [
     ("src/sql/a.cpp", '"codec/codec.hpp"', None),
     ("src/memory/a.cpp", '"codec/codec.hpp"', None),
     ("src/compose/a.cpp", '"codec/codec.hpp"', None),
-    ("src/postgres/a.cpp", '"compose/bulk.hpp"', None),
+    ("src/postgres/a.cpp", '"compose/composed.hpp"', None),
     ("src/batch/a.cpp", '"codec/codec.hpp"', "src/codec is used by"),
     ("src/memory/a.cpp", '"batch/engine.hpp"', "stands beside"),
-    ("src/memory/a.cpp", '"compose/bulk.hpp"', "src/compose is used by"),
+    ("src/memory/a.cpp", '"compose/composed.hpp"', "src/compose is used by"),
     ("src/codec/a.cpp", '"postgres/sql.hpp"', "stands beside"),
     ("src/compose/a.cpp", '"memory/table.hpp"', "src/memory is used by nothing"),
     ("src/wire/a.cpp", '"pool/lease.hpp"', "layers look down only"),
@@ -65,7 +65,7 @@ CASES = [
 # What the cases include.
 HEADERS = [
     "include/pgstate/adapters/spdlog.hpp", "include/pgstate/embedded_server.hpp", "include/pgstate/error.hpp",
-    "src/batch/engine.hpp", "src/cli/text.hpp", "src/codec/codec.hpp", "src/compose/bulk.hpp", "src/memory/table.hpp", "src/config/settings.hpp", "src/embedded/server.hpp", "src/error_detail.hpp",
+    "src/batch/engine.hpp", "src/cli/text.hpp", "src/codec/codec.hpp", "src/compose/composed.hpp", "src/memory/table.hpp", "src/config/settings.hpp", "src/embedded/server.hpp", "src/error_detail.hpp",
     "src/pool/lease.hpp", "src/postgres/sql.hpp", "src/wire/connection.hpp", "test/support/x.hpp",
 ]
 

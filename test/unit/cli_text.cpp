@@ -1,4 +1,3 @@
-#include "cli/json_text.hpp"
 #include "cli/text.hpp"
 
 #include <catch2/catch_test_macros.hpp>

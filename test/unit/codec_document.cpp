@@ -1,6 +1,6 @@
 #include "codec/codec.hpp"
-#include "codec/rfc3339.hpp"
 #include "pgstate/detail/encoded_state.hpp"
+#include "pgstate/rfc3339.hpp"
 #include "support/run.hpp"
 #include "support/states.hpp"
 

@@ -1,5 +1,6 @@
-#include "codec/rfc3339.hpp"
+#include "codec/json_writer.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/rfc3339.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 

@@ -1,5 +1,4 @@
-#include "compose/bulk.hpp"
-#include "compose/update.hpp"
+#include "compose/composed.hpp"
 #include "pgstate/error.hpp"
 #include "support/run.hpp"
 

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ADAPTERS_OPENTELEMETRY_HPP
-#define PGSTATE_ADAPTERS_OPENTELEMETRY_HPP
+#pragma once
 
 #include "pgstate/metrics.hpp"
 #include "pgstate/tracer.hpp"
@@ -88,5 +87,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ADAPTERS_OPENTELEMETRY_VIEWS_HPP
-#define PGSTATE_ADAPTERS_OPENTELEMETRY_VIEWS_HPP
+#pragma once
 
 // For programs that set up the SDK of opentelemetry-cpp: link opentelemetry-cpp::metrics to use it.
 
@@ -48,5 +47,3 @@ inline void add_histogram_views(::opentelemetry::sdk::metrics::MeterProvider& pr
 }
 
 } // namespace pgstate
-
-#endif

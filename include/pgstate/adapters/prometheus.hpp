@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ADAPTERS_PROMETHEUS_HPP
-#define PGSTATE_ADAPTERS_PROMETHEUS_HPP
+#pragma once
 
 #include "pgstate/metrics.hpp"
 
@@ -64,5 +63,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_ADAPTERS_SPDLOG_HPP
-#define PGSTATE_ADAPTERS_SPDLOG_HPP
+#pragma once
 
 #include "pgstate/logger.hpp"
 
@@ -35,5 +34,3 @@ private:
 };
 
 } // namespace pgstate
-
-#endif

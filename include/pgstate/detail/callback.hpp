@@ -1,9 +1,6 @@
-#ifndef PGSTATE_DETAIL_CALLBACK_HPP
-#define PGSTATE_DETAIL_CALLBACK_HPP
+#pragma once
 
 #include "pgstate/detail/completion.hpp"
-
-#include <boost/asio/associator.hpp>
 
 #include <functional>
 #include <memory>
@@ -31,48 +28,30 @@ struct value_relay {
     }
 };
 
-template <class Function, class Handler>
-struct bound_callback {
-    Function callback;
-    Handler completion;
-};
+template <class T>
+inline constexpr bool wraps_handler<value_relay<T>> = true;
 
-/// Splits a user's `function` and the handler of its value into a `void` callback and a `void` completion, so that
-/// everything behind them is compiled once.
-template <class Argument, class Function, class value = std::invoke_result_t<Function, Argument>>
-auto bind_callback(Function function, completion<value> handler) {
-    // std::function wants copies, which a move-only function does not have.
-    auto shared = std::make_shared<Function>(std::move(function));
-    if constexpr (std::is_void_v<value>) {
-        std::function<void(Argument)> callback = [shared](Argument argument) {
-            std::invoke(*shared, argument);
-        };
-        return bound_callback<decltype(callback), completion<value>>{std::move(callback), std::move(handler)};
-    } else {
-        auto result = std::make_shared<std::optional<value>>();
-        std::function<void(Argument)> callback = [shared, result](Argument argument) {
-            result->emplace(std::invoke(*shared, argument));
-        };
-        return bound_callback<decltype(callback), value_relay<value>>{
-            std::move(callback), {std::move(handler), std::move(result)}};
-    }
+/// `initiate` for an operation that calls a user's `function`: splits that, and the handler of its value, into a `void`
+/// callback and a `void` completion, so that everything behind `start(self, callback, options, completion)` is compiled once.
+template <class Argument, class Token, class Self, class Start, class Function, class Options>
+auto initiate_with(Token& token, Start start, Self* self, Function function, Options options) {
+    using value = std::invoke_result_t<Function, Argument>;
+    const auto begin = [start](Self* in, Function given, Options with, completion<value> handler) {
+        // std::function wants copies, which a move-only function does not have.
+        auto shared = std::make_shared<Function>(std::move(given));
+        if constexpr (std::is_void_v<value>) {
+            auto callback = [shared](Argument argument) { std::invoke(*shared, argument); };
+            std::invoke(start, in, std::move(callback), with, std::move(handler));
+        } else {
+            auto made = std::make_shared<std::optional<value>>();
+            auto callback = [shared, made](Argument argument) {
+                made->emplace(std::invoke(*shared, argument));
+            };
+            std::invoke(start, in, std::move(callback), with,
+                        value_relay<value>{std::move(handler), std::move(made)});
+        }
+    };
+    return initiate<value>(token, begin, self, std::move(function), options);
 }
 
 } // namespace pgstate::detail
-
-namespace boost::asio {
-
-template <template <class, class> class Associator, class T, class Default>
-struct associator<Associator, pgstate::detail::value_relay<T>, Default>
-    : Associator<pgstate::completion<T>, Default> {
-    static auto get(const pgstate::detail::value_relay<T>& h) noexcept {
-        return Associator<pgstate::completion<T>, Default>::get(h.handler);
-    }
-    static auto get(const pgstate::detail::value_relay<T>& h, const Default& fallback) noexcept {
-        return Associator<pgstate::completion<T>, Default>::get(h.handler, fallback);
-    }
-};
-
-} // namespace boost::asio
-
-#endif

@@ -1,10 +1,8 @@
-#ifndef PGSTATE_DETAIL_COMPLETION_HPP
-#define PGSTATE_DETAIL_COMPLETION_HPP
+#pragma once
 
 #include "pgstate/result.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/redirect_error.hpp>
 
@@ -67,6 +65,9 @@ struct exception_relay {
     }
 };
 
+template <class T, class Handler>
+inline constexpr bool wraps_handler<exception_relay<T, Handler>> = true;
+
 /// Where outcomes leave the library: `handler` takes `signature_of<T>`, or, with `as_result`, the `result<T>` as it is.
 template <class T, class Handler>
 completion<T> to_completion(Handler handler) {
@@ -101,20 +102,3 @@ auto initiate(Token& token, Start start, Arguments&&... arguments) {
 
 } // namespace detail
 } // namespace pgstate
-
-namespace boost::asio {
-
-template <template <class, class> class Associator, class T, class Handler, class Default>
-struct associator<Associator, pgstate::detail::exception_relay<T, Handler>, Default>
-    : Associator<Handler, Default> {
-    static auto get(const pgstate::detail::exception_relay<T, Handler>& h) noexcept {
-        return Associator<Handler, Default>::get(h.handler);
-    }
-    static auto get(const pgstate::detail::exception_relay<T, Handler>& h, const Default& fallback) noexcept {
-        return Associator<Handler, Default>::get(h.handler, fallback);
-    }
-};
-
-} // namespace boost::asio
-
-#endif

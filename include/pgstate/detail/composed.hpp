@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_COMPOSED_HPP
-#define PGSTATE_DETAIL_COMPOSED_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/operations.hpp"
@@ -25,8 +24,8 @@ namespace detail {
 
 // What the operations of a store that are made of others need in their templates.
 
-using loaded_states = std::vector<std::optional<agent_state>>;
-using saved_states = std::vector<result<saved>>;
+using load_results = std::vector<std::optional<agent_state>>;
+using save_results = std::vector<result<saved>>;
 
 /// What an operation of several steps keeps of its store, whose handle may be moved or end in between.
 struct store_reference {
@@ -74,5 +73,3 @@ std::vector<T> copies(Range&& range) {
 
 } // namespace detail
 } // namespace pgstate
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_DEFAULT_TOKEN_HPP
-#define PGSTATE_DETAIL_DEFAULT_TOKEN_HPP
+#pragma once
 
 #include <boost/version.hpp>
 
@@ -21,5 +20,3 @@ using default_token = boost::asio::use_awaitable_t<>;
 #endif
 
 } // namespace pgstate
-
-#endif

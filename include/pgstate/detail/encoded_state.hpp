@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_ENCODED_STATE_HPP
-#define PGSTATE_DETAIL_ENCODED_STATE_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/detail/export.hpp"
@@ -25,5 +24,3 @@ public:
 };
 
 } // namespace pgstate::detail
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_EXPORT_HPP
-#define PGSTATE_DETAIL_EXPORT_HPP
+#pragma once
 
 // PGSTATE_STATIC is defined for users of the static library, PGSTATE_BUILDING while the library itself is compiled.
 #if defined(PGSTATE_STATIC)
@@ -12,6 +11,4 @@
 #    endif
 #else
 #    define PGSTATE_API __attribute__((visibility("default")))
-#endif
-
 #endif

@@ -1,5 +1,4 @@
-#ifndef PGSTATE_DETAIL_STATE_CHANGE_HPP
-#define PGSTATE_DETAIL_STATE_CHANGE_HPP
+#pragma once
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/operations.hpp"
@@ -20,5 +19,3 @@ struct increment {
 using state_change = std::variant<std::vector<agent_message>, state_patch, increment>;
 
 } // namespace pgstate::detail
-
-#endif
