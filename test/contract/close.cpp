@@ -2,7 +2,6 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <exception>
 #include <string>
 
 using namespace pgstate_test;

@@ -14,7 +14,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>

@@ -3,7 +3,6 @@
 #include "support/stores.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -11,9 +10,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <limits>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>

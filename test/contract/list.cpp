@@ -8,14 +8,12 @@
 #include <set>
 #include <string>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
 using namespace std::string_literals;
 using pgstate::agent_state;
 using pgstate::as_result;
-using pgstate::errc;
 using pgstate::list_options;
 using pgstate::session_info;
 

@@ -3,10 +3,8 @@
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,7 +14,6 @@ using namespace std::chrono_literals;
 using pgstate::agent_info;
 using pgstate::agent_state;
 using pgstate::as_result;
-using pgstate::errc;
 using pgstate::list_agents_options;
 
 namespace {

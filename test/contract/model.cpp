@@ -1,23 +1,17 @@
 #include "support/stores.hpp"
 
-#include <boost/json/object.hpp>
-
 #include <catch2/catch_get_random_seed.hpp>
 #include <catch2/catch_test_macros.hpp>
 
-#include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
-using namespace std::chrono_literals;
 using pgstate::agent_state;
 using pgstate::as_result;
 using pgstate::errc;

@@ -11,7 +11,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
-#include <cstddef>
 #include <exception>
 #include <limits>
 #include <optional>

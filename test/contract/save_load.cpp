@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <limits>
 #include <random>
-#include <set>
 #include <string>
 #include <vector>
 

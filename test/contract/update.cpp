@@ -20,7 +20,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;

@@ -3,7 +3,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
-#include <utility>
 
 namespace pgstate_test {
 namespace {
