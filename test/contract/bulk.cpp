@@ -354,17 +354,3 @@ TEST_CASE("a bulk completes on the handler's executor, never inside the call", "
     });
     store.run_until([&] { return done == 5; });
 }
-
-TEST_CASE("a bulk meets a closed store", "[contract][bulk]") {
-    store_under_test store;
-    const auto states = numbered_states(3);
-    const auto keys = keys_of(states);
-    store.wait(store->close());
-    store.failure(store->load_all(keys, as_result), errc::closed, "load_all");
-    store.failure(store->erase_all(keys, as_result), errc::closed, "erase_all");
-    store.failure(store->save_all(states, atomically, as_result), errc::closed, "save_all");
-    const auto each = store.wait(store->save_all(states, as_result));
-    REQUIRE(each.has_value());
-    for (const auto& one : *each)
-        require_failure(one, errc::closed);
-}

@@ -54,10 +54,8 @@ struct protected_table {
         return settings;
     }
     void wait_until_rows(asio::io_context& context, int rows) {
-        run(context, [&]() -> asio::awaitable<void> {
-            co_await until(context, *admin,
-                           "SELECT count(*) = " + std::to_string(rows) + " FROM agent_states");
-        });
+        wait(context,
+             until(context, *admin, "SELECT count(*) = " + std::to_string(rows) + " FROM agent_states"));
     }
 
     const std::string database;
@@ -160,15 +158,12 @@ TEST_CASE("erasing many states erases those that nothing protects", "[sweep][pro
     table.exec("UPDATE agent_states SET expires_at = NULL");
     table.protect_by_key(three_sessions);
     opened_store f({}, config_for(table.database));
-    run(f.context, [&]() -> asio::awaitable<void> {
-        std::vector<pgstate::state_key> keys;
-        for (int i = 1; i <= 40; ++i)
-            keys.emplace_back("a", "session-" + std::to_string(i));
-        const auto erased = co_await f.store.erase_all(keys, as_result);
-        REQUIRE(erased.has_error());
-        CHECK(erased.error().sqlstate() == "23503");
-        CHECK(std::string(erased.error().what()).find("keys[0]") != std::string::npos);
-        const auto left = co_await f.store.count();
-        CHECK(left == 3);
-    });
+    std::vector<pgstate::state_key> keys;
+    for (int i = 1; i <= 40; ++i)
+        keys.emplace_back("a", "session-" + std::to_string(i));
+    const auto erased = f.wait(f.store.erase_all(keys, as_result));
+    REQUIRE(erased.has_error());
+    CHECK(erased.error().sqlstate() == "23503");
+    CHECK(names(erased.error(), "keys[0]"));
+    CHECK(f.wait(f.store.count()) == 3);
 }
