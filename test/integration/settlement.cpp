@@ -52,8 +52,7 @@ TEST_CASE("a save that was not applied when its connection was lost is sent agai
     auto state = numbered_state(1);
     state.version = row.first.version;
     row.f.store.save(state, {.if_unchanged = conditional}, as_result(saved.handler()));
-    row.lose_connection([&] { return saved.over(); });
-    row.lock->let_go();
+    row.lose_and_unlock([&] { return saved.over(); });
     REQUIRE(saved.wait(row.f.context).has_value());
     const auto loaded = row.loaded();
     REQUIRE(loaded.has_value());
@@ -92,8 +91,7 @@ TEST_CASE("an erase that was not applied is sent again", "[settlement]") {
     pgstate::erase_options options;
     if (GENERATE(false, true)) options.if_version = row.first.version;
     row.f.store.erase("a", "s", options, as_result(erased.handler()));
-    row.lose_connection([&] { return erased.over(); });
-    row.lock->let_go();
+    row.lose_and_unlock([&] { return erased.over(); });
     REQUIRE(erased.wait(row.f.context).has_value());
     CHECK(erased.value->value());
     CHECK_FALSE(row.loaded().has_value());
@@ -107,8 +105,7 @@ TEST_CASE("operations of one key keep their order over a lost connection", "[set
     row.f.store.save(numbered_state(1), as_result(first.handler()));
     row.f.store.load("a", "s", as_result(between.handler()));
     row.f.store.save(numbered_state(2), as_result(second.handler()));
-    row.lose_connection([&] { return first.over() || between.over() || second.over(); });
-    row.lock->let_go();
+    row.lose_and_unlock([&] { return first.over() || between.over() || second.over(); });
     second.wait(row.f.context);
     REQUIRE(first.value->has_value());
     REQUIRE(between.value->has_value());

@@ -121,7 +121,7 @@ TEST_CASE("a state made again by a write that waited while it was erased has a v
           "[versions]") {
     doomed_state was;
     outcome<pgstate::saved> done;
-    const auto handler = as_result(done.handler());
+    auto handler = as_result(done.handler());
     SECTION("a save") {
         was.f.store.save(numbered_state(1), handler);
     }
