@@ -188,8 +188,7 @@ TEST_CASE("a table that another session has locked is waited for", "[locks]") {
     pqxx::connection observer(f.database);
     f.wait_until(observer, somebody_waits_for_a_lock);
     lock->abort();
-    run_until(f.context,
-              [&] { return std::ranges::all_of(all, [](const auto& each) { return each.over(); }); });
+    run_until(f.context, [&] { return all_over(all); });
     for (const auto& each : all)
         CHECK(each.value->has_value());
 }
@@ -218,18 +217,10 @@ TEST_CASE("a process that stands still is given up with its statement's time, wh
         CHECK(f.store.pool().stats().ending_conns == 1);
         CHECK(backends(observer).size() == 2);
     }
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await until(f.context, observer,
-                       "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = " +
-                           std::to_string(serving.front()) + ")");
-        asio::steady_timer timer(f.context);
-        while (f.store.pool().stats().ending_conns > 0) {
-            timer.expires_after(5ms);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
-        const auto state = co_await f.store.load("a", "s1");
-        CHECK(state.has_value());
-    });
+    f.wait_until(observer, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = " +
+                               std::to_string(serving.front()) + ")");
+    poll_until(f.context, [&] { return f.store.pool().stats().ending_conns == 0; });
+    CHECK(f.wait(f.store.load("a", "s1")).has_value());
 }
 
 TEST_CASE("a sent write is not abandoned for a cancellation that allows no side effects",
