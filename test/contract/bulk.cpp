@@ -1,5 +1,4 @@
 #include "pgstate/postgres_store.hpp"
-#include "support/checks.hpp"
 #include "support/states.hpp"
 #include "support/stores.hpp"
 
@@ -31,7 +30,6 @@ using pgstate::state_key;
 
 namespace {
 
-using loaded_list = std::vector<std::optional<agent_state>>;
 using saved_list = std::vector<pgstate::result<pgstate::saved>>;
 
 constexpr pgstate::save_all_options atomically{.atomic = true};
@@ -53,46 +51,31 @@ std::vector<state_key> keys_of(const std::vector<agent_state>& states) {
 }
 
 std::vector<state_key> one_bad_key() {
-    std::vector<state_key> keys;
-    keys.emplace_back("a", "1");
-    keys.emplace_back("a", "2");
-    keys.emplace_back("a", "");
-    keys.emplace_back("a", "4");
-    return keys;
+    return {{"a", "1"}, {"a", "2"}, {"a", ""}, {"a", "4"}};
 }
 
 } // namespace
 
 TEST_CASE("load_all gives a state for each key, in their order", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const agent_state first = full_state("a", "1");
-        const agent_state second("b", "2");
-        co_await store->save(first);
-        const auto saved = co_await store->save(second);
+    store_under_test store;
+    const agent_state first = full_state("a", "1");
+    store.wait(store->save(first));
+    const auto saved = store.wait(store->save(agent_state("b", "2")));
 
-        std::vector<state_key> keys;
-        keys.emplace_back("b", "2");
-        keys.emplace_back("a", "2"); // there is none
-        keys.emplace_back("a", "1");
-        keys.emplace_back("b", "2"); // once more
-        const auto loaded = co_await store->load_all(keys);
-        REQUIRE(loaded.size() == 4);
-        CHECK_FALSE(loaded[1].has_value());
-        REQUIRE((loaded[0] && loaded[2] && loaded[3]));
-        CHECK(contents_of(*loaded[2]) == contents_of(first));
-        CHECK(*loaded[0] == *loaded[3]);
-        CHECK(loaded[0]->agent_id == "b");
-        CHECK(loaded[0]->version == saved.version);
-    });
+    // The second is missing, and the last is the first once more.
+    const std::vector<state_key> keys{{"b", "2"}, {"a", "2"}, {"a", "1"}, {"b", "2"}};
+    const auto loaded = store.wait(store->load_all(keys));
+    REQUIRE(loaded.size() == 4);
+    CHECK_FALSE(loaded[1].has_value());
+    REQUIRE((loaded[0] && loaded[2] && loaded[3]));
+    CHECK(contents_of(*loaded[2]) == contents_of(first));
+    CHECK(*loaded[0] == *loaded[3]);
+    CHECK(loaded[0]->agent_id == "b");
+    CHECK(loaded[0]->version == saved.version);
 }
 
 TEST_CASE("load_all takes any range, and copies it before it returns", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     auto states = numbered_states(10);
     std::optional<saved_list> saved;
     store->save_all(states, [&](std::exception_ptr failure, saved_list list) {
@@ -101,263 +84,175 @@ TEST_CASE("load_all takes any range, and copies it before it returns", "[contrac
     });
     states.clear();
     store.run_until([&] { return saved.has_value(); });
-    store.run([&]() -> asio::awaitable<void> {
-        auto numbers = std::views::iota(0, 12) | std::views::transform([](int i) {
-                           return state_key("a" + std::to_string(i % 7), std::to_string(i));
-                       });
-        const auto loaded = co_await store->load_all(numbers);
-        REQUIRE(loaded.size() == 12);
-        for (std::size_t i = 0; i < 12; ++i)
-            CHECK(loaded[i].has_value() == (i < 10));
-    });
+    auto numbers = std::views::iota(0, 12) | std::views::transform([](int i) {
+                       return state_key("a" + std::to_string(i % 7), std::to_string(i));
+                   });
+    const auto loaded = store.wait(store->load_all(numbers));
+    REQUIRE(loaded.size() == 12);
+    for (std::size_t i = 0; i < 12; ++i)
+        CHECK(loaded[i].has_value() == (i < 10));
 }
 
 TEST_CASE("an empty range succeeds, never inside the call", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     const std::vector<state_key> keys;
     const std::vector<agent_state> states;
     int done = 0;
     bool inside = false;
+    const auto handler = [&](std::exception_ptr failure, const auto& results) {
+        CHECK_FALSE(inside);
+        CHECK_FALSE(failure);
+        CHECK(results.empty());
+        ++done;
+    };
     asio::post(store.context(), [&] {
         inside = true;
-        store->load_all(keys, [&](std::exception_ptr failure, const loaded_list& loaded) {
-            CHECK_FALSE(inside);
-            CHECK_FALSE(failure);
-            CHECK(loaded.empty());
-            ++done;
-        });
+        store->load_all(keys, handler);
         store->erase_all(keys, [&](std::exception_ptr failure, std::int64_t count) {
-            CHECK_FALSE(inside);
-            CHECK_FALSE(failure);
             CHECK(count == 0);
-            ++done;
+            handler(failure, keys);
         });
-        for (const bool atomic : {false, true}) {
-            pgstate::save_all_options options;
-            options.atomic = atomic;
-            store->save_all(states, options, [&](std::exception_ptr failure, const saved_list& saved) {
-                CHECK_FALSE(inside);
-                CHECK_FALSE(failure);
-                CHECK(saved.empty());
-                ++done;
-            });
-        }
+        for (const bool atomic : {false, true})
+            store->save_all(states, {.atomic = atomic}, handler);
         inside = false;
     });
     store.run_until([&] { return done == 4; });
 }
 
 TEST_CASE("load_all and erase_all name the key they refuse, and send nothing", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const agent_state state("a", "1");
-        co_await store->save(state);
-        const auto keys = one_bad_key();
-        const auto loaded = co_await store->load_all(keys, as_result);
-        const auto not_loaded = require_failure(loaded, errc::invalid_argument);
-        CHECK(not_loaded.operation() == "load_all");
-        CHECK(names(not_loaded, "keys[2]"));
-        CHECK(names(not_loaded, "session_id"));
-        const auto erased = co_await store->erase_all(keys, as_result);
-        const auto not_erased = require_failure(erased, errc::invalid_argument);
-        CHECK(not_erased.operation() == "erase_all");
-        CHECK(names(not_erased, "keys[2]"));
-        co_await check_exists(*store, "a", "1");
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "1")));
+    const auto keys = one_bad_key();
+    CHECK(names(store.refuses(store->load_all(keys, as_result), "load_all", "keys[2]"), "session_id"));
+    store.refuses(store->erase_all(keys, as_result), "erase_all", "keys[2]");
+    CHECK(store.has("a", "1"));
 
-        pgstate::load_options load_time;
-        load_time.timeout = std::chrono::milliseconds(-1);
-        const auto late_load = co_await store->load_all(keys, load_time, as_result);
-        CHECK(names(require_failure(late_load, errc::invalid_argument), "timeout"));
-        CHECK(late_load.error().operation() == "load_all");
-        pgstate::erase_options erase_time;
-        erase_time.timeout = std::chrono::milliseconds(-1);
-        const auto late_erase = co_await store->erase_all(keys, erase_time, as_result);
-        CHECK(names(require_failure(late_erase, errc::invalid_argument), "timeout"));
-        pgstate::save_all_options save_time;
-        save_time.timeout = std::chrono::milliseconds(-1);
-        const auto states = numbered_states(2);
-        const auto late_save = co_await store->save_all(states, save_time, as_result);
-        CHECK(names(require_failure(late_save, errc::invalid_argument), "timeout"));
-        CHECK(late_save.error().operation() == "save_all");
-    });
+    constexpr std::chrono::milliseconds negative(-1);
+    const pgstate::erase_options erase_time{.timeout = negative};
+    const pgstate::save_all_options save_time{.timeout = negative};
+    store.refuses(store->load_all(keys, pgstate::load_options{negative}, as_result), "load_all", "timeout");
+    store.refuses(store->erase_all(keys, erase_time, as_result), "erase_all", "timeout");
+    store.refuses(store->save_all(numbered_states(2), save_time, as_result), "save_all", "timeout");
 }
 
 TEST_CASE("erase_all takes no version, which would be that of one state", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        co_await store->save(agent_state("a", "s"));
-        const std::vector<state_key> keys(1, state_key("a", "s"));
-        const pgstate::erase_options at_a_version{.if_version = 1};
-        const auto refused = co_await store->erase_all(keys, at_a_version, as_result);
-        CHECK(require_failure(refused, errc::invalid_argument).operation() == "erase_all");
-        co_await check_exists(*store, "a", "s");
-    });
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "s")));
+    const std::vector<state_key> keys(1, state_key("a", "s"));
+    const pgstate::erase_options at_a_version{.if_version = 1};
+    store.refuses(store->erase_all(keys, at_a_version, as_result), "erase_all");
+    CHECK(store.has("a", "s"));
 }
 
 TEST_CASE("erase_all says how many states there were", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto states = numbered_states(10);
-        co_await store->save_all(states);
-        auto keys = keys_of(states);
-        keys.pop_back();
-        keys.emplace_back("nobody", "s");
-        keys.push_back(keys.front());
-        const auto erased = co_await store->erase_all(keys);
-        CHECK(erased == 9);
-        co_await check_count(*store, 1);
-        const auto again = co_await store->erase_all(keys);
-        CHECK(again == 0);
-    });
+    store_under_test store;
+    const auto states = numbered_states(10);
+    store.wait(store->save_all(states));
+    auto keys = keys_of(states);
+    keys.pop_back();
+    keys.emplace_back("nobody", "s");
+    keys.push_back(keys.front());
+    CHECK(store.wait(store->erase_all(keys)) == 9);
+    CHECK(store.wait(store->count()) == 1);
+    CHECK(store.wait(store->erase_all(keys)) == 0);
 }
 
 TEST_CASE("save_all gives each state its own outcome", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        auto states = numbered_states(5);
-        states[2].data["bad"] = bad_texts().front();
-        const auto results = co_await store->save_all(states);
-        REQUIRE(results.size() == 5);
-        for (std::size_t i = 0; i < 5; ++i) {
-            CAPTURE(i);
-            if (i == 2) {
-                CHECK(require_failure(results[i], errc::invalid_argument).operation() == "save");
-                co_await check_missing(*store, states[i].agent_id, states[i].session_id);
-                continue;
-            }
-            REQUIRE(results[i].has_value());
-            const auto loaded = co_await store->load(states[i].agent_id, states[i].session_id);
-            REQUIRE(loaded.has_value());
-            CHECK(loaded->version == results[i]->version);
-            CHECK(loaded->data == states[i].data);
+    store_under_test store;
+    auto states = numbered_states(5);
+    states[2].data["bad"] = bad_texts().front();
+    const auto results = store.wait(store->save_all(states));
+    REQUIRE(results.size() == 5);
+    for (std::size_t i = 0; i < 5; ++i) {
+        CAPTURE(i);
+        if (i == 2) {
+            CHECK(require_failure(results[i], errc::invalid_argument).operation() == "save");
+            CHECK_FALSE(store.has(states[i].agent_id, states[i].session_id));
+            continue;
         }
-    });
+        REQUIRE(results[i].has_value());
+        const auto loaded = store.loaded(states[i].agent_id, states[i].session_id);
+        CHECK(loaded.version == results[i]->version);
+        CHECK(loaded.data == states[i].data);
+    }
 }
 
 TEST_CASE("save_all with if_unchanged finds the conflict of each state", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        auto states = numbered_states(4);
-        const auto first = co_await store->save_all(states);
-        for (std::size_t i = 0; i < 4; ++i)
-            states[i].version = first[i].value().version;
-        states[1].version = 0;
-        states[3].version += 1;
-        pgstate::save_all_options options;
-        options.if_unchanged = true;
-        const auto second = co_await store->save_all(states, options);
-        REQUIRE(second.size() == 4);
-        CHECK(second[0].has_value());
-        CHECK(second[2].has_value());
-        CHECK(require_failure(second[1], errc::conflict).current_version() == first[1]->version);
-        CHECK(require_failure(second[3], errc::conflict).current_version() == first[3]->version);
-    });
+    store_under_test store;
+    auto states = numbered_states(4);
+    const auto first = store.wait(store->save_all(states));
+    for (std::size_t i = 0; i < 4; ++i)
+        states[i].version = first[i].value().version;
+    states[1].version = 0;
+    states[3].version += 1;
+    const auto second = store.wait(store->save_all(states, {.if_unchanged = true}));
+    REQUIRE(second.size() == 4);
+    CHECK(second[0].has_value());
+    CHECK(second[2].has_value());
+    CHECK(require_failure(second[1], errc::conflict).current_version() == first[1]->version);
+    CHECK(require_failure(second[3], errc::conflict).current_version() == first[3]->version);
 }
 
 TEST_CASE("save_all saves a state that stands twice in their order", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        std::vector<agent_state> states(3, agent_state("a", "s"));
-        for (std::size_t i = 0; i < 3; ++i)
-            states[i].data["i"] = static_cast<std::int64_t>(i);
-        const auto results = co_await store->save_all(states);
-        REQUIRE((results[0] && results[1] && results[2]));
-        CHECK(results[0]->version < results[1]->version);
-        CHECK(results[1]->version < results[2]->version);
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->data.at("i") == 2);
-    });
+    store_under_test store;
+    std::vector<agent_state> states(3, agent_state("a", "s"));
+    for (std::size_t i = 0; i < 3; ++i)
+        states[i].data["i"] = static_cast<std::int64_t>(i);
+    const auto results = store.wait(store->save_all(states));
+    REQUIRE((results[0] && results[1] && results[2]));
+    CHECK(results[0]->version < results[1]->version);
+    CHECK(results[1]->version < results[2]->version);
+    CHECK(store.loaded("a", "s").data.at("i") == 2);
 }
 
 TEST_CASE("an atomic save_all saves all states and gives their results in order", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto states = numbered_states(20); // not in the order of their keys
-        const auto results = co_await store->save_all(states, {.atomic = true});
-        const auto keys = keys_of(states);
-        const auto loaded = co_await store->load_all(keys);
-        REQUIRE(results.size() == 20);
-        REQUIRE(loaded.size() == 20);
-        for (std::size_t i = 0; i < 20; ++i) {
-            CAPTURE(i);
-            REQUIRE((results[i].has_value() && loaded[i].has_value()));
-            CHECK(loaded[i]->version == results[i]->version);
-            CHECK(loaded[i]->updated_at == results[i]->updated_at);
-            CHECK(loaded[i]->data == states[i].data);
-        }
-    });
+    store_under_test store;
+    const auto states = numbered_states(20); // not in the order of their keys
+    const auto results = store.wait(store->save_all(states, {.atomic = true}));
+    const auto keys = keys_of(states);
+    const auto loaded = store.wait(store->load_all(keys));
+    REQUIRE(results.size() == 20);
+    REQUIRE(loaded.size() == 20);
+    for (std::size_t i = 0; i < 20; ++i) {
+        CAPTURE(i);
+        REQUIRE((results[i].has_value() && loaded[i].has_value()));
+        CHECK(loaded[i]->version == results[i]->version);
+        CHECK(loaded[i]->updated_at == results[i]->updated_at);
+        CHECK(loaded[i]->data == states[i].data);
+    }
 }
 
 TEST_CASE("an atomic save_all with a conflict changes nothing and names it", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        auto states = numbered_states(5);
-        const auto existing = co_await store->save(states[2]);
-        pgstate::save_all_options options;
-        options.atomic = true;
-        options.if_unchanged = true;
-        const auto failed = co_await store->save_all(states, options, as_result);
-        const auto error = require_failure(failed, errc::conflict);
-        CHECK(error.operation() == "save_all");
-        CHECK(names(error, "states[2]"));
-        CHECK(error.current_version() == existing.version);
-        co_await check_count(*store, 1);
-        const auto kept = co_await store->load(states[2].agent_id, states[2].session_id);
-        REQUIRE(kept.has_value());
-        CHECK(kept->version == existing.version);
+    store_under_test store;
+    auto states = numbered_states(5);
+    const auto existing = store.wait(store->save(states[2]));
+    const pgstate::save_all_options options{.atomic = true, .if_unchanged = true};
+    const auto error = store.failure(store->save_all(states, options, as_result), errc::conflict, "save_all");
+    CHECK(names(error, "states[2]"));
+    CHECK(error.current_version() == existing.version);
+    CHECK(store.wait(store->count()) == 1);
+    CHECK(store.loaded(states[2].agent_id, states[2].session_id).version == existing.version);
 
-        states[2].version = existing.version;
-        const auto done = co_await store->save_all(states, options);
-        CHECK(done.size() == 5);
-        co_await check_count(*store, 5);
-    });
+    states[2].version = existing.version;
+    CHECK(store.wait(store->save_all(states, options)).size() == 5);
+    CHECK(store.wait(store->count()) == 5);
 }
 
 TEST_CASE("an atomic save_all refuses a bad state and a key that stands twice", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        auto states = numbered_states(5);
-        states[3].data["bad"] = bad_texts().front();
-        const auto bad = co_await store->save_all(states, atomically, as_result);
-        const auto refused = require_failure(bad, errc::invalid_argument);
-        CHECK(refused.operation() == "save_all");
-        CHECK(names(refused, "states[3]"));
-        CHECK(names(refused, "data"));
+    store_under_test store;
+    auto states = numbered_states(5);
+    states[3].data["bad"] = bad_texts().front();
+    const auto bad = store.refuses(store->save_all(states, atomically, as_result), "save_all", "states[3]");
+    CHECK(names(bad, "data"));
 
-        states[3] = states[1];
-        const auto twice = co_await store->save_all(states, atomically, as_result);
-        const auto both = require_failure(twice, errc::invalid_argument);
-        CHECK(names(both, "states[1]"));
-        CHECK(names(both, "states[3]"));
-        co_await check_count(*store, 0);
-    });
+    states[3] = states[1];
+    const auto both = store.refuses(store->save_all(states, atomically, as_result), "save_all", "states[1]");
+    CHECK(names(both, "states[3]"));
+    CHECK(store.wait(store->count()) == 0);
 }
 
 TEST_CASE("atomic save_alls of the same states in opposite orders all succeed", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     auto states = numbered_states(20);
     int done = 0;
     for (int i = 0; i < 10; ++i) {
@@ -372,36 +267,29 @@ TEST_CASE("atomic save_alls of the same states in opposite orders all succeed", 
 }
 
 TEST_CASE("a thousand states are saved, loaded and erased at once", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto states = numbered_states(1000);
-        const auto keys = keys_of(states);
-        const auto saved = co_await store->save_all(states);
-        REQUIRE(saved.size() == states.size());
-        const auto loaded = co_await store->load_all(keys);
-        REQUIRE(loaded.size() == states.size());
-        std::size_t right = 0;
-        for (std::size_t i = 0; i < states.size(); ++i)
-            if (saved[i] && loaded[i] && loaded[i]->data == states[i].data &&
-                loaded[i]->version == saved[i]->version)
-                ++right;
-        CHECK(right == states.size());
-        const auto erased = co_await store->erase_all(keys);
-        CHECK(erased == 1000);
-        if (const auto* postgres = dynamic_cast<pgstate::postgres_store*>(&*store)) {
-            const auto stats = postgres->stats();
-            CHECK(stats.operations_sent >= 3000);
-            CHECK(stats.statements < 300); // they shared them
-        }
-    });
+    store_under_test store;
+    const auto states = numbered_states(1000);
+    const auto keys = keys_of(states);
+    const auto saved = store.wait(store->save_all(states));
+    REQUIRE(saved.size() == states.size());
+    const auto loaded = store.wait(store->load_all(keys));
+    REQUIRE(loaded.size() == states.size());
+    std::size_t right = 0;
+    for (std::size_t i = 0; i < states.size(); ++i)
+        if (saved[i] && loaded[i] && loaded[i]->data == states[i].data &&
+            loaded[i]->version == saved[i]->version)
+            ++right;
+    CHECK(right == states.size());
+    CHECK(store.wait(store->erase_all(keys)) == 1000);
+    if (const auto* postgres = dynamic_cast<pgstate::postgres_store*>(&*store)) {
+        const auto stats = postgres->stats();
+        CHECK(stats.operations_sent >= 3000);
+        CHECK(stats.statements < 300); // they shared them
+    }
 }
 
 TEST_CASE("a bulk that is cancelled gives up all that is left of it", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     const auto states = numbered_states(100);
     const auto keys = keys_of(states);
     asio::cancellation_signal signal;
@@ -414,13 +302,11 @@ TEST_CASE("a bulk that is cancelled gives up all that is left of it", "[contract
         });
     };
     std::string operation = "save_all";
-    pgstate::save_all_options options;
     SECTION("save_all") {
         store->save_all(states, token());
     }
     SECTION("save_all, atomic") {
-        options.atomic = true;
-        store->save_all(states, options, token());
+        store->save_all(states, atomically, token());
     }
     SECTION("load_all") {
         operation = "load_all";
@@ -432,23 +318,18 @@ TEST_CASE("a bulk that is cancelled gives up all that is left of it", "[contract
     }
     signal.emit(asio::cancellation_type::terminal);
     store.run_until([&] { return done; });
-    if (kind == store_kind::memory) { // whose operations are done before anyone could cancel them
+    if (store.kind() == store_kind::memory) { // whose operations are done before anyone could cancel them
         CHECK_FALSE(outcome.has_value());
         return;
     }
     REQUIRE(outcome.has_value());
     CHECK(*outcome == asio::error::operation_aborted);
     CHECK(outcome->operation() == operation);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto saved = co_await store->count(); // those whose statement was under way
-        CHECK(saved < 100);
-    });
+    CHECK(store.wait(store->count()) < 100); // those whose statement was under way
 }
 
 TEST_CASE("a bulk completes on the handler's executor, never inside the call", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     auto strand = asio::make_strand(store.context());
     const auto states = numbered_states(3);
     const auto keys = keys_of(states);
@@ -472,25 +353,4 @@ TEST_CASE("a bulk completes on the handler's executor, never inside the call", "
         inside = false;
     });
     store.run_until([&] { return done == 5; });
-}
-
-TEST_CASE("a bulk meets a closed store", "[contract][bulk]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto states = numbered_states(3);
-        const auto keys = keys_of(states);
-        co_await store->close();
-        const auto loaded = co_await store->load_all(keys, as_result);
-        CHECK(require_failure(loaded, errc::closed).operation() == "load_all");
-        const auto erased = co_await store->erase_all(keys, as_result);
-        CHECK(require_failure(erased, errc::closed).operation() == "erase_all");
-        const auto all = co_await store->save_all(states, atomically, as_result);
-        CHECK(require_failure(all, errc::closed).operation() == "save_all");
-        const auto each = co_await store->save_all(states, as_result);
-        REQUIRE(each.has_value());
-        for (const auto& one : *each)
-            require_failure(one, errc::closed);
-    });
 }

@@ -1,11 +1,8 @@
-#include "support/checks.hpp"
+#include "support/states.hpp"
 #include "support/stores.hpp"
-
-#include <boost/json/parse.hpp>
 
 #include <catch2/catch_test_macros.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -27,79 +24,46 @@ using pgstate::state_patch;
 
 namespace {
 
-agent_message message(std::string content) {
-    agent_message made;
-    made.role = "user";
-    made.content = std::move(content);
-    return made;
+agent_message message(const std::string& content) {
+    return {"user", content};
 }
 
-std::vector<agent_message> messages(std::initializer_list<const char*> contents) {
-    std::vector<agent_message> made;
-    for (const auto* content : contents)
-        made.push_back(message(content));
-    return made;
-}
-
-boost::json::object object(const char* text) {
-    return boost::json::parse(text).as_object();
-}
-
-change_options creating() {
-    change_options options;
-    options.create = true;
-    return options;
-}
-
-change_options at_version(std::int64_t version) {
-    change_options options;
-    options.if_version = version;
-    return options;
-}
+constexpr change_options creating{.create = true};
 
 } // namespace
 
 TEST_CASE("append adds to the history and leaves the rest", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        agent_state state("a", "s");
-        state.data["value"] = 1;
-        state.extra["kept"] = true;
-        state.history = messages({"one"});
-        const auto saved = co_await store->save(state);
-        const auto more = messages({"two", "three \"quoted\" \xc3\xa9"});
-        const auto appended = co_await store->append("a", "s", more);
-        CHECK(appended.version > saved.version);
-        CHECK(appended.created_at == saved.created_at);
-        CHECK(appended.updated_at >= saved.updated_at);
-        auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->version == appended.version);
-        CHECK(loaded->data == state.data);
-        CHECK(loaded->extra == state.extra);
-        REQUIRE(loaded->history.size() == 3);
-        CHECK(loaded->history[0].content == "one");
-        CHECK(loaded->history[1].content == "two");
-        CHECK(loaded->history[2].content == more[1].content);
+    store_under_test store;
+    auto state = state_with("a", "s", R"({"value": 1})");
+    state.extra["kept"] = true;
+    state.history = {message("one")};
+    const auto saved = store.wait(store->save(state));
+    const std::vector more{message("two"), message("three \"quoted\" \xc3\xa9")};
+    const auto appended = store.wait(store->append("a", "s", more));
+    CHECK(appended.version > saved.version);
+    CHECK(appended.created_at == saved.created_at);
+    CHECK(appended.updated_at >= saved.updated_at);
+    auto loaded = store.loaded("a", "s");
+    CHECK(loaded.version == appended.version);
+    CHECK(loaded.data == state.data);
+    CHECK(loaded.extra == state.extra);
+    REQUIRE(loaded.history.size() == 3);
+    CHECK(loaded.history[0].content == "one");
+    CHECK(loaded.history[1].content == "two");
+    CHECK(loaded.history[2].content == more[1].content);
 
-        // Nothing at all is a change all the same.
-        const auto nothing = co_await store->append("a", "s", {});
-        CHECK(nothing.version > appended.version);
-    });
+    // Nothing at all is a change all the same.
+    CHECK(store.wait(store->append("a", "s", {})).version > appended.version);
 }
 
 TEST_CASE("append takes a vector, one message, and messages in braces", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     // In expressions with co_await and of temporaries, which is where a compiler may go wrong.
     const auto loaded = store.run([&]() -> asio::awaitable<agent_state> {
         const std::string longer(100, 'x'); // more than what a string keeps in itself
         agent_message whole("tool", longer);
         whole.metadata["n"] = 1;
-        co_await store->append("a", "s", {{"user", "Hello!"}}, creating());
+        co_await store->append("a", "s", {{"user", "Hello!"}}, creating);
         co_await store->append("a", "s", {{"user", "Hello!"}});
         co_await store->append("a", "s", {{"user", longer}, {"assistant", std::string(100, 'y')}});
         co_await store->append("a", "s", agent_message{"user", std::string(100, 'z')});
@@ -123,342 +87,222 @@ TEST_CASE("append takes a vector, one message, and messages in braces", "[contra
 }
 
 TEST_CASE("100 appends at once: 100 messages, each caller's in order", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> { co_await store->save(agent_state("a", "s")); });
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "s")));
     constexpr int callers = 10;
     constexpr int each = 10;
-    int done = 0;
+    successes done;
     for (int n = 0; n < each; ++n)
-        for (int caller = 0; caller < callers; ++caller) {
-            auto one = message(std::to_string(n));
-            one.role = std::to_string(caller);
-            store->append("a", "s", {one}, as_result([&](pgstate::result<pgstate::saved> result) {
-                              ++done;
-                              CHECK(result.has_value());
-                          }));
-        }
-    store.run_until([&] { return done == callers * each; });
-    store.run([&]() -> asio::awaitable<void> {
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->history.size() == std::size_t{callers} * each);
-        std::array<int, callers> next{};
-        for (const auto& each_message : loaded->history) {
-            auto& expected = next.at(static_cast<std::size_t>(std::stoi(each_message.role)));
-            CHECK(each_message.content == std::to_string(expected));
-            ++expected;
-        }
-    });
+        for (int caller = 0; caller < callers; ++caller)
+            store->append("a", "s", agent_message(std::to_string(caller), std::to_string(n)), done.handler());
+    store.run_until([&] { return done.count == callers * each; });
+    const auto loaded = store.loaded("a", "s");
+    CHECK(loaded.history.size() == std::size_t{callers} * each);
+    std::array<int, callers> next{};
+    for (const auto& each_message : loaded.history) {
+        auto& expected = next.at(static_cast<std::size_t>(std::stoi(each_message.role)));
+        CHECK(each_message.content == std::to_string(expected));
+        ++expected;
+    }
 }
 
 TEST_CASE("merge sets and removes members of data and context", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        agent_state state("a", "s");
-        state.data = object(R"({"kept":[1,2],"changed":{"deep":1},"gone":true})");
-        state.context = object(R"({"kept":1,"gone":2})");
-        state.history = messages({"one"});
-        co_await store->save(state);
-        state_patch patch;
-        patch.data = object(R"({"changed":{"other":null},"new":1.5,"quoted \"name\"":"x"})");
-        patch.remove_data = {"gone", "was never there"};
-        patch.context = object(R"({"new":[]})");
-        patch.remove_context = {"gone"};
-        const auto merged = co_await store->merge("a", "s", patch);
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->version == merged.version);
-        CHECK(loaded->data ==
-              object(R"({"kept":[1,2],"changed":{"other":null},"new":1.5,"quoted \"name\"":"x"})"));
-        CHECK(loaded->context == object(R"({"kept":1,"new":[]})"));
-        CHECK(loaded->history == state.history);
-    });
+    store_under_test store;
+    auto state = state_with("a", "s", R"({"kept":[1,2],"changed":{"deep":1},"gone":true})");
+    state.context = parsed(R"({"kept":1,"gone":2})");
+    state.history = {message("one")};
+    store.wait(store->save(state));
+    state_patch patch;
+    patch.data = parsed(R"({"changed":{"other":null},"new":1.5,"quoted \"name\"":"x"})");
+    patch.remove_data = {"gone", "was never there"};
+    patch.context = parsed(R"({"new":[]})");
+    patch.remove_context = {"gone"};
+    const auto merged = store.wait(store->merge("a", "s", patch));
+    const auto loaded = store.loaded("a", "s");
+    CHECK(loaded.version == merged.version);
+    CHECK(loaded.data ==
+          parsed(R"({"kept":[1,2],"changed":{"other":null},"new":1.5,"quoted \"name\"":"x"})"));
+    CHECK(loaded.context == parsed(R"({"kept":1,"new":[]})"));
+    CHECK(loaded.history == state.history);
 }
 
 TEST_CASE("merges of different members at once all take effect", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> { co_await store->save(agent_state("a", "s")); });
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "s")));
     constexpr int writers = 50;
-    int done = 0;
+    successes done;
     for (int i = 0; i < writers; ++i) {
         state_patch patch;
         patch.data[std::to_string(i)] = i;
-        store->merge("a", "s", patch, as_result([&](pgstate::result<pgstate::saved> result) {
-                         ++done;
-                         CHECK(result.has_value());
-                     }));
+        store->merge("a", "s", patch, done.handler());
     }
-    store.run_until([&] { return done == writers; });
-    store.run([&]() -> asio::awaitable<void> {
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->data.size() == writers);
-    });
+    store.run_until([&] { return done.count == writers; });
+    CHECK(store.loaded("a", "s").data.size() == writers);
 }
 
 TEST_CASE("increment adds to a number, and a missing one counts as 0", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        agent_state state("a", "s");
-        state.data = object(R"({"n":40,"deep":{"x/y~z":1,"list":[1,2,3]},"half":0.5})");
-        state.context = object(R"({"n":-1})");
-        co_await store->save(state);
-        co_await store->increment("a", "s", "/data/n", 2);
-        co_await store->increment("a", "s", "/data/new", 7);
-        co_await store->increment("a", "s", "/data/deep/x~1y~0z", -3);
-        co_await store->increment("a", "s", "/data/deep/list/1", 10);
-        co_await store->increment("a", "s", "/data/half", 0.25);
-        const auto last = co_await store->increment("a", "s", "/context/n", 1);
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->version == last.version);
-        CHECK(loaded->data == object(R"({"n":42,"deep":{"x/y~z":-2,"list":[1,12,3]},"half":0.75,"new":7})"));
-        CHECK(loaded->context == object(R"({"n":0})"));
-    });
+    store_under_test store;
+    auto state = state_with("a", "s", R"({"n":40,"deep":{"x/y~z":1,"list":[1,2,3]},"half":0.5})");
+    state.context = parsed(R"({"n":-1})");
+    store.wait(store->save(state));
+    store.wait(store->increment("a", "s", "/data/n", 2));
+    store.wait(store->increment("a", "s", "/data/new", 7));
+    store.wait(store->increment("a", "s", "/data/deep/x~1y~0z", -3));
+    store.wait(store->increment("a", "s", "/data/deep/list/1", 10));
+    store.wait(store->increment("a", "s", "/data/half", 0.25));
+    const auto last = store.wait(store->increment("a", "s", "/context/n", 1));
+    const auto loaded = store.loaded("a", "s");
+    CHECK(loaded.version == last.version);
+    CHECK(loaded.data == parsed(R"({"n":42,"deep":{"x/y~z":-2,"list":[1,12,3]},"half":0.75,"new":7})"));
+    CHECK(loaded.context == parsed(R"({"n":0})"));
 }
 
 TEST_CASE("100 increments at once add up", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     constexpr int writers = 100;
-    int done = 0;
+    successes done;
     for (int i = 0; i < writers; ++i)
-        store->increment("a", "s", "/data/deep/n", 1, creating(),
-                         as_result([&](pgstate::result<pgstate::saved> result) {
-                             ++done;
-                             CHECK(result.has_value());
-                         }));
-    store.run_until([&] { return done == writers; });
-    store.run([&]() -> asio::awaitable<void> {
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->data == object(R"({"deep":{"n":100}})"));
-    });
+        store->increment("a", "s", "/data/deep/n", 1, creating, done.handler());
+    store.run_until([&] { return done.count == writers; });
+    CHECK(store.loaded("a", "s").data == parsed(R"({"deep":{"n":100}})"));
 }
 
 TEST_CASE("an increment that cannot be is refused and changes nothing", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        agent_state state("a", "s");
-        state.data = object(R"({"text":"12","object":{},"null":null,"large":9223372036854775807})");
-        state.data["largest"] = std::numeric_limits<std::uint64_t>::max();
-        state.data["smallest"] = std::numeric_limits<std::int64_t>::min();
-        state.data["double"] = 1e300;
-        const auto saved = co_await store->save(state);
-        for (const auto* pointer : {"/data/text", "/data/object", "/data/null", "/data/text/deeper",
-                                    "/data/missing/deeper", "/data/largest", "/data/double"}) {
-            CAPTURE(pointer);
-            const auto result = co_await store->increment("a", "s", pointer, 1, as_result);
-            CHECK(require_failure(result, errc::invalid_argument).operation() == "increment");
-        }
-        const auto below = co_await store->increment("a", "s", "/data/smallest", -1, as_result);
-        require_failure(below, errc::invalid_argument);
-        for (const auto* pointer : {"", "/data", "/data~", "data/n", "/history/0", "/context", "/data/~2"}) {
-            CAPTURE(pointer);
-            const auto result = co_await store->increment("a", "s", pointer, 1, as_result);
-            require_failure(result, errc::invalid_argument);
-        }
-        const auto nan = co_await store->increment("a", "s", "/data/double",
-                                                   std::numeric_limits<double>::quiet_NaN(), as_result);
-        require_failure(nan, errc::invalid_argument);
-        const auto above = co_await store->increment("a", "s", "/data/double", 1.7e308, as_result);
-        CHECK(above.has_value());
-        const auto beyond = co_await store->increment("a", "s", "/data/double", 1.7e308, as_result);
-        require_failure(beyond, errc::invalid_argument);
+    store_under_test store;
+    auto state = state_with("a", "s", R"({"text":"12","object":{},"null":null,"large":9223372036854775807})");
+    state.data["largest"] = std::numeric_limits<std::uint64_t>::max();
+    state.data["smallest"] = std::numeric_limits<std::int64_t>::min();
+    state.data["double"] = 1e300;
+    const auto saved = store.wait(store->save(state));
+    for (const auto* pointer : {"/data/text", "/data/object", "/data/null", "/data/text/deeper",
+                                "/data/missing/deeper", "/data/largest", "/data/double", "", "/data",
+                                "/data~", "data/n", "/history/0", "/context", "/data/~2"}) {
+        CAPTURE(pointer);
+        store.refuses(store->increment("a", "s", pointer, 1, as_result), "increment");
+    }
+    store.refuses(store->increment("a", "s", "/data/smallest", -1, as_result), "increment");
+    constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
+    store.refuses(store->increment("a", "s", "/data/double", nan, as_result), "increment");
+    const auto above = store.wait(store->increment("a", "s", "/data/double", 1.7e308));
+    store.refuses(store->increment("a", "s", "/data/double", 1.7e308, as_result), "increment");
 
-        auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->version == above->version);
-        CHECK(saved.version < above->version);
-        loaded->data["double"] = 1e300;
-        CHECK(loaded->data == state.data);
+    auto loaded = store.loaded("a", "s");
+    CHECK(loaded.version == above.version);
+    CHECK(saved.version < above.version);
+    loaded.data["double"] = 1e300;
+    CHECK(loaded.data == state.data);
 
-        // Past the signed ones, but not past 64 bits.
-        co_await store->increment("a", "s", "/data/large", 1);
-        co_await store->increment("a", "s", "/data/largest", -1);
-        loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->data.at("large") == 9223372036854775808U);
-        CHECK(loaded->data.at("largest") == std::numeric_limits<std::uint64_t>::max() - 1);
-    });
+    // Past the signed ones, but not past 64 bits.
+    store.wait(store->increment("a", "s", "/data/large", 1));
+    store.wait(store->increment("a", "s", "/data/largest", -1));
+    loaded = store.loaded("a", "s");
+    CHECK(loaded.data.at("large") == 9223372036854775808U);
+    CHECK(loaded.data.at("largest") == std::numeric_limits<std::uint64_t>::max() - 1);
 }
 
 TEST_CASE("a change creates nothing unless asked", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        state_patch patch;
-        patch.data["value"] = 1;
-        const auto more = messages({"one"});
-        const auto appended = co_await store->append("a", "s", more, as_result);
-        CHECK(require_failure(appended, errc::not_found).operation() == "append");
-        const auto merged = co_await store->merge("a", "s", patch, as_result);
-        CHECK(require_failure(merged, errc::not_found).operation() == "merge");
-        const auto incremented = co_await store->increment("a", "s", "/data/n", 1, as_result);
-        CHECK(require_failure(incremented, errc::not_found).operation() == "increment");
-        co_await check_missing(*store, "a", "s");
+    store_under_test store;
+    state_patch patch;
+    patch.data["value"] = 1;
+    const std::vector more{message("one")};
+    store.failure(store->append("a", "s", more, as_result), errc::not_found, "append");
+    store.failure(store->merge("a", "s", patch, as_result), errc::not_found, "merge");
+    store.failure(store->increment("a", "s", "/data/n", 1, as_result), errc::not_found, "increment");
+    CHECK_FALSE(store.has("a", "s"));
 
-        co_await store->append("a", "append", more, creating());
-        co_await store->append("a", "append", more, creating());
-        co_await store->merge("a", "merge", patch, creating());
-        co_await store->increment("a", "increment", "/data/deep/n", 5, creating());
-        const auto one = co_await store->load("a", "append");
-        REQUIRE(one.has_value());
-        CHECK(one->history.size() == 2);
-        const auto two = co_await store->load("a", "merge");
-        REQUIRE(two.has_value());
-        CHECK(two->data == patch.data);
-        const auto three = co_await store->load("a", "increment");
-        REQUIRE(three.has_value());
-        CHECK(three->data == object(R"({"deep":{"n":5}})"));
-        const auto count = co_await store->count("a");
-        CHECK(count == 3);
-    });
+    store.wait(store->append("a", "append", more, creating));
+    store.wait(store->append("a", "append", more, creating));
+    store.wait(store->merge("a", "merge", patch, creating));
+    store.wait(store->increment("a", "increment", "/data/deep/n", 5, creating));
+    CHECK(store.loaded("a", "append").history.size() == 2);
+    CHECK(store.loaded("a", "merge").data == patch.data);
+    CHECK(store.loaded("a", "increment").data == parsed(R"({"deep":{"n":5}})"));
+    CHECK(store.wait(store->count("a")) == 3);
 }
 
 TEST_CASE("if_version guards a change and an erase", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        agent_state state("a", "s");
-        state.data["n"] = 1;
-        const auto first = co_await store->save(state);
-        const auto second = co_await store->save(state);
-        const auto more = messages({"one"});
-        const auto stale = at_version(first.version);
+    store_under_test store;
+    const auto state = state_with("a", "s", R"({"n": 1})");
+    const auto first = store.wait(store->save(state));
+    const auto second = store.wait(store->save(state));
+    const std::vector more{message("one")};
+    const change_options stale{.if_version = first.version};
+    const pgstate::erase_options stale_erase{.if_version = first.version};
+    const auto check_conflict = [&](const pgstate::error& error, const char* operation) {
+        CHECK(error.current_version() == second.version);
+        CHECK(error.operation() == operation);
+    };
+    check_conflict(store.failure(store->append("a", "s", more, stale, as_result), errc::conflict), "append");
+    check_conflict(store.failure(store->merge("a", "s", state_patch(), stale, as_result), errc::conflict),
+                   "merge");
+    check_conflict(store.failure(store->increment("a", "s", "/data/n", 1, stale, as_result), errc::conflict),
+                   "increment");
+    check_conflict(store.failure(store->erase("a", "s", stale_erase, as_result), errc::conflict), "erase");
+    const auto same = store.loaded("a", "s");
+    CHECK(same.version == second.version);
+    CHECK(same.data == state.data);
+    CHECK(same.history.empty());
 
-        const auto appended = co_await store->append("a", "s", more, stale, as_result);
-        CHECK(require_failure(appended, errc::conflict).current_version() == second.version);
-        CHECK(appended.error().operation() == "append");
-        const auto merged = co_await store->merge("a", "s", state_patch(), stale, as_result);
-        CHECK(require_failure(merged, errc::conflict).current_version() == second.version);
-        const auto incremented = co_await store->increment("a", "s", "/data/n", 1, stale, as_result);
-        CHECK(require_failure(incremented, errc::conflict).current_version() == second.version);
-        const pgstate::erase_options stale_erase{.if_version = first.version};
-        const auto erased = co_await store->erase("a", "s", stale_erase, as_result);
-        CHECK(require_failure(erased, errc::conflict).current_version() == second.version);
-        CHECK(erased.error().operation() == "erase");
-        const auto same = co_await store->load("a", "s");
-        REQUIRE(same.has_value());
-        CHECK(same->version == second.version);
-        CHECK(same->data == state.data);
-        CHECK(same->history.empty());
+    const auto third = store.wait(store->append("a", "s", more, {.if_version = second.version}));
+    CHECK(third.version > second.version);
+    const pgstate::erase_options right{.if_version = third.version};
+    CHECK(store.wait(store->erase("a", "s", right)));
+    CHECK_FALSE(store.wait(store->erase("a", "s", right)));
+    store.failure(store->append("a", "s", more, {.if_version = third.version}, as_result), errc::not_found);
 
-        const auto third = co_await store->append("a", "s", more, at_version(second.version));
-        CHECK(third.version > second.version);
-        const pgstate::erase_options right{.if_version = third.version};
-        const auto gone = co_await store->erase("a", "s", right);
-        CHECK(gone);
-        const auto twice = co_await store->erase("a", "s", right);
-        CHECK_FALSE(twice);
-        const auto missing = co_await store->append("a", "s", more, at_version(third.version), as_result);
-        require_failure(missing, errc::not_found);
-
-        auto both = creating();
-        both.if_version = 1;
-        const auto refused = co_await store->append("a", "s", more, both, as_result);
-        require_failure(refused, errc::invalid_argument);
-    });
+    const change_options both{.create = true, .if_version = 1};
+    store.refuses(store->append("a", "s", more, both, as_result), "append");
 }
 
 TEST_CASE("a change leaves the expiry unless it is given a ttl", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const pgstate::save_options for_an_hour{.ttl = 1h};
-        const auto one = messages({"one"});
-        const auto two = messages({"two"});
-        const auto three = messages({"three"});
-        const auto saved = co_await store->save(agent_state("a", "s"), for_an_hour);
-        auto changed = co_await store->append("a", "s", one);
-        CHECK(changed.expires_at == saved.expires_at);
-        changed = co_await store->merge("a", "s", state_patch(), creating());
-        CHECK(changed.expires_at == saved.expires_at);
-        const std::vector<change_options> both{change_options(), creating()};
-        for (auto options : both) {
-            options.ttl = 2h;
-            changed = co_await store->increment("a", "s", "/data/n", 1, options);
-            CHECK(changed.expires_at == changed.updated_at + 2h);
-        }
-        auto options = creating();
-        options.ttl = 3h;
-        changed = co_await store->append("a", "new", one, options);
-        CHECK(changed.expires_at == changed.updated_at + 3h);
-        changed = co_await store->append("a", "another", one, creating());
-        CHECK(changed.expires_at == std::nullopt);
+    store_under_test store;
+    const pgstate::save_options for_an_hour{.ttl = 1h};
+    const auto saved = store.wait(store->save(agent_state("a", "s"), for_an_hour));
+    auto changed = store.wait(store->append("a", "s", message("one")));
+    CHECK(changed.expires_at == saved.expires_at);
+    changed = store.wait(store->merge("a", "s", state_patch(), creating));
+    CHECK(changed.expires_at == saved.expires_at);
+    for (const bool create : {false, true}) {
+        changed = store.wait(store->increment("a", "s", "/data/n", 1, {.create = create, .ttl = 2h}));
+        CHECK(changed.expires_at == changed.updated_at + 2h);
+    }
+    changed = store.wait(store->append("a", "new", message("one"), {.create = true, .ttl = 3h}));
+    CHECK(changed.expires_at == changed.updated_at + 3h);
+    changed = store.wait(store->append("a", "another", message("one"), creating));
+    CHECK(changed.expires_at == std::nullopt);
 
-        // What has expired is made anew, with nothing of the old left.
-        options.ttl = 1h;
-        co_await store->append("a", "new", two, options);
-        store.let_pass(2h);
-        changed = co_await store->append("a", "new", three, creating());
-        CHECK(changed.expires_at == std::nullopt);
-        const auto loaded = co_await store->load("a", "new");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->created_at == changed.created_at);
-        REQUIRE(loaded->history.size() == 1);
-        CHECK(loaded->history.front().content == "three");
-    });
+    // What has expired is made anew, with nothing of the old left.
+    store.wait(store->append("a", "new", message("two"), {.create = true, .ttl = 1h}));
+    store.let_pass(2h);
+    changed = store.wait(store->append("a", "new", message("three"), creating));
+    CHECK(changed.expires_at == std::nullopt);
+    const auto loaded = store.loaded("a", "new");
+    CHECK(loaded.created_at == changed.created_at);
+    REQUIRE(loaded.history.size() == 1);
+    CHECK(loaded.history.front().content == "three");
 }
 
 TEST_CASE("what jsonb cannot hold is refused in a change as in a save", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        const auto saved = co_await store->save(agent_state("a", "s"));
-        const std::string nul("x\0y", 3);
-        const std::vector<agent_message> with_nul(1, message(nul));
-        const auto appended = co_await store->append("a", "s", with_nul, as_result);
-        CHECK(require_failure(appended, errc::invalid_argument).operation() == "append");
-        state_patch patch;
-        patch.data["text"] = nul;
-        const auto set = co_await store->merge("a", "s", patch, as_result);
-        CHECK(require_failure(set, errc::invalid_argument).operation() == "merge");
-        patch = {};
-        patch.data[nul] = 1;
-        const auto named = co_await store->merge("a", "s", patch, as_result);
-        require_failure(named, errc::invalid_argument);
-        patch = {};
-        patch.remove_context = {nul};
-        const auto removed = co_await store->merge("a", "s", patch, as_result);
-        require_failure(removed, errc::invalid_argument);
-        patch = {};
-        patch.data["both"] = 1;
-        patch.remove_data = {"both"};
-        const auto both = co_await store->merge("a", "s", patch, as_result);
-        CHECK(std::string(require_failure(both, errc::invalid_argument).what()).find("remove_data") !=
-              std::string::npos);
-        const auto loaded = co_await store->load("a", "s");
-        REQUIRE(loaded.has_value());
-        CHECK(loaded->version == saved.version);
-    });
+    store_under_test store;
+    const auto saved = store.wait(store->save(agent_state("a", "s")));
+    const std::string nul("x\0y", 3);
+    store.refuses(store->append("a", "s", message(nul), as_result), "append");
+    std::vector<state_patch> patches(4);
+    patches[0].data["text"] = nul;
+    patches[1].data[nul] = 1;
+    patches[2].remove_context = {nul};
+    patches[3].data["both"] = 1;
+    patches[3].remove_data = {"both"};
+    for (const auto& patch : patches)
+        store.refuses(store->merge("a", "s", patch, as_result), "merge",
+                      patch.remove_data.empty() ? "" : "remove_data");
+    CHECK(store.loaded("a", "s").version == saved.version);
 }
 
 TEST_CASE("an append of a million messages is refused with its size", "[contract][change]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        co_await store->save(agent_state("a", "s"));
-        std::vector<agent_message> many(1'000'000, message("x"));
-        const auto result = co_await store->append("a", "s", std::move(many), as_result);
-        const auto why = std::string(require_failure(result, errc::invalid_argument).what());
-        CAPTURE(why);
-        CHECK(why.find("bytes of JSON; at most 16777216") != std::string::npos);
-    });
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "s")));
+    std::vector<agent_message> many(1'000'000, message("x"));
+    store.refuses(store->append("a", "s", std::move(many), as_result), "append",
+                  "bytes of JSON; at most 16777216");
 }

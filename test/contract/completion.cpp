@@ -1,4 +1,4 @@
-#include "support/checks.hpp"
+#include "support/states.hpp"
 #include "support/stores.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -14,7 +14,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -104,11 +103,8 @@ int start_every_operation(pgstate::state_store& store, MakeHandler make_handler)
 } // namespace
 
 TEST_CASE("every kind of completion token works", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    agent_state state("a", "s");
-    state.data["value"] = 1;
+    store_under_test store;
+    auto state = state_with("a", "s", R"({"value": 1})");
 
     SECTION("a callback") {
         std::optional<agent_state> loaded;
@@ -129,11 +125,10 @@ TEST_CASE("every kind of completion token works", "[contract]") {
     }
     SECTION("a callback that can only be moved") {
         bool called = false;
-        store->save(state,
-                    [&called, owned = std::make_unique<int>(1)](std::exception_ptr failure, pgstate::saved) {
-                        CHECK_FALSE(failure);
-                        called = *owned == 1;
-                    });
+        store->save(state, [&, owned = std::make_unique<int>(1)](std::exception_ptr failure, pgstate::saved) {
+            CHECK_FALSE(failure);
+            called = *owned == 1;
+        });
         store.run_until([&] { return called; });
     }
     SECTION("use_awaitable") {
@@ -176,12 +171,9 @@ TEST_CASE("every kind of completion token works", "[contract]") {
         });
     }
     SECTION("as_tuple") {
-        store.run([&]() -> asio::awaitable<void> {
-            const auto saved = co_await store->save(state, asio::as_tuple(asio::use_awaitable));
-            CHECK_FALSE(std::get<0>(saved));
-            const auto refused = co_await store->load("", "s", asio::as_tuple(asio::use_awaitable));
-            CHECK(std::get<0>(refused));
-        });
+        const auto as_tuple = asio::as_tuple(asio::use_awaitable);
+        CHECK_FALSE(std::get<0>(store.wait(store->save(state, as_tuple))));
+        CHECK(std::get<0>(store.wait(store->load("", "s", as_tuple))));
     }
     SECTION("as_result") {
         store.run([&]() -> asio::awaitable<void> {
@@ -210,9 +202,7 @@ TEST_CASE("every kind of completion token works", "[contract]") {
 }
 
 TEST_CASE("the handler's allocator has the memory for the handler", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     counts memory;
     int done = 0;
     int started = 0;
@@ -233,9 +223,7 @@ TEST_CASE("the handler's allocator has the memory for the handler", "[contract]"
 }
 
 TEST_CASE("a handler runs on its executor, never inside the call", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     auto strand = asio::make_strand(store.context());
     bool inside = false;
     int done = 0;
@@ -256,9 +244,7 @@ TEST_CASE("a handler runs on its executor, never inside the call", "[contract]")
 }
 
 TEST_CASE("without an executor a handler runs on the store's, never inside the call", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     bool inside = false;
     int done = 0;
     int started = 0;
@@ -277,9 +263,7 @@ TEST_CASE("without an executor a handler runs on the store's, never inside the c
 }
 
 TEST_CASE("the handler's own context is kept alive until it has run", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     asio::io_context other;
     int done = 0;
     int elsewhere = 0;
@@ -296,11 +280,9 @@ TEST_CASE("the handler's own context is kept alive until it has run", "[contract
 }
 
 TEST_CASE("a coroutine goes on where it ran", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     auto strand = asio::make_strand(store.context());
-    bool done = false;
+    successes done;
     asio::co_spawn(
         strand,
         [&]() -> asio::awaitable<void> {
@@ -312,21 +294,16 @@ TEST_CASE("a coroutine goes on where it ran", "[contract]") {
             co_await store->transaction([](pgstate::transaction&) {});
             CHECK(strand.running_in_this_thread());
         },
-        [&](std::exception_ptr failure) {
-            CHECK_FALSE(failure);
-            done = true;
-        });
-    store.run_until([&] { return done; });
+        done.handler());
+    store.run_until([&] { return done.count == 1; });
 }
 
 TEST_CASE("an operation that nobody started does nothing", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     const agent_state state("a", "s");
     {
         auto never = store->save(state, asio::deferred);
         auto neither = store->save(state, asio::use_awaitable);
     }
-    store.run([&]() -> asio::awaitable<void> { co_await check_count(*store, 0); });
+    CHECK(store.wait(store->count()) == 0);
 }

@@ -1,4 +1,3 @@
-#include "support/checks.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
 
@@ -6,33 +5,31 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <exception>
 #include <set>
 #include <string>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
+using namespace std::string_literals;
 using pgstate::agent_state;
 using pgstate::as_result;
-using pgstate::errc;
 using pgstate::list_options;
 using pgstate::session_info;
 
 namespace {
 
 /// Every session of `agent`, fetched `limit` at a time.
-asio::awaitable<std::vector<session_info>> all_pages(pgstate::state_store& store, std::string agent,
-                                                     std::size_t limit, std::size_t& pages) {
+std::vector<session_info> all_pages(store_under_test& store, const std::string& agent, std::size_t limit,
+                                    std::size_t& pages) {
     std::vector<session_info> all;
     list_options options(limit);
     for (pages = 0;;) {
-        const auto page = co_await store.list(agent, options);
+        const auto page = store.wait(store->list(agent, options));
         ++pages;
         CHECK(page.size() <= limit);
         all.insert(all.end(), page.begin(), page.end());
-        if (page.next.empty()) co_return all;
+        if (page.next.empty()) return all;
         CHECK(page.size() == limit);
         options.after = page.next;
     }
@@ -45,39 +42,27 @@ bool newest_first(const session_info& a, const session_info& b) {
 } // namespace
 
 TEST_CASE("list shows an agent's sessions, the latest first", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        std::vector<pgstate::saved> saves;
-        for (const char* session : {"one", "two", "three"}) {
-            const agent_state state("a", session);
-            saves.push_back(co_await store->save(state));
-        }
-        const agent_state stranger("b", "four");
-        co_await store->save(stranger);
-        const agent_state again("a", "one");
-        const auto updated = co_await store->save(again);
+    store_under_test store;
+    std::vector<pgstate::saved> saves;
+    for (const char* session : {"one", "two", "three"})
+        saves.push_back(store.wait(store->save(agent_state("a", session))));
+    store.wait(store->save(agent_state("b", "four")));
+    const auto updated = store.wait(store->save(agent_state("a", "one")));
 
-        const auto page = co_await store->list("a");
-        REQUIRE(page.size() == 3);
-        CHECK(page.next.empty());
-        CHECK(page.sessions[0] ==
-              session_info{"one", updated.version, saves[0].created_at, updated.updated_at});
-        CHECK(page.sessions[1] ==
-              session_info{"three", saves[2].version, saves[2].created_at, saves[2].updated_at});
-        CHECK(page.sessions[2] ==
-              session_info{"two", saves[1].version, saves[1].created_at, saves[1].updated_at});
+    const auto page = store.wait(store->list("a"));
+    REQUIRE(page.size() == 3);
+    CHECK(page.next.empty());
+    CHECK(page.sessions[0] == session_info{"one", updated.version, saves[0].created_at, updated.updated_at});
+    CHECK(page.sessions[1] ==
+          session_info{"three", saves[2].version, saves[2].created_at, saves[2].updated_at});
+    CHECK(page.sessions[2] ==
+          session_info{"two", saves[1].version, saves[1].created_at, saves[1].updated_at});
 
-        const auto nothing = co_await store->list("nobody");
-        CHECK(nothing.empty());
-    });
+    CHECK(store.wait(store->list("nobody")).empty());
 }
 
 TEST_CASE("paging skips nothing and repeats nothing", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     constexpr int count = 1025;
     save_sessions(store, "a", count);
     save_sessions(store, "b", 10);
@@ -85,7 +70,7 @@ TEST_CASE("paging skips nothing and repeats nothing", "[contract]") {
                                     std::size_t{1025}, std::size_t{10'000}}) {
         INFO("limit " << limit);
         std::size_t pages = 0;
-        const auto all = store.run([&] { return all_pages(*store, "a", limit, pages); });
+        const auto all = all_pages(store, "a", limit, pages);
         REQUIRE(all.size() == count);
         CHECK(std::is_sorted(all.begin(), all.end(), newest_first));
         std::set<std::string> names;
@@ -97,142 +82,102 @@ TEST_CASE("paging skips nothing and repeats nothing", "[contract]") {
 }
 
 TEST_CASE("sessions of one moment stand in descending order of their bytes", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     // In a language's collation these stand otherwise.
     const std::vector<std::string> sessions = {"a", "B",   "é",  "Z",  "_",  "aa", "A",
                                                "ä", "b-1", "b1", "日", "10", "9"};
-    int done = 0;
-    for (const auto& session : sessions) {
-        const agent_state state("a", session);
-        store->save(state, [&done](std::exception_ptr failure, pgstate::saved) {
-            CHECK_FALSE(failure);
-            ++done;
-        });
-    }
-    store.run_until([&] { return done == static_cast<int>(sessions.size()); });
+    successes saves;
+    for (const auto& session : sessions)
+        store->save(agent_state("a", session), saves.handler());
+    store.run_until([&] { return saves.count == static_cast<int>(sessions.size()); });
     std::size_t pages = 0;
-    const auto one_by_one = store.run([&] { return all_pages(*store, "a", 1, pages); });
-    const auto at_once = store.run([&] { return all_pages(*store, "a", 100, pages); });
+    const auto one_by_one = all_pages(store, "a", 1, pages);
+    const auto at_once = all_pages(store, "a", 100, pages);
     CHECK(one_by_one == at_once);
     CHECK(at_once.size() == sessions.size());
     CHECK(std::is_sorted(at_once.begin(), at_once.end(), newest_first));
 }
 
 TEST_CASE("a page goes on behind the last one though rows come and go", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     save_sessions(store, "a", 20);
-    store.run([&]() -> asio::awaitable<void> {
-        list_options options(10);
-        const auto first = co_await store->list("a", options);
-        REQUIRE(first.size() == 10);
-        co_await store->erase("a", first.sessions.back().session_id); // the row that the cursor names
-        const agent_state newcomer("a", "newcomer");
-        co_await store->save(newcomer); // stands before the first page
-        options.after = first.next;
-        const auto second = co_await store->list("a", options);
-        CHECK(second.size() == 10);
-        CHECK(second.next.empty());
-        std::set<std::string> names;
-        for (const auto& s : first)
-            names.insert(s.session_id);
-        for (const auto& s : second)
-            names.insert(s.session_id);
-        CHECK(names.size() == 20);
-        CHECK_FALSE(names.contains("newcomer"));
-    });
+    list_options options(10);
+    const auto first = store.wait(store->list("a", options));
+    REQUIRE(first.size() == 10);
+    store.wait(store->erase("a", first.sessions.back().session_id)); // the row that the cursor names
+    store.wait(store->save(agent_state("a", "newcomer")));           // stands before the first page
+    options.after = first.next;
+    const auto second = store.wait(store->list("a", options));
+    CHECK(second.size() == 10);
+    CHECK(second.next.empty());
+    std::set<std::string> names;
+    for (const auto& s : first)
+        names.insert(s.session_id);
+    for (const auto& s : second)
+        names.insert(s.session_id);
+    CHECK(names.size() == 20);
+    CHECK_FALSE(names.contains("newcomer"));
 }
 
 TEST_CASE("paging over 1,025 sessions holds though others come and go", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     constexpr int count = 1025;
     save_sessions(store, "a", count);
-    store.run([&]() -> asio::awaitable<void> {
-        list_options options(100);
-        comings_and_goings meanwhile;
-        for (;;) {
-            const auto page = co_await store->list("a", options);
-            for (const auto& session : page)
-                meanwhile.saw(session.session_id);
-            if (page.next.empty()) break;
-            options.after = page.next;
-            co_await meanwhile.after_page(*store, "a", page.sessions.back().session_id);
-        }
-        meanwhile.check(count);
-    });
+    list_options options(100);
+    comings_and_goings meanwhile;
+    for (;;) {
+        const auto page = store.wait(store->list("a", options));
+        for (const auto& session : page)
+            meanwhile.saw(session.session_id);
+        if (page.next.empty()) break;
+        options.after = page.next;
+        meanwhile.after_page(store, "a", page.sessions.back().session_id);
+    }
+    meanwhile.check(count);
 }
 
 TEST_CASE("a limit out of range is refused", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> {
-        for (const std::size_t limit :
-             {std::size_t{0}, list_options::max_limit + 1, static_cast<std::size_t>(-1)}) {
-            const list_options options(limit);
-            const auto page = co_await store->list("a", options, as_result);
-            CHECK(names(require_failure(page, errc::invalid_argument), "limit"));
-        }
-        const list_options most(list_options::max_limit);
-        const auto page = co_await store->list("a", most);
-        CHECK(page.empty());
-    });
+    store_under_test store;
+    for (const std::size_t limit :
+         {std::size_t{0}, list_options::max_limit + 1, static_cast<std::size_t>(-1)})
+        store.refuses(store->list("a", list_options(limit), as_result), "list", "limit");
+    CHECK(store.wait(store->list("a", list_options(list_options::max_limit))).empty());
 }
 
 TEST_CASE("a cursor that was altered or is another agent's is refused", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     save_sessions(store, "a", 3);
     save_sessions(store, "b", 3);
-    store.run([&]() -> asio::awaitable<void> {
-        list_options options(2);
-        const pgstate::session_page first_page = co_await store->list("a", options);
-        const std::string good = first_page.next;
-        REQUIRE_FALSE(good.empty());
+    list_options options(2);
+    const std::string good = store.wait(store->list("a", options)).next;
+    REQUIRE_FALSE(good.empty());
 
-        std::vector<std::string> bad = {"x",        "!",         "not a cursor", std::string(5000, 'A'),
-                                        good + "A", good + good, " " + good,     std::string("nul\0", 4),
-                                        "\xff"};
-        for (std::size_t i = 0; i < good.size(); ++i) {
-            std::string changed = good;
-            changed[i] = changed[i] == 'A' ? 'B' : 'A';
-            bad.push_back(changed);
-            if (i > 0) bad.push_back(good.substr(0, i));
-        }
-        for (const auto& cursor : bad) {
-            INFO(cursor);
-            options.after = cursor;
-            const auto page = co_await store->list("a", options, as_result);
-            CHECK(names(require_failure(page, errc::invalid_argument), "cursor"));
-        }
-        options.after = good;
-        const auto foreign = co_await store->list("b", options, as_result);
-        CHECK(names(require_failure(foreign, errc::invalid_argument), "cursor"));
-        const auto rest = co_await store->list("a", options);
-        CHECK(rest.size() == 1);
-    });
+    std::vector<std::string> bad = altered(good);
+    for (const auto& each : {"x"s, "!"s, "not a cursor"s, std::string(5000, 'A'), good + "A", good + good,
+                             " " + good, "nul\0"s, "\xff"s})
+        bad.push_back(each);
+    for (std::size_t i = 1; i < good.size(); ++i)
+        bad.push_back(good.substr(0, i));
+    for (const auto& cursor : bad) {
+        INFO(cursor);
+        options.after = cursor;
+        store.refuses(store->list("a", options, as_result), "list", "cursor");
+    }
+    options.after = good;
+    store.refuses(store->list("b", options, as_result), "list", "cursor");
+    CHECK(store.wait(store->list("a", options)).size() == 1);
 }
 
 TEST_CASE("count counts all or one agent's", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
-    store.run([&]() -> asio::awaitable<void> { co_await check_count(*store, 0); });
+    store_under_test store;
+    CHECK(store.wait(store->count()) == 0);
     save_sessions(store, "a", 3);
     save_sessions(store, "b", 2);
-    store.run([&]() -> asio::awaitable<void> {
-        co_await check_count(*store, 5);
-        co_await check_count(*store, 3, "a");
-        co_await check_count(*store, 2, "b");
-        co_await check_count(*store, 0, "nobody");
-        co_await store->erase("a", "session-0");
-        co_await check_count(*store, 4);
-        co_await check_count(*store, 2, "a");
-    });
+    CHECK(store.wait(store->count()) == 5);
+    CHECK(store.wait(store->count("a")) == 3);
+    CHECK(store.wait(store->count("b")) == 2);
+    CHECK(store.wait(store->count("nobody")) == 0);
+    store.wait(store->erase("a", "session-0"));
+    CHECK(store.wait(store->count()) == 4);
+    CHECK(store.wait(store->count("a")) == 2);
 }

@@ -56,9 +56,7 @@ struct starter {
 } // namespace
 
 TEST_CASE("saves of one key take effect in the order of the calls", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     starter start{*store};
     std::vector<std::int64_t> versions;
     for (int i = 1; i <= 50; ++i)
@@ -70,9 +68,7 @@ TEST_CASE("saves of one key take effect in the order of the calls", "[contract]"
 }
 
 TEST_CASE("a load sees the saves before it and none after", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     starter start{*store};
     start.load("s", std::nullopt);
     for (int i = 1; i <= 50; ++i) {
@@ -84,9 +80,7 @@ TEST_CASE("a load sees the saves before it and none after", "[contract]") {
 }
 
 TEST_CASE("an erase stands in the order too", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     starter start{*store};
     for (int i = 0; i < 20; ++i) {
         start.erase("s", false);
@@ -99,9 +93,7 @@ TEST_CASE("an erase stands in the order too", "[contract]") {
 }
 
 TEST_CASE("many keys at once keep each its order", "[contract]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     starter start{*store};
     std::map<std::string, std::optional<int>> expected;
     unsigned random = 7;

@@ -11,7 +11,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <chrono>
-#include <cstddef>
 #include <exception>
 #include <limits>
 #include <optional>
@@ -40,23 +39,15 @@ void require_value(store_under_test& store, Code code, Start start) {
     CHECK(after - before == 0);
 }
 
-pgstate::change_options at_version(std::int64_t version) {
-    pgstate::change_options options;
-    options.if_version = version;
-    return options;
-}
-
 } // namespace
 
 TEST_CASE("with as_result no exception is made for a failure", "[contract][outcomes]") {
-    const auto kind = GENERATE(from_range(every_kind));
-    CAPTURE(kind);
-    store_under_test store(kind);
+    store_under_test store;
     agent_state state("a", "s");
-    store.run([&]() -> asio::awaitable<void> { (co_await store->save(state)).apply_to(state); });
-    const agent_state missing("a", "missing");
+    store.wait(store->save(state)).apply_to(state);
     auto stale = state;
     stale.version -= 1;
+    const auto meanwhile = [&](agent_state& loaded) { store->save(loaded, [](auto&&...) {}); };
     using pgstate::saved;
 
     SECTION("conflict") {
@@ -66,13 +57,10 @@ TEST_CASE("with as_result no exception is made for a failure", "[contract][outco
             store->erase("a", "s", {.if_version = stale.version}, token);
         });
         require_value<saved>(store, errc::conflict, [&](auto token) {
-            store->append("a", "s", agent_message("user", "hi"), at_version(stale.version), token);
+            store->append("a", "s", agent_message("user", "hi"), {.if_version = stale.version}, token);
         });
         require_value<saved>(store, errc::conflict, [&](auto token) {
-            pgstate::update_options once;
-            once.max_retries = 0;
-            const auto meanwhile = [&](agent_state& loaded) { store->save(loaded, [](auto&&...) {}); };
-            store->update("a", "s", meanwhile, once, token);
+            store->update("a", "s", meanwhile, {.max_retries = 0}, token);
         });
     }
     SECTION("not_found") {
@@ -90,11 +78,8 @@ TEST_CASE("with as_result no exception is made for a failure", "[contract][outco
     }
     SECTION("timed_out") {
         require_value<saved>(store, errc::timed_out, [&](auto token) {
-            pgstate::update_options options;
-            options.max_retries = std::numeric_limits<int>::max();
-            options.timeout = 20ms;
-            const auto meanwhile = [&](agent_state& loaded) { store->save(loaded, [](auto&&...) {}); };
-            store->update("a", "s", meanwhile, options, token);
+            constexpr auto always = std::numeric_limits<int>::max();
+            store->update("a", "s", meanwhile, {.max_retries = always, .timeout = 20ms}, token);
         });
     }
     SECTION("operation_aborted, and what is bound to the token is seen through") {

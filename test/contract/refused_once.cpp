@@ -17,7 +17,7 @@ using pgstate::errc;
 TEST_CASE("an operation that was refused is told once, also when it is cancelled then",
           "[contract][cancellation]") {
     store_under_test store(GENERATE(from_range(every_kind)));
-    store.run([&]() -> asio::awaitable<void> { co_await store->close(); });
+    store.wait(store->close());
     for (const auto how : {asio::cancellation_type::terminal, asio::cancellation_type::partial,
                            asio::cancellation_type::total}) {
         asio::cancellation_signal stop;

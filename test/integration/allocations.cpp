@@ -71,10 +71,8 @@ agent_state state_of(int caller) {
 TEST_CASE("what an operation allocates", "[allocations]") {
     opened_store f("&pool_max_conns=2", {}, lock_waits::as_configured);
     for (int i = 0; i < callers; ++i)
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto state = state_of(i);
-            co_await f.store.save(state);
-        });
+        const auto state = state_of(i);
+    f.wait(f.store.save(state));
 
     // The operation, its handler, and a share of what its statement needs. The bounds leave room for smaller batches.
     SECTION("a save: also the document") {

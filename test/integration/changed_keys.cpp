@@ -55,100 +55,75 @@ void check_value_of(const pgstate::result<T>& outcome,
 TEST_CASE("a key that a trigger changes is told to its own caller alone", "[changed_keys]") {
     keys_table on;
     on.before("INSERT", lower_case);
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        auto& store = on.f.store;
-        pgstate::save_all_options options;
-        options.if_unchanged = GENERATE(false, true);
-        const std::vector<agent_state> states{agent_state("A1", "s"), agent_state("B2", "s"),
-                                              agent_state("c3", "s"), agent_state("d4", "s")};
-        const auto results = co_await store.save_all(states, options);
-        REQUIRE(results.size() == 4);
-        check_elsewhere(results[0], "A1", "a1");
-        check_elsewhere(results[1], "B2", "b2");
-        const auto c = co_await store.load("c3", "s", as_result);
-        check_value_of(results[2], c);
-        const auto d = co_await store.load("d4", "s", as_result);
-        check_value_of(results[3], d);
-        CHECK(store.stats().statements <= 4);
-    });
+    auto& store = on.f.store;
+    const pgstate::save_all_options options{.if_unchanged = GENERATE(false, true)};
+    const std::vector<agent_state> states{agent_state("A1", "s"), agent_state("B2", "s"),
+                                          agent_state("c3", "s"), agent_state("d4", "s")};
+    const auto results = on.f.wait(store.save_all(states, options));
+    REQUIRE(results.size() == 4);
+    check_elsewhere(results[0], "A1", "a1");
+    check_elsewhere(results[1], "B2", "b2");
+    check_value_of(results[2], on.f.wait(store.load("c3", "s", as_result)));
+    check_value_of(results[3], on.f.wait(store.load("d4", "s", as_result)));
+    CHECK(store.stats().statements <= 4);
 }
 
 TEST_CASE("rows whose keys are changed into those of neighbours are paired by position", "[changed_keys]") {
     keys_table on;
     on.before("INSERT", "NEW.agent_id := chr(ascii(NEW.agent_id) + 1);");
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const std::vector<agent_state> states{agent_state("a", "s"), agent_state("b", "s"),
-                                              agent_state("c", "s")};
-        const auto results = co_await on.f.store.save_all(states);
-        check_elsewhere(results[0], "a", "b");
-        check_elsewhere(results[1], "b", "c");
-        check_elsewhere(results[2], "c", "d");
-    });
+    const std::vector<agent_state> states{agent_state("a", "s"), agent_state("b", "s"),
+                                          agent_state("c", "s")};
+    const auto results = on.f.wait(on.f.store.save_all(states));
+    check_elsewhere(results[0], "a", "b");
+    check_elsewhere(results[1], "b", "c");
+    check_elsewhere(results[2], "c", "d");
 }
 
 TEST_CASE("where rows are missing as well, what cannot be told apart is sent alone", "[changed_keys]") {
     keys_table on;
     on.before("INSERT", std::string("IF NEW.agent_id = 'none' THEN RETURN NULL; END IF; ") + lower_case);
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        auto& store = on.f.store;
-        const std::vector<agent_state> states{agent_state("A1", "s"), agent_state("b2", "s"),
-                                              agent_state("none", "s"), agent_state("z", "s")};
-        const auto results = co_await store.save_all(states);
-        check_elsewhere(results[0], "A1", "a1");
-        require_failure(results[2], errc::schema_mismatch);
-        const auto b = co_await store.load("b2", "s", as_result);
-        check_value_of(results[1], b);
-        const auto z = co_await store.load("z", "s", as_result);
-        check_value_of(results[3], z);
-    });
+    auto& store = on.f.store;
+    const std::vector<agent_state> states{agent_state("A1", "s"), agent_state("b2", "s"),
+                                          agent_state("none", "s"), agent_state("z", "s")};
+    const auto results = on.f.wait(store.save_all(states));
+    check_elsewhere(results[0], "A1", "a1");
+    require_failure(results[2], errc::schema_mismatch);
+    check_value_of(results[1], on.f.wait(store.load("b2", "s", as_result)));
+    check_value_of(results[3], on.f.wait(store.load("z", "s", as_result)));
 }
 
 TEST_CASE("an update that changes keys is told likewise", "[changed_keys]") {
     keys_table on;
     auto& store = on.f.store;
     std::vector<agent_state> states{agent_state("A1", "s"), agent_state("b2", "s"), agent_state("c3", "s")};
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        for (auto& each : states)
-            (co_await store.save(each)).apply_to(each);
-    });
+    for (auto& each : states)
+        on.f.wait(store.save(each)).apply_to(each);
     on.before("UPDATE", lower_case);
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        SECTION("saves over a version") {
-            pgstate::save_all_options options;
-            options.if_unchanged = true;
-            const auto results = co_await store.save_all(states, options);
-            check_elsewhere(results[0], "A1", "a1");
-            const auto b = co_await store.load("b2", "s", as_result);
-            check_value_of(results[1], b);
-            const auto c = co_await store.load("c3", "s", as_result);
-            check_value_of(results[2], c);
-        }
-        SECTION("one save") {
-            const auto saved = co_await store.save(states[0], as_result);
-            check_elsewhere(saved, "A1", "a1");
-        }
-        SECTION("a change") {
-            const auto appended =
-                co_await store.append("A1", "s", pgstate::agent_message("user", "hi"), as_result);
-            check_elsewhere(appended, "A1", "a1");
-        }
-        SECTION("a touch") {
-            const auto touched = co_await store.touch("A1", "s", 1h, as_result);
-            check_elsewhere(touched, "A1", "a1");
-        }
-        SECTION("an update") {
-            auto change = [](agent_state& loaded) { loaded.data["x"] = 1; };
-            const auto updated = co_await store.update("A1", "s", change, as_result);
-            check_elsewhere(updated, "A1", "a1");
-        }
-        SECTION("a transaction, which is rolled back") {
-            auto save = [&](pgstate::transaction& tx) { tx.save(states[0]); };
-            const auto done = co_await store.transaction(save, as_result);
-            check_elsewhere(done, "A1", "a1");
-            const auto there = co_await store.load("A1", "s");
-            CHECK(there.has_value());
-        }
-    });
+    SECTION("saves over a version") {
+        const auto results = on.f.wait(store.save_all(states, {.if_unchanged = true}));
+        check_elsewhere(results[0], "A1", "a1");
+        check_value_of(results[1], on.f.wait(store.load("b2", "s", as_result)));
+        check_value_of(results[2], on.f.wait(store.load("c3", "s", as_result)));
+    }
+    SECTION("one save") {
+        check_elsewhere(on.f.wait(store.save(states[0], as_result)), "A1", "a1");
+    }
+    SECTION("a change") {
+        check_elsewhere(on.f.wait(store.append("A1", "s", pgstate::agent_message("user", "hi"), as_result)),
+                        "A1", "a1");
+    }
+    SECTION("a touch") {
+        check_elsewhere(on.f.wait(store.touch("A1", "s", 1h, as_result)), "A1", "a1");
+    }
+    SECTION("an update") {
+        auto change = [](agent_state& loaded) { loaded.data["x"] = 1; };
+        check_elsewhere(on.f.wait(store.update("A1", "s", change, as_result)), "A1", "a1");
+    }
+    SECTION("a transaction, which is rolled back") {
+        auto save = [&](pgstate::transaction& tx) { tx.save(states[0]); };
+        check_elsewhere(on.f.wait(store.transaction(save, as_result)), "A1", "a1");
+        CHECK(on.f.wait(store.load("A1", "s")).has_value());
+    }
 }
 
 TEST_CASE("a collation that takes keys for the same does not mix up answers", "[changed_keys]") {
@@ -156,16 +131,12 @@ TEST_CASE("a collation that takes keys for the same does not mix up answers", "[
     auto& store = on.f.store;
     on.exec("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
             "ALTER TABLE agent_states ALTER COLUMN agent_id TYPE text COLLATE any_case");
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const std::vector<agent_state> first{agent_state("a", "s"), agent_state("b", "s")};
-        const auto made = co_await store.save_all(first);
-        CHECK(made[0].has_value());
-        const std::vector<agent_state> second{agent_state("A", "s"), agent_state("b", "s")};
-        const auto again = co_await store.save_all(second);
-        check_elsewhere(again[0], "A", "a");
-        CHECK(again[1].has_value());
-        const std::vector<pgstate::state_key> keys{{"A", "s"}, {"b", "s"}};
-        const auto erased = co_await store.erase_all(keys);
-        CHECK(erased == 2);
-    });
+    const std::vector<agent_state> first{agent_state("a", "s"), agent_state("b", "s")};
+    CHECK(on.f.wait(store.save_all(first))[0].has_value());
+    const std::vector<agent_state> second{agent_state("A", "s"), agent_state("b", "s")};
+    const auto again = on.f.wait(store.save_all(second));
+    check_elsewhere(again[0], "A", "a");
+    CHECK(again[1].has_value());
+    const std::vector<pgstate::state_key> keys{{"A", "s"}, {"b", "s"}};
+    CHECK(on.f.wait(store.erase_all(keys)) == 2);
 }

@@ -22,49 +22,32 @@ using namespace std::chrono_literals;
 using pgstate::as_result;
 using pgstate::errc;
 
-namespace {
-
-pgstate::error open_fails(const pgstate::config& settings, errc code = errc::unavailable) {
-    asio::io_context context;
-    return run(context, [&]() -> asio::awaitable<pgstate::error> {
-        const auto opened =
-            co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
-        co_return require_failure(opened, code);
-    });
-}
-
-bool contains(std::string_view text, std::string_view part) {
-    return text.find(part) != std::string_view::npos;
-}
-
-} // namespace
-
 TEST_CASE("a wrong password is said to be one, and is not repeated", "[connect]") {
     auto url = server().tcp_connection_string();
     const auto colon = url.find(':', url.find("//") + 2);
     const auto at = url.find('@');
     REQUIRE(colon < at);
     url.replace(colon + 1, at - colon - 1, "hunter2hunter2");
-    const auto failure = open_fails(config_for(url));
+    const auto failure = open_failure(config_for(url));
     CHECK(failure.operation() == "open");
     CHECK(failure.sqlstate() == "28P01");
-    CHECK(contains(failure.what(), "password authentication failed"));
-    CHECK_FALSE(contains(failure.what(), "hunter2"));
+    CHECK(names(failure, "password authentication failed"));
+    CHECK_FALSE(names(failure, "hunter2"));
 }
 
 TEST_CASE("an unknown database is named", "[connect]") {
-    const auto failure = open_fails(config_for(server().connection_string("no_such_database")));
+    const auto failure = open_failure(config_for(server().connection_string("no_such_database")));
     CHECK(failure.sqlstate() == "3D000");
-    CHECK(contains(failure.what(), "no_such_database"));
+    CHECK(names(failure, "no_such_database"));
 }
 
 TEST_CASE("a closed port fails at once, and says where", "[connect]") {
     const auto begin = std::chrono::steady_clock::now();
-    const auto failure = open_fails(config_for("postgresql://u:hunter2@127.0.0.1:1/d"));
+    const auto failure = open_failure(config_for("postgresql://u:hunter2@127.0.0.1:1/d"));
     CHECK(std::chrono::steady_clock::now() - begin < 10s);
-    CHECK(contains(failure.what(), "127.0.0.1"));
-    CHECK(contains(failure.what(), "refused"));
-    CHECK_FALSE(contains(failure.what(), "hunter2"));
+    CHECK(names(failure, "127.0.0.1"));
+    CHECK(names(failure, "refused"));
+    CHECK_FALSE(names(failure, "hunter2"));
 }
 
 TEST_CASE("several hosts are tried in turn", "[connect]") {
@@ -73,29 +56,25 @@ TEST_CASE("several hosts are tried in turn", "[connect]") {
     asio::io_context context;
     const auto settings = config_for("host=127.0.0.1," + socket + " port=1," + port +
                                      " user=postgres dbname=" + fresh_database_name());
-    run(context, [&]() -> asio::awaitable<void> {
-        auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
-        const auto count = co_await store.count();
-        CHECK(count == 0);
-        co_await store.close();
-    });
+    auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
+    CHECK(wait(context, store.count()) == 0);
+    wait(context, store.close());
 }
 
 TEST_CASE("what libpq does not know is refused before anything is connected to", "[connect]") {
     const auto failure =
-        open_fails(config_for("host=h no_such_option=1 password=hunter2"), errc::invalid_argument);
-    CHECK(contains(failure.what(), "no_such_option"));
-    CHECK_FALSE(contains(failure.what(), "hunter2"));
-    CHECK(contains(open_fails(config_for(""), errc::invalid_argument).what(), "connection_string"));
-    CHECK(contains(open_fails(config_for("host=h pool_max_cons=3"), errc::invalid_argument).what(),
-                   "pool_max_cons"));
+        open_failure(config_for("host=h no_such_option=1 password=hunter2"), errc::invalid_argument);
+    CHECK(names(failure, "no_such_option"));
+    CHECK_FALSE(names(failure, "hunter2"));
+    CHECK(names(open_failure(config_for(""), errc::invalid_argument), "connection_string"));
+    CHECK(names(open_failure(config_for("host=h pool_max_cons=3"), errc::invalid_argument), "pool_max_cons"));
 }
 
 TEST_CASE("a connect_timeout that is no number is refused by its name", "[connect]") {
     for (const std::string wrong : {"abc", "1.5", "10s", "1e3"}) {
-        const auto failure = open_fails(
+        const auto failure = open_failure(
             config_for(server().connection_string() + "&connect_timeout=" + wrong), errc::invalid_argument);
-        CHECK(contains(failure.what(), "connect_timeout is \"" + wrong + "\""));
+        CHECK(names(failure, "connect_timeout is \"" + wrong + "\""));
     }
 }
 
@@ -109,12 +88,9 @@ TEST_CASE("sixteen processes open an empty database at once", "[connect]") {
             int status = 1;
             try {
                 asio::io_context context;
-                run(context, [&]() -> asio::awaitable<void> {
-                    auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
-                    const pgstate::agent_state state("agent", std::to_string(::getpid()));
-                    co_await store.save(state);
-                    co_await store.close();
-                });
+                auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
+                wait(context, store.save(numbered_state(1, std::to_string(::getpid()))));
+                wait(context, store.close());
                 status = 0;
             } catch (...) { // the status says it
             }
@@ -158,12 +134,10 @@ TEST_CASE("a server that falls silent while TLS is set up holds up neither openi
     settings.operation_timeout = limit;
     const auto begin = std::chrono::steady_clock::now();
     SECTION("opened and waited for") {
-        run(context, [&]() -> asio::awaitable<void> {
-            const auto opened =
-                co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
-            REQUIRE(opened.has_error());
-            CHECK_FALSE(contains(opened.error().what(), "hunter2"));
-        });
+        const auto opened =
+            wait(context, pgstate::postgres_store::open(context.get_executor(), settings, as_result));
+        REQUIRE(opened.has_error());
+        CHECK_FALSE(names(opened.error(), "hunter2"));
         CHECK(std::chrono::steady_clock::now() - begin >= limit);
     }
     SECTION("the pool alone, closed meanwhile") {
@@ -174,7 +148,7 @@ TEST_CASE("a server that falls silent while TLS is set up holds up neither openi
                                  over = true;
                              }));
         run_until(context, [&] { return !kept.empty(); });
-        run(context, [&]() -> asio::awaitable<void> { co_await pool.close(); });
+        wait(context, pool.close());
         run_until(context, [&] { return over; });
     }
     CHECK_FALSE(kept.empty());

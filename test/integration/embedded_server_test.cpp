@@ -1,5 +1,6 @@
 #include "pgstate/embedded_server.hpp"
 #include "pgstate/error.hpp"
+#include "support/run.hpp"
 #include "support/test_server.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -68,26 +69,22 @@ void execute(const std::string& connection_string, const std::string& sql) {
 }
 
 // The failure that making a server with `options` ends in.
-pgstate::error failure_of(embedded_server_options options) {
-    try {
-        const embedded_server made(std::move(options));
-    } catch (const pgstate::error& failure) {
-        return failure;
-    }
-    FAIL("the server started");
-    return {};
+pgstate::error start_failure(const embedded_server_options& options) {
+    return pgstate_test::failure_of([&] { const embedded_server made(options); });
+}
+
+struct stat status_of(const fs::path& path) {
+    struct stat found {};
+    REQUIRE(::stat(path.c_str(), &found) == 0);
+    return found;
 }
 
 mode_t mode_of(const fs::path& path) {
-    struct stat found {};
-    REQUIRE(::stat(path.c_str(), &found) == 0);
-    return found.st_mode & 0777U;
+    return status_of(path).st_mode & 0777U;
 }
 
 uid_t owner_of(const fs::path& path) {
-    struct stat found {};
-    REQUIRE(::stat(path.c_str(), &found) == 0);
-    return found.st_uid;
+    return status_of(path).st_uid;
 }
 
 fs::path process_directory(int pid) {
@@ -174,13 +171,9 @@ TEST_CASE("an embedded server makes databases", "[embedded]") {
     server().create_database(name);
     CHECK(query(server().connection_string(name), "SELECT current_database()") == name);
     CHECK(query(server().tcp_connection_string(name), "SELECT current_database()") == name);
-    try {
-        server().create_database(name);
-        FAIL("the database was made twice");
-    } catch (const pgstate::error& refused) {
-        CHECK(refused.sqlstate() == "42P04");
-        CHECK(refused.operation() == "create_database");
-    }
+    const auto refused = pgstate_test::failure_of([&] { server().create_database(name); });
+    CHECK(refused.sqlstate() == "42P04");
+    CHECK(refused.operation() == "create_database");
 }
 
 TEST_CASE("every test can have a database to itself", "[embedded]") {
@@ -282,7 +275,7 @@ TEST_CASE("a data directory that is named is kept and used again", "[embedded]")
     CHECK(query(again.connection_string(), "SHOW application_name") == "a 'quoted' \\ name");
 
     // While it runs nobody else gets its directory.
-    const auto second = failure_of(keeping(directory));
+    const auto second = start_failure(keeping(directory));
     CHECK(second == pgstate::errc::unavailable);
     CHECK_THAT(second.what(), ContainsSubstring("process id " + std::to_string(again.pid())));
     CHECK(query(again.connection_string(), "SELECT 1") == "1");
@@ -310,13 +303,13 @@ TEST_CASE("what is no cluster of an embedded server is left alone", "[embedded]"
 
     SECTION("a directory with other files") {
         std::ofstream(directory / "precious") << "text";
-        const auto refused = failure_of(keeping(directory));
+        const auto refused = start_failure(keeping(directory));
         CHECK(refused == pgstate::errc::invalid_argument);
         CHECK_THAT(refused.what(), ContainsSubstring("not empty") && ContainsSubstring(directory.string()));
     }
     SECTION("a cluster that was not finished, or made otherwise") {
         std::ofstream(directory / "PG_VERSION") << "15\n";
-        CHECK(failure_of(keeping(directory)) == pgstate::errc::invalid_argument);
+        CHECK(start_failure(keeping(directory)) == pgstate::errc::invalid_argument);
     }
     CHECK(mode_of(directory) == mode);
     CHECK(owner_of(directory) == owner);
@@ -327,7 +320,7 @@ TEST_CASE("an embedded server without PostgreSQL says what to install", "[embedd
     const scratch_directory scratch;
     embedded_server_options options;
     options.bin_directory = scratch / "nothing here";
-    const auto failure = failure_of(options);
+    const auto failure = start_failure(options);
     CHECK(failure == pgstate::errc::unavailable);
     CHECK_THAT(failure.what(), ContainsSubstring("install the package 'postgresql'") &&
                                    ContainsSubstring("nothing here") &&
@@ -337,29 +330,28 @@ TEST_CASE("an embedded server without PostgreSQL says what to install", "[embedd
 TEST_CASE("an embedded server that does not start says why, and leaves nothing", "[embedded]") {
     const scratch_directory scratch;
     auto options = keeping(scratch / "data");
+    auto expected = pgstate::errc::unavailable;
+    std::string words;
     SECTION("a setting that the server does not know") {
         options.settings["max_conections"] = "5";
-        const auto failure = failure_of(options);
-        CHECK(failure == pgstate::errc::unavailable);
-        CHECK_THAT(failure.what(),
-                   ContainsSubstring("unrecognized configuration parameter \"max_conections\""));
+        words = "unrecognized configuration parameter \"max_conections\"";
     }
     SECTION("a setting that is chosen here") {
         options.settings["port"] = "5432";
-        const auto failure = failure_of(options);
-        CHECK(failure == pgstate::errc::invalid_argument);
-        CHECK_THAT(failure.what(), ContainsSubstring("'port'"));
+        expected = pgstate::errc::invalid_argument;
+        words = "'port'";
     }
     SECTION("no setting's name at all") {
         options.settings["a=b"] = "c";
-        CHECK(failure_of(options) == pgstate::errc::invalid_argument);
+        expected = pgstate::errc::invalid_argument;
     }
     SECTION("no time at all") {
         options.start_timeout = std::chrono::milliseconds(1);
-        const auto failure = failure_of(options);
-        CHECK(failure == pgstate::errc::unavailable);
-        CHECK_THAT(failure.what(), ContainsSubstring("start_timeout"));
+        words = "start_timeout";
     }
+    const auto failure = start_failure(options);
+    CHECK(failure == expected);
+    CHECK_THAT(failure.what(), ContainsSubstring(words));
     CHECK_FALSE(fs::exists(scratch / "data" / "postmaster.pid"));
 }
 

@@ -44,10 +44,8 @@ clock_type::duration longest_pause(Function function) {
             }
         },
         [](std::exception_ptr) {});
-    run(context, [&]() -> asio::awaitable<void> {
-        co_await function(context);
-        done = true;
-    });
+    wait(context, function(context));
+    done = true;
     context.run();
     return longest;
 }
@@ -67,32 +65,29 @@ TEST_CASE("no operation blocks the event loop's thread", "[event_loop]") {
     settings.pool.validate_after_idle = 0ms; // the ping as well
     asio::io_context context;
     const no_blocking_here watch;
-    run(context, [&]() -> asio::awaitable<void> {
-        auto store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
-        pgstate::agent_state state("agent", "session");
-        state.data["text"] = std::string(300'000, 'x'); // more than a socket takes at once
-        co_await store.save(state);
-        auto loaded = co_await store.load("agent", "session");
-        CHECK(loaded.has_value());
-        co_await store.save(*loaded, {.if_unchanged = true});
-        const auto page = co_await store.list("agent");
-        CHECK(page.size() == 1);
-        co_await store.count();
-        co_await store.count("agent");
-        co_await store.health_check();
-        co_await store.transaction([&](pgstate::transaction& tx) { tx.save(state); });
-        co_await store.pool().with_connection(
-            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); });
-        store.pool().reset();
-        co_await store.erase("agent", "session");
-        co_await store.close();
+    auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
+    pgstate::agent_state state("agent", "session");
+    state.data["text"] = std::string(300'000, 'x'); // more than a socket takes at once
+    wait(context, store.save(state));
+    auto loaded = wait(context, store.load("agent", "session"));
+    CHECK(loaded.has_value());
+    wait(context, store.save(*loaded, {.if_unchanged = true}));
+    CHECK(wait(context, store.list("agent")).size() == 1);
+    wait(context, store.count());
+    wait(context, store.count("agent"));
+    wait(context, store.health_check());
+    wait(context, store.transaction([&](pgstate::transaction& tx) { tx.save(state); }));
+    wait(context,
+         store.pool().with_connection([](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); }));
+    store.pool().reset();
+    wait(context, store.erase("agent", "session"));
+    wait(context, store.close());
 
-        auto broken = settings;
-        broken.connection_string = "postgresql://localhost:1/none";
-        const auto refused =
-            co_await pgstate::postgres_store::open(context.get_executor(), broken, as_result);
-        CHECK(refused.has_error());
-    });
+    auto broken = settings;
+    broken.connection_string = "postgresql://localhost:1/none";
+    const auto refused =
+        wait(context, pgstate::postgres_store::open(context.get_executor(), broken, as_result));
+    CHECK(refused.has_error());
     CHECK(no_blocking_here::seen() == std::vector<std::string>());
 }
 

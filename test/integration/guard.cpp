@@ -1,11 +1,11 @@
 // schema.guard: a row that a writer other than pgstate changes gets a new version.
 
 #include "integration/store_support.hpp"
+#include "support/go_sdk.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <optional>
 #include <string>
 
 using namespace pgstate_test;
@@ -27,76 +27,53 @@ constexpr auto sdk_save =
     " VALUES ('a', 's', '{\"agent_id\": \"a\", \"session_id\": \"s\", \"data\": {\"value\": 7}}', NOW(), NOW())"
     " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state, updated_at = EXCLUDED.updated_at";
 
-void run_on(const std::string& database, const std::string& sql) {
-    pqxx::connection other(database);
-    pqxx::nontransaction(other).exec(sql);
-}
-
-asio::awaitable<pgstate::agent_state> save_and_load(pgstate::postgres_store& store) {
-    const auto first = numbered_state(1);
-    co_await store.save(first);
-    auto loaded = co_await store.load("a", "s");
-    co_return std::move(*loaded);
+pgstate::agent_state save_and_load(opened_store& f) {
+    f.wait(f.store.save(numbered_state(1)));
+    return f.wait(f.store.load("a", "s")).value();
 }
 
 } // namespace
 
 TEST_CASE("a save of the Go SDK between load and if_unchanged is a conflict", "[guard]") {
     opened_store f({}, guarded());
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, sdk_save);
-        const auto stale = co_await f.store.save(loaded, {.if_unchanged = true}, as_result);
-        REQUIRE(stale.has_error());
-        CHECK(stale.error() == errc::conflict);
-        auto current = co_await f.store.load("a", "s");
-        CHECK(current->data.at("value").as_int64() == 7);
-        CHECK(current->version > loaded.version);
-        CHECK(current->version == stale.error().current_version());
-        const auto saved = co_await f.store.save(*current, {.if_unchanged = true}, as_result);
-        CHECK(saved.has_value());
-    });
+    auto loaded = save_and_load(f);
+    run_on(f.database, sdk_save);
+    const auto stale = f.failure(f.store.save(loaded, {.if_unchanged = true}, as_result), errc::conflict);
+    auto current = f.wait(f.store.load("a", "s"));
+    CHECK(current->data.at("value").as_int64() == 7);
+    CHECK(current->version > loaded.version);
+    CHECK(current->version == stale.current_version());
+    CHECK(f.wait(f.store.save(*current, {.if_unchanged = true}, as_result)).has_value());
 }
 
 TEST_CASE("without the guard the version does not tell of a foreign save", "[guard]") {
     opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, sdk_save);
-        const auto current = co_await f.store.load("a", "s");
-        CHECK(current->version == loaded.version);
-    });
+    const auto loaded = save_and_load(f);
+    run_on(f.database, sdk_save);
+    CHECK(f.wait(f.store.load("a", "s"))->version == loaded.version);
 }
 
 TEST_CASE("the guard leaves alone what pgstate writes, and what changes no state", "[guard]") {
     opened_store f({}, guarded());
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto loaded = co_await save_and_load(f.store);
-        const auto touched = co_await f.store.touch("a", "s", 1h);
-        CHECK(touched.version == loaded.version);
-        run_on(f.database, "UPDATE agent_states SET updated_at = now()");
-        const auto saved = co_await f.store.save(loaded, {.if_unchanged = true});
-        CHECK(saved.version > loaded.version);
-        const auto appended = co_await f.store.append("a", "s", {{"user", "hi"}});
-        CHECK(appended.version > saved.version);
-        run_on(f.database, "UPDATE agent_states SET version = version + 1000"); // its own affair
-        const auto current = co_await f.store.load("a", "s");
-        CHECK(current->version == appended.version + 1000);
-    });
+    auto loaded = save_and_load(f);
+    CHECK(f.wait(f.store.touch("a", "s", 1h)).version == loaded.version);
+    run_on(f.database, "UPDATE agent_states SET updated_at = now()");
+    const auto saved = f.wait(f.store.save(loaded, {.if_unchanged = true}));
+    CHECK(saved.version > loaded.version);
+    const auto appended = f.wait(f.store.append("a", "s", {{"user", "hi"}}));
+    CHECK(appended.version > saved.version);
+    run_on(f.database, "UPDATE agent_states SET version = version + 1000"); // its own affair
+    CHECK(f.wait(f.store.load("a", "s"))->version == appended.version + 1000);
 }
 
 TEST_CASE("the guard works for a role that has no rights on the sequence", "[guard]") {
     opened_store f({}, guarded());
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto loaded = co_await save_and_load(f.store);
-        const auto role = pqxx::connection(f.database).dbname() + std::string("_go");
-        run_on(f.database, "CREATE ROLE \"" + role +
-                               "\"; GRANT SELECT, INSERT, UPDATE ON agent_states TO \"" + role +
-                               "\"; SET ROLE \"" + role + "\"; " + sdk_save);
-        const auto current = co_await f.store.load("a", "s");
-        CHECK(current->version > loaded.version);
-        run_on(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
-    });
+    const auto loaded = save_and_load(f);
+    const auto role = pqxx::connection(f.database).dbname() + std::string("_go");
+    run_on(f.database, "CREATE ROLE \"" + role + "\"; GRANT SELECT, INSERT, UPDATE ON agent_states TO \"" +
+                           role + "\"; SET ROLE \"" + role + "\"; " + sdk_save);
+    CHECK(f.wait(f.store.load("a", "s"))->version > loaded.version);
+    run_on(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
 }
 
 TEST_CASE("a guard that is missing or disabled is found, and brought back", "[guard]") {
@@ -108,29 +85,18 @@ TEST_CASE("a guard that is missing or disabled is found, and brought back", "[gu
     const auto report = pgstate::postgres_store::inspect_schema(looking, f.settings);
     REQUIRE(report.missing.size() == 1);
     CHECK(report.missing.front() == "trigger \"agent_states_guard\" is missing or disabled");
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto again = co_await pgstate::postgres_store::open(f.context.get_executor(), f.settings);
-        co_await again.close();
-    });
+    auto again = f.wait(pgstate::postgres_store::open(f.context.get_executor(), f.settings));
+    f.wait(again.close());
     CHECK(pgstate::postgres_store::inspect_schema(looking, f.settings).current());
 }
 
 TEST_CASE("the guard protects a partitioned table", "[guard]") {
     const auto database = fresh_database();
-    run_on(
-        database,
-        "CREATE TABLE agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL, state JSONB NOT NULL,"
-        " created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
-        " PRIMARY KEY (agent_id, session_id)) PARTITION BY HASH (agent_id);"
-        " CREATE TABLE part_0 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
-        " CREATE TABLE part_1 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 1)");
+    run_on(database, partitioned_schema);
     auto settings = guarded();
     settings.connection_string = database;
     opened_store f({}, settings);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto loaded = co_await save_and_load(f.store);
-        run_on(f.database, sdk_save);
-        const auto current = co_await f.store.load("a", "s");
-        CHECK(current->version > loaded.version);
-    });
+    const auto loaded = save_and_load(f);
+    run_on(f.database, sdk_save);
+    CHECK(f.wait(f.store.load("a", "s"))->version > loaded.version);
 }

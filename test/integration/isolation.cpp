@@ -6,7 +6,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <optional>
 #include <string>
 
 using namespace pgstate_test;
@@ -26,36 +25,25 @@ std::string database_with(const std::string& level) {
 /// A save that waits for another writer of its row, and then goes on over what that one wrote: under another level it
 /// would be refused with 40001.
 void check_saves_over_a_concurrent_write(opened_store& f, const std::string& direct) {
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto first = numbered_state(0);
-        co_await f.store.save(first);
-    });
-    pqxx::connection other(direct);
+    f.wait(f.store.save(numbered_state(0)));
     pqxx::connection observer(direct);
-    std::optional<pqxx::work> writer(std::in_place, other);
-    writer->exec("UPDATE agent_states SET updated_at = clock_timestamp()");
+    open_transaction writer(direct, "UPDATE agent_states SET updated_at = clock_timestamp()");
     outcome<pgstate::saved> saved;
     f.store.save(numbered_state(1), as_result(saved.handler()));
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    writer->commit();
-    run_until(f.context, [&] { return saved.over(); });
-    CHECK(saved.value->has_value());
+    f.wait_until(observer, somebody_waits_for_a_lock);
+    writer.commit();
+    CHECK(saved.wait(f.context).has_value());
     CHECK(f.store.stats().retries == 0);
 }
 
 void check_transactions(opened_store& f) {
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto level = [](pgstate::transaction& tx) {
-            return tx.sql().exec("SELECT current_setting('transaction_isolation')")[0][0].as<std::string>();
-        };
-        const std::string as_it_is = co_await f.store.transaction(level);
-        CHECK(as_it_is == "read committed");
-        pgstate::transaction_options options;
-        options.isolation = pgstate::isolation_level::serializable;
-        const std::string asked_for = co_await f.store.transaction(level, options);
-        CHECK(asked_for == "serializable");
-    });
+    auto level = [](pgstate::transaction& tx) {
+        return tx.sql().exec("SELECT current_setting('transaction_isolation')")[0][0].as<std::string>();
+    };
+    CHECK(f.wait(f.store.transaction(level)) == "read committed");
+    pgstate::transaction_options options;
+    options.isolation = pgstate::isolation_level::serializable;
+    CHECK(f.wait(f.store.transaction(level, options)) == "serializable");
 }
 
 } // namespace

@@ -33,13 +33,11 @@ constexpr auto own_backends =
     " AND application_name = 'pgstate'";
 
 void save_some(opened_store& f, int count) {
-    run(f.context, [&]() -> asio::awaitable<void> {
-        std::vector<agent_state> states;
-        for (int i = 0; i < count; ++i)
-            states.push_back(numbered_state(i, "s" + std::to_string(i)));
-        for (const auto& each : co_await f.store.save_all(states))
-            REQUIRE(each.has_value());
-    });
+    std::vector<agent_state> states;
+    for (int i = 0; i < count; ++i)
+        states.push_back(numbered_state(i, "s" + std::to_string(i)));
+    for (const auto& each : f.wait(f.store.save_all(states)))
+        REQUIRE(each.has_value());
 }
 
 /// The processes that serve the store.
@@ -98,18 +96,14 @@ TEST_CASE("whose time runs out at a lock is told so, and that nothing was applie
     const auto before = backends(observer);
     {
         const row_lock locked(f.database, "a", "s0");
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto state = numbered_state(7, "s0");
-            const auto failure =
-                require_failure(co_await f.store.save(state, {.timeout = 500ms}, as_result), errc::timed_out);
-            CHECK(names(failure, "lock"));
-            CHECK(names(failure, "not applied"));
-        });
+        const auto state = numbered_state(7, "s0");
+        const auto failure =
+            require_failure(f.wait(f.store.save(state, {.timeout = 500ms}, as_result)), errc::timed_out);
+        CHECK(names(failure, "lock"));
+        CHECK(names(failure, "not applied"));
     }
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = co_await f.store.load("a", "s0");
-        CHECK(state->data.at("value") == 0);
-    });
+    const auto state = f.wait(f.store.load("a", "s0"));
+    CHECK(state->data.at("value") == 0);
     CHECK(std::ranges::includes(backends(observer), before)); // no connection was given up for it
 }
 
@@ -192,11 +186,9 @@ TEST_CASE("a table that another session has locked is waited for", "[locks]") {
         f.store.save(numbered_state(i, "s" + std::to_string(i)), {.timeout = 20s},
                      as_result(all[static_cast<std::size_t>(i)].handler()));
     pqxx::connection observer(f.database);
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    f.wait_until(observer, somebody_waits_for_a_lock);
     lock->abort();
-    run_until(f.context,
-              [&] { return std::ranges::all_of(all, [](const auto& each) { return each.over(); }); });
+    run_until(f.context, [&] { return all_over(all); });
     for (const auto& each : all)
         CHECK(each.value->has_value());
 }
@@ -221,25 +213,14 @@ TEST_CASE("a process that stands still is given up with its statement's time, wh
         stop.emit(asio::cancellation_type::terminal);
         run_until(f.context, [&] { return first.over() && second.over(); });
         // All slots are ending: one connection more serves the others.
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto state = co_await f.store.load("a", "s0", {.timeout = 20s});
-            CHECK(state.has_value());
-        });
+        CHECK(f.wait(f.store.load("a", "s0", {.timeout = 20s})).has_value());
         CHECK(f.store.pool().stats().ending_conns == 1);
         CHECK(backends(observer).size() == 2);
     }
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await until(f.context, observer,
-                       "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = " +
-                           std::to_string(serving.front()) + ")");
-        asio::steady_timer timer(f.context);
-        while (f.store.pool().stats().ending_conns > 0) {
-            timer.expires_after(5ms);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
-        const auto state = co_await f.store.load("a", "s1");
-        CHECK(state.has_value());
-    });
+    f.wait_until(observer, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = " +
+                               std::to_string(serving.front()) + ")");
+    poll_until(f.context, [&] { return f.store.pool().stats().ending_conns == 0; });
+    CHECK(f.wait(f.store.load("a", "s1")).has_value());
 }
 
 TEST_CASE("a sent write is not abandoned for a cancellation that allows no side effects",
@@ -252,16 +233,13 @@ TEST_CASE("a sent write is not abandoned for a cancellation that allows no side 
     f.store.save(numbered_state(5, "s0"), {.timeout = 20s},
                  as_result(asio::bind_cancellation_slot(stop.slot(), write.handler())));
     pqxx::connection observer(f.database);
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    f.wait_until(observer, somebody_waits_for_a_lock);
     stop.emit(asio::cancellation_type::total);
     locked.let_go();
     run_until(f.context, [&] { return write.over(); });
     // Either it was sent, and then it was applied; or it was between two tries, and then it was not.
     const bool applied = write.value->has_value();
     if (!applied) CHECK(write.value->error() == asio::error::operation_aborted);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = co_await f.store.load("a", "s0");
-        CHECK(state->data.at("value") == (applied ? 5 : 0));
-    });
+    const auto state = f.wait(f.store.load("a", "s0"));
+    CHECK(state->data.at("value") == (applied ? 5 : 0));
 }

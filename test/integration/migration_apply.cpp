@@ -18,13 +18,6 @@ std::vector<std::string> index_names(migration_fixture& db, const std::string& t
     return names;
 }
 
-std::string upsert(const std::string& session, const std::string& state) {
-    return "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at) VALUES ('agent', '" +
-           session + "', '" + state +
-           "', NOW(), NOW()) ON CONFLICT (agent_id, session_id)"
-           " DO UPDATE SET state = EXCLUDED.state, updated_at = NOW()";
-}
-
 } // namespace
 
 TEST_CASE("an empty database gets the Go SDK's table plus pgstate's columns", "[migration]") {
@@ -87,8 +80,8 @@ TEST_CASE("a table that the Go SDK made is taken over with its rows", "[migratio
 
     SECTION("and the Go SDK goes on working") {
         CHECK_NOTHROW(db.exec(go_schema));
-        db.exec(upsert("session-1", R"({"by": "go"})"));
-        db.exec(upsert("new", R"({"by": "go"})"));
+        db.exec(go_save("agent", "session-1", R"({"by": "go"})"));
+        db.exec(go_save("agent", "new", R"({"by": "go"})"));
         CHECK(db.number("SELECT count(*) FROM agent_states") == 1001);
         CHECK(db.text("SELECT state->>'by' FROM agent_states WHERE session_id = 'session-1'") == "go");
         CHECK(db.number("SELECT version FROM agent_states WHERE session_id = 'session-1'") ==
@@ -101,7 +94,7 @@ TEST_CASE("a table that the Go SDK made is taken over with its rows", "[migratio
 TEST_CASE("versions are drawn from a sequence of the table's own", "[migration]") {
     migration_fixture db;
     db.migrate();
-    db.exec(upsert("s", "{}"));
+    db.exec(go_save("agent", "s", "{}"));
     const auto first = db.number("SELECT version FROM agent_states");
     const auto second = db.number("UPDATE agent_states SET version = DEFAULT RETURNING version");
     CHECK(second > first);
@@ -151,15 +144,10 @@ TEST_CASE("off does not look", "[migration]") {
 
 TEST_CASE("a table partitioned by agent is taken over", "[migration]") {
     migration_fixture db;
-    db.exec(
-        "CREATE TABLE agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL, state JSONB NOT NULL,"
-        " created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
-        " PRIMARY KEY (agent_id, session_id)) PARTITION BY HASH (agent_id);"
-        "CREATE TABLE part_0 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
-        "CREATE TABLE part_1 PARTITION OF agent_states FOR VALUES WITH (MODULUS 2, REMAINDER 1);");
+    db.exec(partitioned_schema);
     db.migrate();
     CHECK_NOTHROW(db.verify());
-    db.exec(upsert("s", "{}"));
+    db.exec(go_save("agent", "s", "{}"));
     db.exec("INSERT INTO agent_states (agent_id, session_id, state) SELECT 'agent-' || i, 's', '{}'"
             " FROM generate_series(1, 20) i");
     db.exec("UPDATE agent_states SET version = DEFAULT WHERE session_id = 's'");
@@ -169,17 +157,15 @@ TEST_CASE("a table partitioned by agent is taken over", "[migration]") {
 
 TEST_CASE("a partitioned table with rows is taken over, and gets more partitions later", "[migration]") {
     migration_fixture db;
-    db.exec(
-        "CREATE TABLE agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL, state JSONB NOT NULL,"
-        " created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
-        " PRIMARY KEY (agent_id, session_id)) PARTITION BY LIST (agent_id);"
-        "CREATE TABLE part_a PARTITION OF agent_states FOR VALUES IN ('agent');");
-    db.exec(upsert("before", "{}"));
+    db.exec("CREATE TABLE agent_states (" + go_columns +
+            ") PARTITION BY LIST (agent_id);"
+            "CREATE TABLE part_a PARTITION OF agent_states FOR VALUES IN ('agent');");
+    db.exec(go_save("agent", "before", "{}"));
     db.migrate();
     CHECK(db.number("SELECT version FROM agent_states") == 1);
     db.exec("CREATE TABLE part_b PARTITION OF agent_states FOR VALUES IN ('b');"
             "INSERT INTO agent_states (agent_id, session_id, state) VALUES ('b', 's', '{}')");
-    db.exec(upsert("after", "{}"));
+    db.exec(go_save("agent", "after", "{}"));
     CHECK(db.number("SELECT count(DISTINCT version) FROM agent_states") == 3);
     CHECK_NOTHROW(db.verify());
     const auto before = db.snapshot();
@@ -196,7 +182,7 @@ TEST_CASE("other columns and other indexes stay", "[migration]") {
             "CREATE INDEX mine ON agent_states (tenant, updated_at DESC);");
     db.migrate();
     CHECK_NOTHROW(db.verify());
-    db.exec(upsert("s", "{}"));
+    db.exec(go_save("agent", "s", "{}"));
     CHECK(index_names(db, "agent_states").size() == 3);
 }
 

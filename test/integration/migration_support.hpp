@@ -6,25 +6,18 @@
 #include "pgstate/error.hpp"
 #include "schema/definition.hpp"
 #include "schema/migrate.hpp"
+#include "support/go_sdk.hpp"
+#include "support/run.hpp"
 #include "support/test_server.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <pqxx/pqxx>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
 namespace pgstate_test {
-
-/// What the Go SDK runs when it starts.
-inline const std::string go_schema =
-    "CREATE TABLE IF NOT EXISTS agent_states (agent_id TEXT NOT NULL, session_id TEXT NOT NULL,"
-    " state JSONB NOT NULL, created_at TIMESTAMPTZ DEFAULT NOW(), updated_at TIMESTAMPTZ DEFAULT NOW(),"
-    " PRIMARY KEY (agent_id, session_id));"
-    "CREATE INDEX IF NOT EXISTS idx_agent_states_agent_id ON agent_states(agent_id);"
-    "CREATE INDEX IF NOT EXISTS idx_agent_states_updated_at ON agent_states(updated_at);";
 
 /// A database of its own, and a connection to it that the tests look through.
 class migration_fixture {
@@ -66,14 +59,9 @@ public:
     /// What `migrate` (or `verify`) failed with; it must.
     pgstate::error migrate_failure(const pgstate::schema_config& schema = {},
                                    const std::string& table = "agent_states") {
-        try {
-            migrate(schema, table);
-        } catch (const pgstate::error& failure) {
-            CHECK(failure.operation() == "open");
-            return failure;
-        }
-        FAIL("the migration should have failed");
-        return {};
+        auto failure = failure_of([&] { migrate(schema, table); });
+        CHECK(failure.operation() == "open");
+        return failure;
     }
     pgstate::error verify_failure(pgstate::schema_config schema = {},
                                   const std::string& table = "agent_states") {

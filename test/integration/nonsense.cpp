@@ -27,8 +27,8 @@ struct strange_columns {
 };
 
 /// A store on a view over a table with one state.
-struct strange_store {
-    explicit strange_store(const strange_columns& with) : f("&pool_max_conns=1", on_view(with)) {}
+struct strange_store : opened_store {
+    explicit strange_store(const strange_columns& with) : opened_store("&pool_max_conns=1", on_view(with)) {}
 
     static pgstate::config on_view(const strange_columns& with) {
         pgstate::config settings;
@@ -50,27 +50,22 @@ struct strange_store {
         settings.schema.migrate = pgstate::migrate_mode::off;
         return settings;
     }
-
-    opened_store f;
 };
 
 template <class T>
 void check_typed(const pgstate::result<T>& result) {
     if (result) return;
     INFO(result.error().what());
-    const bool typed = result.error() == errc::corrupt_state || result.error().sqlstate().size() == 5;
-    CHECK(typed);
+    CHECK((result.error() == errc::corrupt_state || result.error().sqlstate().size() == 5));
 }
 
 } // namespace
 
 TEST_CASE("a view that is as the table is reads like it", "[nonsense]") {
     strange_store on({});
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const auto state = co_await on.f.store.load("a", "s");
-        REQUIRE(state);
-        CHECK(state->data.at("x") == 1);
-    });
+    const auto state = on.wait(on.store.load("a", "s"));
+    REQUIRE(state);
+    CHECK(state->data.at("x") == 1);
 }
 
 TEST_CASE("times beyond the clock's range read as its end", "[nonsense]") {
@@ -78,12 +73,10 @@ TEST_CASE("times beyond the clock's range read as its end", "[nonsense]") {
     with.created_at = "'-infinity'::timestamptz";
     with.updated_at = "'infinity'::timestamptz";
     strange_store on(with);
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const auto state = co_await on.f.store.load("a", "s");
-        REQUIRE(state);
-        CHECK(state->updated_at == pgstate::timestamp::max());
-        CHECK(state->created_at < pgstate::timestamp(std::chrono::microseconds(0)));
-    });
+    const auto state = on.wait(on.store.load("a", "s"));
+    REQUIRE(state);
+    CHECK(state->updated_at == pgstate::timestamp::max());
+    CHECK(state->created_at < pgstate::timestamp(std::chrono::microseconds(0)));
 }
 
 TEST_CASE("columns of other types and contents end in typed errors", "[nonsense]") {
@@ -115,32 +108,21 @@ TEST_CASE("columns of other types and contents end in typed errors", "[nonsense]
     for (const auto& with : all) {
         CAPTURE(with.state, with.created_at, with.updated_at, with.version, with.expires_at, with.rest);
         strange_store on(with);
-        auto& store = on.f.store;
-        run(on.f.context, [&]() -> asio::awaitable<void> {
-            const auto loaded = co_await store.load("a", "s", as_result);
-            CHECK(loaded.has_error());
-            check_typed(loaded);
-            const std::vector<pgstate::state_key> keys{{"a", "s"}, {"a", "t"}};
-            const auto several = co_await store.load_all(keys, as_result);
-            check_typed(several);
-            const auto listed = co_await store.list("a", as_result);
-            check_typed(listed);
-            pgstate::state_query query;
-            query.agent_id = "a";
-            const auto found = co_await store.find(query, as_result);
-            check_typed(found);
-            const auto agents = co_await store.list_agents(as_result);
-            check_typed(agents);
-            const auto counted = co_await store.count("a", as_result);
-            check_typed(counted);
-            const pgstate::agent_state state("a", "s");
-            const auto saved = co_await store.save(state, as_result);
-            check_typed(saved);
-            const auto erased = co_await store.erase("a", "t", as_result);
-            check_typed(erased);
-            // The connection and the engine are as good as before.
-            const auto health = co_await store.health_check(as_result);
-            CHECK(health.has_value());
-        });
+        auto& store = on.store;
+        const auto loaded = on.wait(store.load("a", "s", as_result));
+        CHECK(loaded.has_error());
+        check_typed(loaded);
+        const std::vector<pgstate::state_key> keys{{"a", "s"}, {"a", "t"}};
+        check_typed(on.wait(store.load_all(keys, as_result)));
+        check_typed(on.wait(store.list("a", as_result)));
+        pgstate::state_query query;
+        query.agent_id = "a";
+        check_typed(on.wait(store.find(query, as_result)));
+        check_typed(on.wait(store.list_agents(as_result)));
+        check_typed(on.wait(store.count("a", as_result)));
+        check_typed(on.wait(store.save(pgstate::agent_state("a", "s"), as_result)));
+        check_typed(on.wait(store.erase("a", "t", as_result)));
+        // The connection and the engine are as good as before.
+        CHECK(on.wait(store.health_check(as_result)).has_value());
     }
 }

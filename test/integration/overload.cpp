@@ -14,9 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <fstream>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
@@ -27,20 +25,6 @@ using pgstate::errc;
 namespace {
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
-/// Another client that keeps everybody out of the table until it is let go.
-class table_lock {
-public:
-    explicit table_lock(const std::string& database)
-        : connection_(database), transaction_(std::in_place, connection_) {
-        transaction_->exec("LOCK TABLE agent_states IN ACCESS EXCLUSIVE MODE");
-    }
-    void let_go() { transaction_.reset(); }
-
-private:
-    pqxx::connection connection_;
-    std::optional<pqxx::work> transaction_;
-};
 
 pgstate::config with_pending(pgstate::pending_config limits) {
     pgstate::config settings;
@@ -81,32 +65,28 @@ TEST_CASE("exactly what may be pending is accepted, and more when that is over",
     table_lock locked(f.database);
     flood_outcome all;
     for (std::size_t i = 0; i < limit + 100; ++i)
-        f.store.load("a", std::to_string(i), pgstate::as_result(all.handler()));
+        f.store.load("a", std::to_string(i), as_result(all.handler()));
     run_until(f.context, [&] { return all.over == 100; });
     CHECK(all.overloaded == 100);
     CHECK(f.store.stats().pending == limit);
 
     // A bulk is as many operations as it has keys, each with its own outcome.
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const std::vector<agent_state> states{agent_state("a", "b"), agent_state("a", "c")};
-        const auto outcomes = co_await f.store.save_all(states);
-        REQUIRE(outcomes.size() == 2);
-        for (const auto& each : outcomes) {
-            const auto failure = require_failure(each, errc::overloaded);
-            CHECK(names(failure, "config.pending.max_operations"));
-            CHECK(names(failure, "500"));
-        }
-    });
+    const std::vector<agent_state> states{agent_state("a", "b"), agent_state("a", "c")};
+    const auto outcomes = f.wait(f.store.save_all(states));
+    REQUIRE(outcomes.size() == 2);
+    for (const auto& each : outcomes) {
+        const auto failure = require_failure(each, errc::overloaded);
+        CHECK(names(failure, "config.pending.max_operations"));
+        CHECK(names(failure, "500"));
+    }
 
     locked.let_go();
     run_until(f.context, [&] { return all.over == limit + 100; });
     CHECK(all.done == limit);
     CHECK(f.store.stats().operations == limit);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        CHECK(f.store.stats().pending == 0);
-        const auto state = co_await f.store.load("a", "b"); // was refused: it was not saved
-        CHECK_FALSE(state.has_value());
-    });
+    CHECK(f.store.stats().pending == 0);
+    const auto state = f.wait(f.store.load("a", "b")); // was refused: it was not saved
+    CHECK_FALSE(state.has_value());
     CHECK(f.store.stats().pending_bytes == 0);
 }
 
@@ -117,7 +97,7 @@ TEST_CASE("exactly as many bytes may be pending as the limit says", "[overload]"
     agent_state state("a", "s");
     state.data["text"] = std::string(100'000, 'x');
     for (int i = 0; i < 20; ++i)
-        f.store.save(state, pgstate::as_result(all.handler()));
+        f.store.save(state, as_result(all.handler()));
     run_until(f.context, [&] { return all.over == 10; });
     CHECK(all.overloaded == 10); // ten of somewhat more than 100,000 bytes fit
     CHECK(f.store.stats().pending_bytes > 1'000'000);
@@ -134,7 +114,7 @@ TEST_CASE("transactions that wait for a connection are pending as well", "[overl
     flood_outcome all;
     const auto work = [](pgstate::transaction& tx) { tx.save(agent_state("a", "t")); };
     for (int i = 0; i < 5; ++i)
-        f.store.transaction(work, pgstate::as_result(all.handler()));
+        f.store.transaction(work, as_result(all.handler()));
     run_until(f.context, [&] { return all.over == 2; });
     CHECK(all.overloaded == 2);
     CHECK(f.store.stats().pending == 3);
@@ -150,10 +130,10 @@ TEST_CASE("a cancelled operation leaves its place to another", "[overload][cance
     asio::cancellation_signal stop;
     flood_outcome first;
     flood_outcome second;
-    f.store.load("a", "s", pgstate::as_result(asio::bind_cancellation_slot(stop.slot(), first.handler())));
+    f.store.load("a", "s", as_result(asio::bind_cancellation_slot(stop.slot(), first.handler())));
     stop.emit(asio::cancellation_type::terminal);
     run_until(f.context, [&] { return first.over == 1; });
-    f.store.load("a", "s", pgstate::as_result(second.handler()));
+    f.store.load("a", "s", as_result(second.handler()));
     locked.let_go();
     run_until(f.context, [&] { return second.over == 1; });
     CHECK(second.done == 1);
@@ -177,7 +157,7 @@ TEST_CASE("a flood against a server that stands still costs no memory", "[overlo
     opened_store f("&pool_max_conns=2", with_pending({.max_operations = limit}));
     table_lock locked(f.database);
     for (std::size_t i = 0; i < limit; ++i)
-        f.store.save(state, pgstate::as_result(accepted.handler()));
+        f.store.save(state, as_result(accepted.handler()));
 
     for (std::size_t i = 0; i < callers; ++i)
         asio::co_spawn(
@@ -211,29 +191,25 @@ TEST_CASE("a flood of one agent's saves, or of appends to one key, leaves turns 
     const std::size_t flood = one_key ? 2000 : 50'000; // each append is a statement
     flood_outcome all;
     if (one_key) {
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const agent_state state("flooding", "s");
-            co_await f.store.save(state);
-        });
+        const agent_state state("flooding", "s");
+        f.wait(f.store.save(state));
         const std::vector<pgstate::agent_message> messages{{"user", "hello"}};
         for (std::size_t i = 0; i < flood; ++i)
-            f.store.append("flooding", "s", messages, pgstate::as_result(all.handler()));
+            f.store.append("flooding", "s", messages, as_result(all.handler()));
     } else {
         for (std::size_t i = 0; i < flood; ++i)
-            f.store.save(agent_state("flooding", std::to_string(i)), pgstate::as_result(all.handler()));
+            f.store.save(agent_state("flooding", std::to_string(i)), as_result(all.handler()));
     }
     run_until(f.context, [&] { return all.over > 0; });
     for (int i = 0; i < 5; ++i) {
         const auto before = f.store.stats().statements;
-        run(f.context, [&]() -> asio::awaitable<void> { co_await f.store.load("another", "s"); });
+        f.wait(f.store.load("another", "s"));
         CHECK(f.store.stats().statements - before < 30);
     }
     for (int i = 0; i < 5 && !one_key; ++i) {
         const auto before = f.store.stats().statements;
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const agent_state state("another", std::to_string(i));
-            co_await f.store.save(state);
-        });
+        const agent_state state("another", std::to_string(i));
+        f.wait(f.store.save(state));
         CHECK(f.store.stats().statements - before < 30);
     }
     CHECK(all.over < flood / 2);
@@ -264,17 +240,12 @@ TEST_CASE("counts that stand still do not hold all connections", "[overload][fai
     flood_outcome counts;
     const pgstate::count_options options{};
     for (int i = 0; i < 1000; ++i)
-        f.store.count("slow", options, pgstate::as_result(counts.handler()));
+        f.store.count("slow", options, as_result(counts.handler()));
     pqxx::connection observer(database);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await until(f.context, observer,
-                       "SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
-                       "datname = current_database()");
-        for (int i = 0; i < 100; ++i) {
-            const auto state = co_await f.store.load("quick", "s");
-            CHECK(state.has_value());
-        }
-    });
+    f.wait_until(observer, "SELECT count(*) = 3 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+                           "datname = current_database()");
+    for (int i = 0; i < 100; ++i)
+        CHECK(f.wait(f.store.load("quick", "s")).has_value());
     CHECK(counts.over == 0);
     pqxx::nontransaction(other).exec("SELECT pg_advisory_unlock(42)");
     run_until(f.context, [&] { return counts.over == 1000; });

@@ -39,32 +39,15 @@ agent_state pooled_state(std::size_t i) {
     return state;
 }
 
-/// Waits for callbacks.
-struct countdown {
-    std::size_t left;
-    std::vector<std::string> failures{};
-
-    auto handler() {
-        return as_result([this](auto result) {
-            --left;
-            if (result.has_error()) failures.emplace_back(result.error().what());
-        });
-    }
-    void wait(asio::io_context& context) {
-        run_until(context, [this] { return left == 0; });
-        CHECK(failures == std::vector<std::string>());
-    }
-};
-
 /// Every kind of operation, 64 at a time.
 void use_everything(opened_store& f) {
     auto& store = f.store;
-    countdown saves{callers};
+    successes saves;
     for (std::size_t i = 0; i < callers; ++i)
         store.save(pooled_state(i), saves.handler());
-    saves.wait(f.context);
+    run_until(f.context, [&] { return std::cmp_equal(saves.count, callers); });
 
-    countdown mixed{callers};
+    successes mixed;
     for (std::size_t i = 0; i < callers; ++i) {
         const auto state = pooled_state(i);
         switch (i % 8) {
@@ -94,25 +77,21 @@ void use_everything(opened_store& f) {
         }
         }
     }
-    mixed.wait(f.context);
+    run_until(f.context, [&] { return std::cmp_equal(mixed.count, callers); });
 
-    run(f.context, [&]() -> asio::awaitable<void> {
-        std::vector<pgstate::state_key> keys;
-        for (std::size_t i = 0; i < callers; ++i)
-            keys.emplace_back(pooled_state(i).agent_id, pooled_state(i).session_id);
-        const auto all = co_await store.load_all(keys);
-        for (std::size_t i = 0; i < callers; ++i) {
-            CAPTURE(i);
-            REQUIRE(all[i].has_value());
-            CHECK(all[i]->data.at("i").to_number<std::size_t>() == (i % 8 == 4 ? i + 1 : i));
-            CHECK(all[i]->history.size() == (i % 8 == 0 ? 1 : 0));
-            CHECK(all[i]->data.contains("changed") == (i % 8 == 7));
-        }
-        const auto erased = co_await store.erase_all(keys);
-        CHECK(erased == callers);
-        const auto report = co_await store.health_check();
-        CHECK_FALSE(report.read_only);
-    });
+    std::vector<pgstate::state_key> keys;
+    for (std::size_t i = 0; i < callers; ++i)
+        keys.emplace_back(pooled_state(i).agent_id, pooled_state(i).session_id);
+    const auto all = f.wait(store.load_all(keys));
+    for (std::size_t i = 0; i < callers; ++i) {
+        CAPTURE(i);
+        REQUIRE(all[i].has_value());
+        CHECK(all[i]->data.at("i").to_number<std::size_t>() == (i % 8 == 4 ? i + 1 : i));
+        CHECK(all[i]->history.size() == (i % 8 == 0 ? 1 : 0));
+        CHECK(all[i]->data.contains("changed") == (i % 8 == 7));
+    }
+    CHECK(f.wait(store.erase_all(keys)) == callers);
+    CHECK_FALSE(f.wait(store.health_check()).read_only);
 }
 
 } // namespace
@@ -208,11 +187,9 @@ TEST_CASE("PgBouncer is restarted under load, and the store goes on", "[pgbounce
     std::size_t running = 0;
     for (auto& each : all) {
         each.session = std::to_string(&each - all.data());
-        run(f.context, [&]() -> asio::awaitable<void> {
-            agent_state state("a", each.session);
-            state.data["n"] = 0;
-            co_await f.store.save(state);
-        });
+        agent_state state("a", each.session);
+        state.data["n"] = 0;
+        f.wait(f.store.save(state));
     }
     for (auto& each : all) {
         ++running;
@@ -233,14 +210,12 @@ TEST_CASE("PgBouncer is restarted under load, and the store goes on", "[pgbounce
     enough = true;
     run_until(f.context, [&] { return running == 0; });
 
-    run(f.context, [&]() -> asio::awaitable<void> {
-        for (const auto& each : all) {
-            const auto loaded = co_await f.store.load("a", each.session);
-            REQUIRE(loaded.has_value());
-            const auto n = loaded->data.at("n").to_number<std::int64_t>();
-            CHECK(n >= each.applied);
-            CHECK(n <= each.applied + each.unknown);
-            CHECK(each.unexpected == std::vector<std::string>());
-        }
-    });
+    for (const auto& each : all) {
+        const auto loaded = f.wait(f.store.load("a", each.session));
+        REQUIRE(loaded.has_value());
+        const auto n = loaded->data.at("n").to_number<std::int64_t>();
+        CHECK(n >= each.applied);
+        CHECK(n <= each.applied + each.unknown);
+        CHECK(each.unexpected == std::vector<std::string>());
+    }
 }

@@ -11,13 +11,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <stdexcept>
 #include <string>
-#include <vector>
 
 using namespace pgstate_test;
 using pgstate::agent_state;
-using pgstate::as_result;
 
 namespace {
 
@@ -32,22 +29,7 @@ public:
         sql("ALTER TABLE agent_states SET (autovacuum_enabled = false)");
     }
 
-    void sql(const std::string& text) {
-        run(store_.context, [&]() -> asio::awaitable<void> {
-            auto work = [&text](pqxx::connection& connection) {
-                pqxx::nontransaction(connection).exec(text);
-            };
-            co_await store_.store.pool().with_connection(work);
-        });
-    }
-    bool yes(const std::string& query) {
-        return run(store_.context, [&]() -> asio::awaitable<bool> {
-            auto work = [&query](pqxx::connection& connection) {
-                return pqxx::nontransaction(connection).exec(query)[0][0].as<bool>();
-            };
-            co_return co_await store_.store.pool().with_connection(work);
-        });
-    }
+    void sql(const std::string& text) { store_.on_pool(text); }
 
     /// `agents` with `sessions` each, beginning with the `first` session. Not analysed.
     void fill(int agents, int first, int sessions) {
@@ -66,8 +48,7 @@ public:
     }
     std::string plans_of_saves() {
         return plans_of([](pgstate::postgres_store& store, int i, auto handler) {
-            const agent_state state("agent-" + std::to_string(i + 1), "saved");
-            store.save(state, std::move(handler));
+            store.save(agent_state("agent-" + std::to_string(i + 1), "saved"), std::move(handler));
         });
     }
     std::string plans_of_conditional_saves() {
@@ -84,53 +65,34 @@ public:
     }
     std::string plan_of_a_load() {
         const auto begin = log_size();
-        run(store_.context,
-            [&]() -> asio::awaitable<void> { co_await store_.store.load("agent-1", "session-1"); });
+        store_.wait(store_.store.load("agent-1", "session-1"));
         return log_from(begin);
     }
 
     std::string plan_of_a_find(const pgstate::state_query& query) {
         const auto begin = log_size();
-        run(store_.context, [&]() -> asio::awaitable<void> { co_await store_.store.find(query); });
+        store_.wait(store_.store.find(query));
         return log_from(begin);
     }
     std::string plan_of_listing_agents(const std::string& after) {
-        std::string next;
-        run(store_.context, [&]() -> asio::awaitable<void> {
-            const pgstate::list_agents_options first(1);
-            const auto page = co_await store_.store.list_agents(first);
-            next = page.next;
-        });
+        const auto next = store_.wait(store_.store.list_agents(pgstate::list_agents_options(1))).next;
         const auto begin = log_size();
-        run(store_.context, [&]() -> asio::awaitable<void> {
-            const pgstate::list_agents_options options(20, after.empty() ? after : next);
-            const auto page = co_await store_.store.list_agents(options);
-            CHECK(page.size() == 20);
-        });
+        const pgstate::list_agents_options options(20, after.empty() ? after : next);
+        CHECK(store_.wait(store_.store.list_agents(options)).size() == 20);
         return log_from(begin);
     }
     /// The plans from here until so many rows more have been swept.
     std::string plans_of_sweeping(std::uint64_t rows) {
         const auto begin = log_size();
         const auto swept = store_.store.stats().swept;
-        asio::steady_timer timer(store_.context);
-        run(store_.context, [&]() -> asio::awaitable<void> {
-            const auto deadline = std::chrono::steady_clock::now() + patience;
-            while (store_.store.stats().swept < swept + rows) {
-                if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("nothing is swept");
-                timer.expires_after(std::chrono::milliseconds(5));
-                co_await timer.async_wait(asio::use_awaitable);
-            }
-        });
+        poll_until(store_.context, [&] { return store_.store.stats().swept >= swept + rows; });
         return log_from(begin);
     }
 
     std::int64_t estimate(const std::string& agent) {
-        return run(store_.context, [&]() -> asio::awaitable<std::int64_t> {
-            const pgstate::count_options estimated{.estimate = true};
-            if (agent.empty()) co_return co_await store_.store.count(estimated);
-            co_return co_await store_.store.count(agent, estimated);
-        });
+        const pgstate::count_options estimated{.estimate = true};
+        if (agent.empty()) return store_.wait(store_.store.count(estimated));
+        return store_.wait(store_.store.count(agent, estimated));
     }
 
     /// Until the store has seen that the table is large, and the server has a plan for batches that it keeps.
@@ -139,8 +101,10 @@ public:
         do {
             plans_of_loads();
             REQUIRE(std::chrono::steady_clock::now() < deadline);
-        } while (!yes("SELECT coalesce(sum(generic_plans), 0) > 0 FROM pg_prepared_statements "
-                      "WHERE name LIKE 'pgstate_load_many_%'"));
+        } while (!store_
+                      .on_pool("SELECT coalesce(sum(generic_plans), 0) > 0 FROM pg_prepared_statements "
+                               "WHERE name LIKE 'pgstate_load_many_%'")[0][0]
+                      .as<bool>());
     }
 
 private:
@@ -181,6 +145,10 @@ private:
     opened_store store_;
 };
 
+pgstate::index_mode any_indexes() {
+    return GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean);
+}
+
 bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
@@ -205,33 +173,22 @@ void check_every_batch(explained_store& store) {
 
 } // namespace
 
-TEST_CASE("batches are index lookups on an empty table", "[plans]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+TEST_CASE("batches are index lookups on an empty and on a small table, analysed or not", "[plans]") {
+    explained_store store(any_indexes());
+    store.fill(50, 1, GENERATE(0, 4));
     if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
     check_every_batch(store);
 }
 
-TEST_CASE("batches are index lookups on a small table, analysed or not", "[plans]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
-    store.fill(50, 1, 4);
-    if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
-    check_every_batch(store);
-}
-
-TEST_CASE("batches are index lookups on a large table that was never analysed", "[plans]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
-    store.fill(1000, 1, 20);
-    store.settle_on_a_kept_plan();
-    check_every_batch(store);
-    check_lookups(store.plan_of_a_load(), "a single load");
-}
-
-TEST_CASE("plans hold while a table grows from nothing, with statistics that say it is empty", "[plans]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
-    store.sql("VACUUM ANALYZE agent_states");
-    for (int i = 0; i < 10; ++i) { // enough for the server to keep plans made for an empty table
-        store.plans_of_loads();
-        store.plan_of_a_load();
+TEST_CASE("batches are index lookups on a large table that was never analysed, or only when it was empty",
+          "[plans]") {
+    explained_store store(any_indexes());
+    if (GENERATE(false, true)) {
+        store.sql("VACUUM ANALYZE agent_states");
+        for (int i = 0; i < 10; ++i) { // enough for the server to keep plans made for an empty table
+            store.plans_of_loads();
+            store.plan_of_a_load();
+        }
     }
     store.fill(1000, 1, 20);
     store.settle_on_a_kept_plan();
@@ -266,7 +223,7 @@ TEST_CASE("plans on a million rows", "[plans]") {
 
 TEST_CASE("a search by containment or by a jsonpath for equality takes the index over the documents",
           "[plans][find]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean), true);
+    explained_store store(any_indexes(), true);
     store.fill(1000, 1, 20);
     store.sql("UPDATE agent_states SET state = '{\"data\": {\"user\": 7}}' WHERE agent_id = 'agent-77'");
     // Also with statistics that know nothing of it, and with none.
@@ -297,7 +254,7 @@ TEST_CASE("the latest states of a large table are found by the index over their 
 }
 
 TEST_CASE("a page of agents reads the rows of its agents only", "[plans][list_agents]") {
-    explained_store store(GENERATE(pgstate::index_mode::standard, pgstate::index_mode::lean));
+    explained_store store(any_indexes());
     store.fill(1000, 1, 20);
     if (GENERATE(false, true)) store.sql("VACUUM ANALYZE agent_states");
     const auto plan = store.plan_of_listing_agents(GENERATE("", "behind the first"));

@@ -80,21 +80,18 @@ void check_refused(const pgstate::result<T>& result) {
 }
 
 /// What `mine` has of its own agent, which has 40 sessions, and not of another's, which has as many.
-asio::awaitable<void> sees_its_own(pgstate::state_store& mine, std::string own, std::string others) {
-    const auto count = co_await mine.count();
+void sees_its_own(opened_store& mine, const std::string& own, const std::string& others) {
+    const auto count = mine.wait(mine.store.count());
     CHECK(count == 40);
-    const auto not_mine = co_await mine.count(others);
-    CHECK(not_mine == 0);
-    const auto agents = co_await mine.list_agents();
+    CHECK(mine.wait(mine.store.count(others)) == 0);
+    const auto agents = mine.wait(mine.store.list_agents());
     REQUIRE(agents.agents.size() == 1);
     CHECK(agents.agents[0].agent_id == own);
-    const auto sessions = co_await mine.list(own);
+    const auto sessions = mine.wait(mine.store.list(own));
     CHECK(sessions.sessions.size() == 40);
-    const auto others_sessions = co_await mine.list(others);
-    CHECK(others_sessions.sessions.empty());
+    CHECK(mine.wait(mine.store.list(others)).sessions.empty());
 
-    pgstate::state_query everything;
-    const auto found = co_await mine.find(everything);
+    const auto found = mine.wait(mine.store.find(pgstate::state_query()));
     CHECK(found.states.size() == 40);
     for (const auto& each : found.states)
         CHECK(each.agent_id == own);
@@ -102,47 +99,39 @@ asio::awaitable<void> sees_its_own(pgstate::state_store& mine, std::string own, 
     std::vector<pgstate::state_key> keys;
     for (std::size_t i = 0; i < 40; ++i)
         keys.emplace_back(i % 2 ? own : others, std::to_string(i));
-    const auto loaded = co_await mine.load_all(keys);
+    const auto loaded = mine.wait(mine.store.load_all(keys));
     for (std::size_t i = 0; i < 40; ++i)
         CHECK(loaded[i].has_value() == (i % 2 == 1));
     auto counted = [](pgstate::transaction& with) {
         return with.sql().exec("SELECT count(*) FROM agent_states")[0][0].template as<int>();
     };
-    const auto in_transaction = co_await mine.transaction(counted);
-    CHECK(in_transaction == 40);
+    CHECK(mine.wait(mine.store.transaction(counted)) == 40);
 }
 
 /// Writes to another's agent are refused, and those that travel with them are not.
-asio::awaitable<void> writes_its_own(pgstate::state_store& mine, std::string own, std::string others) {
+void writes_its_own(opened_store& mine, const std::string& own, const std::string& others) {
     std::vector<agent_state> mixed;
     for (std::size_t i = 0; i < 10; ++i)
         mixed.push_back(tenants_state(i % 2 ? own : others, i));
-    const auto saved = co_await mine.save_all(mixed);
+    const auto saved = mine.wait(mine.store.save_all(mixed));
     for (std::size_t i = 0; i < 10; ++i)
         if (i % 2)
             CHECK(saved[i].has_value());
         else
             check_refused(saved[i]);
     const auto theirs = tenants_state(others, 1);
-    const auto made = co_await mine.save(tenants_state(others, 1'000), as_result);
-    check_refused(made);
+    check_refused(mine.wait(mine.store.save(tenants_state(others, 1'000), as_result)));
     auto in_transaction = [theirs](pgstate::transaction& with) { with.save(theirs); };
-    const auto transacted = co_await mine.transaction(in_transaction, as_result);
-    check_refused(transacted);
+    check_refused(mine.wait(mine.store.transaction(in_transaction, as_result)));
 
     const std::vector<pgstate::agent_message> messages(1);
-    const auto appended = co_await mine.append(others, "1", messages, as_result);
+    const auto appended = mine.wait(mine.store.append(others, "1", messages, as_result));
     require_failure(appended, errc::not_found);
-    pgstate::change_options or_create;
-    or_create.create = true;
-    const auto created = co_await mine.append(others, "1", messages, or_create, as_result);
-    check_refused(created);
-    const auto mine_appended = co_await mine.append(own, "1", messages, as_result);
-    CHECK(mine_appended.has_value());
-    const auto erased = co_await mine.erase(others, "1");
-    CHECK_FALSE(erased);
-    const auto touched = co_await mine.touch(others, "1", 1h, as_result);
-    require_failure(touched, errc::not_found);
+    constexpr pgstate::change_options or_create{.create = true};
+    check_refused(mine.wait(mine.store.append(others, "1", messages, or_create, as_result)));
+    CHECK(mine.wait(mine.store.append(own, "1", messages, as_result)).has_value());
+    CHECK_FALSE(mine.wait(mine.store.erase(others, "1")));
+    require_failure(mine.wait(mine.store.touch(others, "1", 1h, as_result)), errc::not_found);
 }
 
 } // namespace
@@ -161,44 +150,23 @@ TEST_CASE("each tenant's store sees and writes its own states, whoever has used 
     opened_store acme({}, for_tenant(uri, "acme", statements));
     opened_store globex({}, for_tenant(uri, "globex's \"own\" \\", statements));
     const std::string globex_agent = "globex's \"own\" \\/a";
-    run(acme.context, [&]() -> asio::awaitable<void> {
-        const auto states = states_of("acme/a", 40);
-        co_await acme.store.save_all(states);
-    });
-    run(globex.context, [&]() -> asio::awaitable<void> {
-        const auto states = states_of(globex_agent, 40);
-        co_await globex.store.save_all(states);
-    });
-    run(acme.context, [&] { return sees_its_own(acme.store, "acme/a", globex_agent); });
-    run(globex.context, [&] { return writes_its_own(globex.store, globex_agent, "acme/a"); });
-    run(globex.context, [&] { return sees_its_own(globex.store, globex_agent, "acme/a"); });
-    run(acme.context, [&] { return sees_its_own(acme.store, "acme/a", globex_agent); });
+    acme.wait(acme.store.save_all(states_of("acme/a", 40)));
+    globex.wait(globex.store.save_all(states_of(globex_agent, 40)));
+    sees_its_own(acme, "acme/a", globex_agent);
+    writes_its_own(globex, globex_agent, "acme/a");
+    sees_its_own(globex, globex_agent, "acme/a");
+    sees_its_own(acme, "acme/a", globex_agent);
 
     // Whoever comes without it sees nothing: neither a store, nor another client of the same connections.
     opened_store nobody({}, config_for(uri));
-    run(nobody.context, [&]() -> asio::awaitable<void> {
-        const auto count = co_await nobody.store.count();
-        CHECK(count == 0);
-        auto left = [](pqxx::connection& connection) {
-            return pqxx::nontransaction(connection)
-                .exec("SELECT coalesce(current_setting('app.tenant_id', true), '') || "
-                      "current_setting('application_name')")[0][0]
-                .template as<std::string>();
-        };
-        const auto setting = co_await nobody.store.pool().with_connection(left);
-        CHECK(setting == "pgstate");
-    });
+    const auto count = nobody.wait(nobody.store.count());
+    CHECK(count == 0);
+    const auto left = nobody.on_pool("SELECT coalesce(current_setting('app.tenant_id', true), '') || "
+                                     "current_setting('application_name')");
+    CHECK(left[0][0].as<std::string>() == "pgstate");
     if (pooled) return;
     // Nor does the store's own pool have it between its transactions.
-    run(acme.context, [&]() -> asio::awaitable<void> {
-        auto seen = [](pqxx::connection& connection) {
-            return pqxx::nontransaction(connection)
-                .exec("SELECT count(*) FROM agent_states")[0][0]
-                .template as<int>();
-        };
-        const auto count = co_await acme.store.pool().with_connection(seen);
-        CHECK(count == 0);
-    });
+    CHECK(acme.on_pool("SELECT count(*) FROM agent_states")[0][0].as<int>() == 0);
 }
 
 TEST_CASE("operations of two tenants at once, over one connection of the server", "[rls]") {
@@ -206,7 +174,6 @@ TEST_CASE("operations of two tenants at once, over one connection of the server"
     const pooler between({.user = table.role, .server_connections = 1});
     std::vector<std::unique_ptr<opened_store>> stores;
     std::vector<std::string> agents{"acme/a", "globex/a"};
-    asio::io_context context;
     std::size_t left = 0;
     for (const auto* tenant : {"acme", "globex"})
         stores.push_back(std::make_unique<opened_store>(
@@ -247,21 +214,12 @@ TEST_CASE("a sweep deletes what its tenant may see", "[rls]") {
     settings.sweep.period = 100ms;
     opened_store acme({}, settings);
     opened_store globex({}, others);
-    run(globex.context, [&]() -> asio::awaitable<void> {
-        const auto state = tenants_state("globex/a", 0);
-        co_await globex.store.save(state);
-    });
-    run(acme.context, [&]() -> asio::awaitable<void> {
-        const auto state = tenants_state("acme/a", 0);
-        co_await acme.store.save(state);
-        pqxx::nontransaction(*table.admin)
-            .exec("UPDATE agent_states SET expires_at = now() - interval '1 hour'");
-        co_await until(acme.context, *table.admin,
-                       "SELECT NOT EXISTS (SELECT FROM agent_states WHERE agent_id = 'acme/a')");
-        // The next look finds nothing either: this one's turn was before the other store's row could have gone.
-        const auto swept = acme.store.stats().swept;
-        CHECK(swept <= 1);
-    });
+    globex.wait(globex.store.save(tenants_state("globex/a", 0)));
+    acme.wait(acme.store.save(tenants_state("acme/a", 0)));
+    pqxx::nontransaction(*table.admin).exec("UPDATE agent_states SET expires_at = now() - interval '1 hour'");
+    acme.wait_until(*table.admin, "SELECT NOT EXISTS (SELECT FROM agent_states WHERE agent_id = 'acme/a')");
+    // The next look finds nothing either: this one's turn was before the other store's row could have gone.
+    CHECK(acme.store.stats().swept <= 1);
     const auto rows = pqxx::nontransaction(*table.admin).exec("SELECT agent_id FROM agent_states");
     REQUIRE(rows.size() == 1);
     CHECK(rows[0][0].as<std::string>() == "globex/a");
@@ -280,32 +238,22 @@ TEST_CASE("a role can be set for each transaction, migrations included", "[rls]"
                           .exec("SELECT tableowner FROM pg_tables WHERE tablename = 'agent_states'")[0][0]
                           .as<std::string>();
     CHECK(owns == owner);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = tenants_state("a", 0);
-        co_await f.store.save(state);
-        auto who = [](pgstate::transaction& with) {
-            return with.sql().exec("SELECT current_user")[0][0].template as<std::string>();
-        };
-        const auto user = co_await f.store.transaction(who);
-        CHECK(user == owner);
-    });
+    f.wait(f.store.save(tenants_state("a", 0)));
+    auto who = [](pgstate::transaction& with) {
+        return with.sql().exec("SELECT current_user")[0][0].as<std::string>();
+    };
+    CHECK(f.wait(f.store.transaction(who)) == owner);
 }
 
 TEST_CASE("a value that the server cannot use is not told", "[rls]") {
     constexpr auto secret = "hunter2-hunter2";
     const auto log = std::make_shared<recorded_log>();
     const auto spans = std::make_shared<recorded_trace>();
-    const auto hidden = [&](const pgstate::error& failure) {
+    const auto check_hidden = [&](const pgstate::error& failure, const char* sqlstate) {
         INFO(failure.what());
+        CHECK(failure.sqlstate() == sqlstate);
         CHECK_FALSE(names(failure, "hunter2"));
-        for (const auto& each : log->all()) {
-            CHECK(each.message.find("hunter2") == std::string::npos);
-            for (const auto& [key, value] : each.attributes)
-                CHECK(value.find("hunter2") == std::string::npos);
-        }
-        for (const auto& each : spans->all())
-            for (const auto& [key, value] : each.attributes)
-                CHECK(value.find("hunter2") == std::string::npos);
+        CHECK((log->text() + spans->text()).find("hunter2") == std::string::npos);
     };
     const auto state = tenants_state("a", 0);
     auto save = [state](pgstate::transaction& with) { with.save(state); };
@@ -317,51 +265,39 @@ TEST_CASE("a value that the server cannot use is not told", "[rls]") {
         settings.tracer = spans;
         settings.session_settings = {{"statement_timeout", secret}, {"app.fine", "x"}};
         asio::io_context context;
-        const auto refused = run(context, [&]() -> asio::awaitable<pgstate::error> {
-            const auto opened =
-                co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
-            REQUIRE(opened.has_error());
-            co_return opened.error();
-        });
-        CHECK(refused.sqlstate() == "22023");
-        CHECK(names(refused, "session_settings (statement_timeout, app.fine)"));
-        hidden(refused);
+        const auto opened =
+            wait(context, pgstate::postgres_store::open(context.get_executor(), settings, as_result));
+        REQUIRE(opened.has_error());
+        CHECK(names(opened.error(), "session_settings (statement_timeout, app.fine)"));
+        check_hidden(opened.error(), "22023");
 
         const opened_store migrated({}, config_for(settings.connection_string));
         settings.schema.migrate = pgstate::migrate_mode::off;
         opened_store f({}, settings);
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto failed = co_await f.store.save(state, as_result);
-            REQUIRE(failed.has_error());
-            CHECK(failed.error().sqlstate() == "22023");
-            CHECK(names(failed.error(), "session_settings (statement_timeout, app.fine)"));
-            hidden(failed.error());
-            const auto transacted = co_await f.store.transaction(save, as_result);
-            REQUIRE(transacted.has_error());
-            CHECK(transacted.error().sqlstate() == "22023");
-            hidden(transacted.error());
-        });
+        const auto failed = f.wait(f.store.save(state, as_result));
+        REQUIRE(failed.has_error());
+        CHECK(names(failed.error(), "session_settings (statement_timeout, app.fine)"));
+        check_hidden(failed.error(), "22023");
+        const auto transacted = f.wait(f.store.transaction(save, as_result));
+        REQUIRE(transacted.has_error());
+        check_hidden(transacted.error(), "22023");
     }
     SECTION("by a policy") {
         const tenants_table table("ALTER TABLE agent_states ENABLE ROW LEVEL SECURITY;"
                                   "CREATE POLICY tenant ON agent_states USING "
                                   "(current_setting('app.tenant_id')::uuid IS NOT NULL)");
         opened_store owner({}, config_for(server().connection_string(table.database)));
-        run(owner.context, [&]() -> asio::awaitable<void> { co_await owner.store.save(state); });
+        owner.wait(owner.store.save(state));
         auto settings = for_tenant(table.direct(), secret);
         settings.logger = log;
         settings.tracer = spans;
         opened_store f({}, settings);
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto failed = co_await f.store.load("a", "0", as_result);
-            REQUIRE(failed.has_error());
-            CHECK(failed.error().sqlstate() == "22P02");
-            CHECK(names(failed.error(), "app.tenant_id"));
-            hidden(failed.error());
-            const auto transacted = co_await f.store.transaction(load, as_result);
-            REQUIRE(transacted.has_error());
-            CHECK(transacted.error().sqlstate() == "22P02");
-            hidden(transacted.error());
-        });
+        const auto failed = f.wait(f.store.load("a", "0", as_result));
+        REQUIRE(failed.has_error());
+        CHECK(names(failed.error(), "app.tenant_id"));
+        check_hidden(failed.error(), "22P02");
+        const auto transacted = f.wait(f.store.transaction(load, as_result));
+        REQUIRE(transacted.has_error());
+        check_hidden(transacted.error(), "22P02");
     }
 }

@@ -8,10 +8,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
@@ -25,28 +23,19 @@ namespace {
 /// A store with a state in it, and a lock on its row, for which writes wait.
 struct locked_row {
     locked_row() {
-        run(f.context, [this]() -> asio::awaitable<void> {
-            const auto state = numbered_state(0);
-            first = co_await f.store.save(state);
-        });
+        first = f.wait(f.store.save(numbered_state(0)));
         lock.emplace(f.database, "a", "s");
     }
 
     /// When `done` says that it is over it has failed, as a write that waits must not be.
     template <class Done>
-    void lose_connection(Done done) {
-        run(f.context, [this]() -> asio::awaitable<void> {
-            co_await until(f.context, observer, somebody_waits_for_a_lock);
-        });
-        pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
+    void lose_and_unlock(Done done) {
+        f.lose_waiting(observer);
         CHECK_FALSE(done());
+        lock->let_go();
     }
 
-    std::optional<agent_state> loaded() {
-        return run(f.context, [this]() -> asio::awaitable<std::optional<agent_state>> {
-            co_return co_await f.store.load("a", "s");
-        });
-    }
+    std::optional<agent_state> loaded() { return f.wait(f.store.load("a", "s")); }
 
     opened_store f;
     pgstate::saved first;
@@ -63,10 +52,8 @@ TEST_CASE("a save that was not applied when its connection was lost is sent agai
     auto state = numbered_state(1);
     state.version = row.first.version;
     row.f.store.save(state, {.if_unchanged = conditional}, as_result(saved.handler()));
-    row.lose_connection([&] { return saved.over(); });
-    row.lock->let_go();
-    run_until(row.f.context, [&] { return saved.over(); });
-    REQUIRE(saved.value->has_value());
+    row.lose_and_unlock([&] { return saved.over(); });
+    REQUIRE(saved.wait(row.f.context).has_value());
     const auto loaded = row.loaded();
     REQUIRE(loaded.has_value());
     CHECK(loaded->data.at("value").as_int64() == 1);
@@ -80,10 +67,8 @@ TEST_CASE("changes that were not applied are made once", "[settlement]") {
     pgstate::state_patch patch;
     patch.context["merged"] = true;
     const auto lose_and_go_on = [&](outcome<pgstate::saved>& of) {
-        row.lose_connection([&] { return of.over(); });
-        row.lock->let_go();
-        run_until(row.f.context, [&] { return of.over(); });
-        REQUIRE(of.value->has_value());
+        row.lose_and_unlock([&] { return of.over(); });
+        REQUIRE(of.wait(row.f.context).has_value());
         row.lock.emplace(row.f.database, "a", "s");
     };
     row.f.store.append("a", "s", messages, as_result(done[0].handler()));
@@ -106,10 +91,8 @@ TEST_CASE("an erase that was not applied is sent again", "[settlement]") {
     pgstate::erase_options options;
     if (GENERATE(false, true)) options.if_version = row.first.version;
     row.f.store.erase("a", "s", options, as_result(erased.handler()));
-    row.lose_connection([&] { return erased.over(); });
-    row.lock->let_go();
-    run_until(row.f.context, [&] { return erased.over(); });
-    REQUIRE(erased.value->has_value());
+    row.lose_and_unlock([&] { return erased.over(); });
+    REQUIRE(erased.wait(row.f.context).has_value());
     CHECK(erased.value->value());
     CHECK_FALSE(row.loaded().has_value());
 }
@@ -122,9 +105,8 @@ TEST_CASE("operations of one key keep their order over a lost connection", "[set
     row.f.store.save(numbered_state(1), as_result(first.handler()));
     row.f.store.load("a", "s", as_result(between.handler()));
     row.f.store.save(numbered_state(2), as_result(second.handler()));
-    row.lose_connection([&] { return first.over() || between.over() || second.over(); });
-    row.lock->let_go();
-    run_until(row.f.context, [&] { return second.over(); });
+    row.lose_and_unlock([&] { return first.over() || between.over() || second.over(); });
+    second.wait(row.f.context);
     REQUIRE(first.value->has_value());
     REQUIRE(between.value->has_value());
     REQUIRE(second.value->has_value());
@@ -138,24 +120,16 @@ TEST_CASE("a write over which somebody else wrote has an unknown outcome", "[set
     outcome<pgstate::saved> theirs;
     outcome<pgstate::saved> ours;
     other.store.save(numbered_state(9), as_result(theirs.handler()));
-    run(other.context, [&]() -> asio::awaitable<void> {
-        co_await until(other.context, row.observer, somebody_waits_for_a_lock);
-    });
+    other.wait_until(row.observer, somebody_waits_for_a_lock);
     row.f.store.save(numbered_state(1), as_result(ours.handler()));
-    run(row.f.context, [&]() -> asio::awaitable<void> {
-        co_await until(
-            row.f.context, row.observer,
-            "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
-            "current_database()");
-    });
+    row.f.wait_until(row.observer, "SELECT 2 = (" + std::string(waiters_for_a_lock) + ")");
     // Ours is the one that came last.
     pqxx::nontransaction(row.observer)
         .exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
               "datname = current_database() ORDER BY query_start DESC LIMIT 1");
     row.lock->let_go();
-    run_until(other.context, [&] { return theirs.over(); });
-    REQUIRE(theirs.value->has_value());
-    run_until(row.f.context, [&] { return ours.over(); });
+    REQUIRE(theirs.wait(other.context).has_value());
+    ours.wait(row.f.context);
     // It may have been looked at before they wrote: then it was sent again, and is the last.
     if (ours.value->has_value()) {
         CHECK(row.loaded()->data.at("value").as_int64() == 1);
@@ -167,20 +141,14 @@ TEST_CASE("a write over which somebody else wrote has an unknown outcome", "[set
 
 TEST_CASE("a write of a state that is not there has an unknown outcome", "[settlement]") {
     opened_store f;
-    pqxx::connection blocker(f.database);
-    pqxx::work table_lock(blocker);
-    table_lock.exec("LOCK TABLE agent_states IN SHARE MODE");
+    const table_lock locked(f.database, "SHARE");
     pqxx::connection observer(f.database);
     outcome<pgstate::saved> saved;
     f.store.save(numbered_state(1), as_result(saved.handler()));
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
-    run_until(f.context, [&] { return saved.over(); });
-    REQUIRE(saved.value->has_error());
+    f.lose_waiting(observer);
+    REQUIRE(saved.wait(f.context).has_error());
     CHECK(saved.value->error() == errc::outcome_unknown);
     CHECK(saved.value->error().sqlstate() == "57P01");
-    table_lock.abort();
 }
 
 namespace {
@@ -189,9 +157,7 @@ enum class given_up { timed_out, cancelled };
 
 /// True while a statement that begins with `word` waits for a lock in this database.
 std::string waits_for_a_lock(const std::string& word) {
-    return "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname ="
-           " current_database() AND query LIKE '" +
-           word + "%'";
+    return std::string(somebody_waits_for_a_lock) + " AND query LIKE '" + word + "%'";
 }
 
 } // namespace
@@ -207,23 +173,17 @@ TEST_CASE("an erase waits for a save of its key that was given up, until that ca
     if (how == given_up::timed_out) options.timeout = 300ms;
     row.f.store.save(numbered_state(1), options,
                      as_result(asio::bind_cancellation_slot(stop.slot(), saved.handler())));
-    run(row.f.context, [&]() -> asio::awaitable<void> {
-        co_await until(row.f.context, row.observer, waits_for_a_lock("INSERT"));
-    });
+    row.f.wait_until(row.observer, waits_for_a_lock("INSERT"));
     if (how == given_up::cancelled) stop.emit(asio::cancellation_type::terminal);
-    run_until(row.f.context, [&] { return saved.over(); });
-    REQUIRE(saved.value->has_error());
+    REQUIRE(saved.wait(row.f.context).has_error());
     row.f.store.erase("a", "s", as_result(erased.handler()));
     if (how == given_up::cancelled) pqxx::nontransaction(row.observer).exec(end_those_who_wait_for_a_lock);
 
     // Now the erase waits for the lock, and the save does not any more.
-    run(row.f.context, [&]() -> asio::awaitable<void> {
-        co_await until(row.f.context, row.observer, waits_for_a_lock("DELETE"));
-    });
+    row.f.wait_until(row.observer, waits_for_a_lock("DELETE"));
     CHECK_FALSE(pqxx::nontransaction(row.observer).exec(waits_for_a_lock("INSERT"))[0][0].as<bool>());
     row.lock->let_go();
-    run_until(row.f.context, [&] { return erased.over(); });
-    REQUIRE(erased.value->has_value());
+    REQUIRE(erased.wait(row.f.context).has_value());
     CHECK(erased.value->value());
     CHECK_FALSE(row.loaded().has_value());
     CHECK(saved.calls == 1);
@@ -231,53 +191,35 @@ TEST_CASE("an erase waits for a save of its key that was given up, until that ca
 
 TEST_CASE("a save that was given up and is found in its row is over at once", "[settlement]") {
     opened_store f;
-    pqxx::connection sql(f.database);
     // Its answer takes longer than its time; what it wrote is committed.
-    pqxx::nontransaction(sql).exec(
+    run_on(
+        f.database,
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7);"
         " RETURN NULL; END $$;"
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON agent_states DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW EXECUTE FUNCTION slow()");
-    pqxx::connection holder(f.database);
-    std::optional<pqxx::work> lock(std::in_place, holder);
-    lock->exec("SELECT pg_advisory_xact_lock(7)");
+    open_transaction lock(f.database, "SELECT pg_advisory_xact_lock(7)");
     outcome<pgstate::saved> saved;
-    pgstate::save_options options;
-    options.timeout = 300ms;
-    f.store.save(numbered_state(1), options, as_result(saved.handler()));
-    run_until(f.context, [&] { return saved.over(); });
-    REQUIRE(saved.value->has_error());
+    f.store.save(numbered_state(1), {.timeout = 300ms}, as_result(saved.handler()));
+    REQUIRE(saved.wait(f.context).has_error());
     CHECK(saved.value->error() == errc::timed_out);
-    lock.reset();
+    lock.let_go();
     // Applied or not, the next write of the key comes after it.
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered_state(2);
-        co_await f.store.save(state);
-        const auto loaded = co_await f.store.load("a", "s");
-        CHECK(loaded->data.at("value").as_int64() == 2);
-    });
+    f.wait(f.store.save(numbered_state(2)));
+    CHECK(f.wait(f.store.load("a", "s"))->data.at("value").as_int64() == 2);
 }
 
 TEST_CASE("the server gives up what takes longer than an operation may", "[settlement]") {
     pgstate::config base;
     base.operation_timeout = 500ms;
     opened_store f({}, base);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered_state(1);
-        co_await f.store.save(state);
-    });
+    f.wait(f.store.save(numbered_state(1)));
     const row_lock lock(f.database, "a", "s");
     pqxx::connection observer(f.database);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered_state(2);
-        const auto late = co_await f.store.save(state, as_result);
-        REQUIRE(late.has_error());
-        CHECK((late.error() == errc::timed_out || late.error().sqlstate() == "57014"));
-        co_await until(
-            f.context, observer,
-            "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
-            "current_database()");
-    });
+    const auto late = f.wait(f.store.save(numbered_state(2), as_result));
+    REQUIRE(late.has_error());
+    CHECK((late.error() == errc::timed_out || late.error().sqlstate() == "57014"));
+    f.wait_until(observer, "SELECT 0 = (" + std::string(waiters_for_a_lock) + ")");
 }
 
 TEST_CASE("a statement_timeout that is there stays", "[settlement]") {
@@ -285,14 +227,7 @@ TEST_CASE("a statement_timeout that is there stays", "[settlement]") {
         pgstate::config base;
         base.operation_timeout = operation_timeout;
         opened_store f(parameters, base);
-        return run(f.context, [&]() -> asio::awaitable<std::string> {
-            auto work = [](pqxx::connection& connection) {
-                return pqxx::nontransaction(connection)
-                    .exec("SHOW statement_timeout")[0][0]
-                    .as<std::string>();
-            };
-            co_return co_await f.store.pool().with_connection(work);
-        });
+        return f.on_pool("SHOW statement_timeout")[0][0].as<std::string>();
     };
     CHECK(shown({}, 7s) == "7s");
     CHECK(shown({}, 0s) == "0");

@@ -42,7 +42,7 @@ template <class T>
 void check_suppressed(const pgstate::result<T>& outcome, const std::string& operation) {
     const auto why = require_failure(outcome, errc::schema_mismatch);
     CHECK(why.operation() == operation);
-    CHECK(std::string(why.what()).find("neither written nor found") != std::string::npos);
+    CHECK(names(why, "neither written nor found"));
 }
 
 /// As many statements as an operation may take that is tried a few times.
@@ -55,58 +55,47 @@ TEST_CASE("a trigger that suppresses inserts ends every operation that would cre
     guarded_table on;
     on.exec(trigger_against("INSERT"));
     auto& store = on.f.store;
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const agent_state state("a", "guarded");
-        const pgstate::change_options creating{.create = true};
-        const pgstate::update_options updating{.create = true};
-        const auto before = store.stats().statements;
-        const auto created = co_await store.save(state, {.if_unchanged = true}, as_result);
-        check_suppressed(created, "save");
-        CHECK(store.stats().statements - before <= a_few);
-        const auto saved = co_await store.save(state, as_result);
-        check_suppressed(saved, "save");
-        const auto appended =
-            co_await store.append("a", "guarded", agent_message("user", "hi"), creating, as_result);
-        check_suppressed(appended, "append");
-        pgstate::state_patch patch;
-        patch.data["x"] = 1;
-        const auto merged = co_await store.merge("a", "guarded", patch, creating, as_result);
-        check_suppressed(merged, "merge");
-        const auto incremented = co_await store.increment("a", "guarded", "/data/n", 1, creating, as_result);
-        check_suppressed(incremented, "increment");
-        auto change = [](agent_state& loaded) { loaded.data["x"] = 1; };
-        const auto updated = co_await store.update("a", "guarded", change, updating, as_result);
-        check_suppressed(updated, "update");
-        CHECK(store.stats().statements - before <= 6 * a_few);
-    });
+    const agent_state state("a", "guarded");
+    const pgstate::change_options creating{.create = true};
+    const pgstate::update_options updating{.create = true};
+    const auto before = store.stats().statements;
+    check_suppressed(on.f.wait(store.save(state, {.if_unchanged = true}, as_result)), "save");
+    CHECK(store.stats().statements - before <= a_few);
+    check_suppressed(on.f.wait(store.save(state, as_result)), "save");
+    check_suppressed(
+        on.f.wait(store.append("a", "guarded", agent_message("user", "hi"), creating, as_result)), "append");
+    pgstate::state_patch patch;
+    patch.data["x"] = 1;
+    check_suppressed(on.f.wait(store.merge("a", "guarded", patch, creating, as_result)), "merge");
+    check_suppressed(on.f.wait(store.increment("a", "guarded", "/data/n", 1, creating, as_result)),
+                     "increment");
+    auto change = [](agent_state& loaded) { loaded.data["x"] = 1; };
+    check_suppressed(on.f.wait(store.update("a", "guarded", change, updating, as_result)), "update");
+    CHECK(store.stats().statements - before <= 6 * a_few);
 }
 
 TEST_CASE("of states that are saved together only the suppressed one fails", "[suppressed]") {
     guarded_table on;
     on.exec(trigger_against("INSERT"));
     auto& store = on.f.store;
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const std::vector<agent_state> states{agent_state("a", "1"), agent_state("a", "guarded"),
-                                              agent_state("a", "z")};
-        for (const bool conditional : {false, true}) {
-            pgstate::save_all_options options;
-            options.if_unchanged = conditional;
-            const auto results = co_await store.save_all(states, options);
-            REQUIRE(results.size() == 3);
-            CHECK(results[0].has_value());
-            check_suppressed(results[1], "save");
-            CHECK(results[2].has_value());
-            const std::vector<pgstate::state_key> keys{{"a", "1"}, {"a", "z"}};
-            const auto erased = co_await store.erase_all(keys);
-            CHECK(erased == 2);
-            options.atomic = true;
-            const auto atomic = co_await store.save_all(states, options, as_result);
-            check_suppressed(atomic, "save_all");
-            CHECK(std::string(atomic.error().what()).find("states[1]") != std::string::npos);
-            const auto count = co_await store.count();
-            CHECK(count == 0);
-        }
-    });
+    const std::vector<agent_state> states{agent_state("a", "1"), agent_state("a", "guarded"),
+                                          agent_state("a", "z")};
+    for (const bool conditional : {false, true}) {
+        pgstate::save_all_options options;
+        options.if_unchanged = conditional;
+        const auto results = on.f.wait(store.save_all(states, options));
+        REQUIRE(results.size() == 3);
+        CHECK(results[0].has_value());
+        check_suppressed(results[1], "save");
+        CHECK(results[2].has_value());
+        const std::vector<pgstate::state_key> keys{{"a", "1"}, {"a", "z"}};
+        CHECK(on.f.wait(store.erase_all(keys)) == 2);
+        options.atomic = true;
+        const auto atomic = on.f.wait(store.save_all(states, options, as_result));
+        check_suppressed(atomic, "save_all");
+        CHECK(names(atomic.error(), "states[1]"));
+        CHECK(on.f.wait(store.count()) == 0);
+    }
 }
 
 TEST_CASE("a trigger that suppresses updates and deletes ends every operation on the state that is there",
@@ -115,66 +104,47 @@ TEST_CASE("a trigger that suppresses updates and deletes ends every operation on
     auto& store = on.f.store;
     agent_state state("a", "guarded");
     state.data["n"] = 1;
-    run(on.f.context, [&]() -> asio::awaitable<void> { (co_await store.save(state)).apply_to(state); });
+    on.f.wait(store.save(state)).apply_to(state);
     on.exec(trigger_against("UPDATE OR DELETE"));
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const auto before = store.stats();
-        const auto saved = co_await store.save(state, as_result);
-        check_suppressed(saved, "save");
-        const auto replaced = co_await store.save(state, {.if_unchanged = true}, as_result);
-        check_suppressed(replaced, "save");
-        const auto touched = co_await store.touch("a", "guarded", 1h, as_result);
-        check_suppressed(touched, "touch");
-        pgstate::change_options conditional;
-        conditional.if_version = state.version;
-        for (const auto& options : {pgstate::change_options(), conditional}) {
-            const auto appended =
-                co_await store.append("a", "guarded", agent_message("user", "hi"), options, as_result);
-            check_suppressed(appended, "append");
-            const auto merged =
-                co_await store.merge("a", "guarded", pgstate::state_patch(), options, as_result);
-            check_suppressed(merged, "merge");
-            const auto incremented =
-                co_await store.increment("a", "guarded", "/data/n", 1, options, as_result);
-            const auto why = require_failure(incremented, errc::invalid_argument);
-            CHECK(std::string(why.what()).find("suppresses the write") != std::string::npos);
-        }
-        auto change = [](agent_state& loaded) { loaded.data["n"] = 2; };
-        const auto updated = co_await store.update("a", "guarded", change, as_result);
-        check_suppressed(updated, "update");
-        const auto erased = co_await store.erase("a", "guarded", as_result);
-        check_suppressed(erased, "erase");
-        const auto erased_version =
-            co_await store.erase("a", "guarded", {.if_version = state.version}, as_result);
-        check_suppressed(erased_version, "erase");
-        const std::vector<pgstate::state_key> keys{{"a", "guarded"}, {"a", "missing"}};
-        const auto all = co_await store.erase_all(keys, as_result);
-        check_suppressed(all, "erase_all");
-        CHECK(store.stats().statements - before.statements <= 14 * a_few);
+    const auto before = store.stats();
+    check_suppressed(on.f.wait(store.save(state, as_result)), "save");
+    check_suppressed(on.f.wait(store.save(state, {.if_unchanged = true}, as_result)), "save");
+    check_suppressed(on.f.wait(store.touch("a", "guarded", 1h, as_result)), "touch");
+    const pgstate::change_options conditional{.if_version = state.version};
+    for (const auto& options : {pgstate::change_options(), conditional}) {
+        check_suppressed(
+            on.f.wait(store.append("a", "guarded", agent_message("user", "hi"), options, as_result)),
+            "append");
+        check_suppressed(on.f.wait(store.merge("a", "guarded", pgstate::state_patch(), options, as_result)),
+                         "merge");
+        const auto why = on.f.failure(store.increment("a", "guarded", "/data/n", 1, options, as_result),
+                                      errc::invalid_argument);
+        CHECK(names(why, "suppresses the write"));
+    }
+    auto change = [](agent_state& loaded) { loaded.data["n"] = 2; };
+    check_suppressed(on.f.wait(store.update("a", "guarded", change, as_result)), "update");
+    check_suppressed(on.f.wait(store.erase("a", "guarded", as_result)), "erase");
+    check_suppressed(on.f.wait(store.erase("a", "guarded", {.if_version = state.version}, as_result)),
+                     "erase");
+    const std::vector<pgstate::state_key> keys{{"a", "guarded"}, {"a", "missing"}};
+    check_suppressed(on.f.wait(store.erase_all(keys, as_result)), "erase_all");
+    CHECK(store.stats().statements - before.statements <= 14 * a_few);
 
-        // What is not there, and what another has written, is told as ever.
-        const auto missing = co_await store.touch("a", "missing", 1h, as_result);
-        require_failure(missing, errc::not_found);
-        const auto none = co_await store.erase("a", "missing");
-        CHECK_FALSE(none);
-        const auto stale = co_await store.erase("a", "guarded", {.if_version = state.version - 1}, as_result);
-        require_failure(stale, errc::conflict);
-        const auto there = co_await store.load("a", "guarded");
-        REQUIRE(there);
-        CHECK(there->data.at("n") == 1);
-    });
+    // What is not there, and what another has written, is told as ever.
+    const auto missing = on.f.wait(store.touch("a", "missing", 1h, as_result));
+    require_failure(missing, errc::not_found);
+    CHECK_FALSE(on.f.wait(store.erase("a", "missing")));
+    on.f.failure(store.erase("a", "guarded", {.if_version = state.version - 1}, as_result), errc::conflict);
+    const auto there = on.f.wait(store.load("a", "guarded"));
+    REQUIRE(there);
+    CHECK(there->data.at("n") == 1);
 }
 
 TEST_CASE("what is not there is no conflict in the statistics", "[suppressed]") {
     opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto touched = co_await f.store.touch("a", "missing", 1h, as_result);
-        require_failure(touched, errc::not_found);
-        const auto appended = co_await f.store.append("a", "missing", agent_message("user", "hi"), as_result);
-        require_failure(appended, errc::not_found);
-        const auto erased = co_await f.store.erase("a", "missing");
-        CHECK_FALSE(erased);
-    });
+    f.failure(f.store.touch("a", "missing", 1h, as_result), errc::not_found);
+    f.failure(f.store.append("a", "missing", agent_message("user", "hi"), as_result), errc::not_found);
+    CHECK_FALSE(f.wait(f.store.erase("a", "missing")));
     CHECK(f.store.stats().conflicts == 0);
 }
 
@@ -184,24 +154,20 @@ TEST_CASE("in a transaction a suppressed write is told likewise", "[suppressed]"
     const bool exists = GENERATE(false, true);
     CAPTURE(exists);
     agent_state state("a", "guarded");
-    if (exists)
-        run(on.f.context, [&]() -> asio::awaitable<void> { (co_await store.save(state)).apply_to(state); });
+    if (exists) on.f.wait(store.save(state)).apply_to(state);
     on.exec(trigger_against("INSERT OR UPDATE OR DELETE"));
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        for (const bool conditional : {false, true}) {
-            auto save = [&state, conditional](pgstate::transaction& tx) {
-                tx.save(state, {.if_unchanged = conditional});
-            };
-            const auto saved = co_await store.transaction(save, as_result);
-            check_suppressed(saved, "save");
-        }
-        auto erase = [](pgstate::transaction& tx) { return tx.erase("a", "guarded"); };
-        const auto erased = co_await store.transaction(erase, as_result);
-        if (exists)
-            check_suppressed(erased, "erase");
-        else
-            CHECK_FALSE(*erased);
-    });
+    for (const bool conditional : {false, true}) {
+        auto save = [&state, conditional](pgstate::transaction& tx) {
+            tx.save(state, {.if_unchanged = conditional});
+        };
+        check_suppressed(on.f.wait(store.transaction(save, as_result)), "save");
+    }
+    auto erase = [](pgstate::transaction& tx) { return tx.erase("a", "guarded"); };
+    const auto erased = on.f.wait(store.transaction(erase, as_result));
+    if (exists)
+        check_suppressed(erased, "erase");
+    else
+        CHECK_FALSE(*erased);
 }
 
 TEST_CASE("a state that a policy hides is not created for ever", "[suppressed]") {
@@ -221,28 +187,21 @@ TEST_CASE("a state that a policy hides is not created for ever", "[suppressed]")
     auto settings = config_for(uri);
     settings.schema.migrate = pgstate::migrate_mode::off;
     opened_store f({}, settings);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const agent_state state("a", "guarded");
-        const auto created = co_await f.store.save(state, {.if_unchanged = true}, as_result);
-        check_suppressed(created, "save");
-        const auto saved = co_await f.store.save(state, as_result); // the server names the policy itself
-        REQUIRE(saved.has_error());
-        CHECK(saved.error().sqlstate() == "42501");
-        const auto touched = co_await f.store.touch("a", "guarded", 1h, as_result);
-        require_failure(touched, errc::not_found);
-        auto in_transaction = [&state](pgstate::transaction& tx) { tx.save(state, {.if_unchanged = true}); };
-        const auto done = co_await f.store.transaction(in_transaction, as_result);
-        check_suppressed(done, "save");
-    });
+    const agent_state state("a", "guarded");
+    check_suppressed(f.wait(f.store.save(state, {.if_unchanged = true}, as_result)), "save");
+    const auto saved = f.wait(f.store.save(state, as_result)); // the server names the policy itself
+    REQUIRE(saved.has_error());
+    CHECK(saved.error().sqlstate() == "42501");
+    f.failure(f.store.touch("a", "guarded", 1h, as_result), errc::not_found);
+    auto in_transaction = [&state](pgstate::transaction& tx) { tx.save(state, {.if_unchanged = true}); };
+    check_suppressed(f.wait(f.store.transaction(in_transaction, as_result)), "save");
     CHECK(f.store.stats().statements < 4 * a_few);
 }
 
 TEST_CASE("a rule in place of a delete is the server's refusal", "[suppressed]") {
     guarded_table on;
     on.exec("CREATE RULE keep AS ON DELETE TO agent_states DO INSTEAD NOTHING");
-    run(on.f.context, [&]() -> asio::awaitable<void> {
-        const auto erased = co_await on.f.store.erase("a", "s", as_result);
-        REQUIRE(erased.has_error());
-        CHECK(erased.error().sqlstate() == "0A000");
-    });
+    const auto erased = on.f.wait(on.f.store.erase("a", "s", as_result));
+    REQUIRE(erased.has_error());
+    CHECK(erased.error().sqlstate() == "0A000");
 }

@@ -1,7 +1,7 @@
 // The sweeper: what it deletes, what it leaves, and that it gets in nobody's way. The table is filled and looked at with
 // SQL of its own, as a store does not show what has expired.
 
-#include "integration/store_support.hpp"
+#include "integration/swept_table.hpp"
 #include "support/recorded.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -15,7 +15,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -25,65 +24,6 @@ using pgstate::agent_state;
 using pgstate::as_result;
 using pgstate::log_level;
 
-constexpr auto sweep_period = 100ms;
-
-pgstate::config sweeping(std::size_t batch = 500) {
-    pgstate::config settings;
-    settings.sweep = {.period = sweep_period, .batch = batch};
-    return settings;
-}
-
-/// A database with the table in it, and a look at it from outside.
-class swept_table {
-public:
-    swept_table() : database(fresh_database()), sql_(database) {
-        const opened_store makes_the_table({}, config_for(database));
-    }
-
-    pqxx::result exec(const std::string& sql) { return pqxx::nontransaction(sql_).exec(sql); }
-    std::int64_t number(const std::string& query) { return exec(query)[0][0].as<std::int64_t>(); }
-    std::int64_t rows() { return number("SELECT count(*) FROM agent_states"); }
-
-    /// \param expiry  an expression; i is the row's number
-    void fill(const std::string& agent, int rows, const std::string& expiry) {
-        exec("INSERT INTO agent_states (agent_id, session_id, state, expires_at) SELECT '" + agent +
-             "', 'session-' || i, '{}', " + expiry + " FROM generate_series(1, " + std::to_string(rows) +
-             ") i");
-    }
-    void fill_expired(int rows) { fill("expired", rows, "now() - i * interval '1 second'"); }
-
-    /// With what the fixture's own connections use.
-    pgstate::config on(pgstate::config settings) const {
-        settings.connection_string = database;
-        return settings;
-    }
-    /// Runs `context` until `sql` is true.
-    void wait_until(asio::io_context& context, const std::string& sql) {
-        run(context, [&]() -> asio::awaitable<void> { co_await until(context, sql_, sql); });
-    }
-    void wait_until_rows(asio::io_context& context, int rows) {
-        wait_until(context, "SELECT count(*) = " + std::to_string(rows) + " FROM agent_states");
-    }
-
-    const std::string database;
-
-private:
-    pqxx::connection sql_;
-};
-
-template <class Predicate>
-void poll_until(asio::io_context& context, Predicate done) {
-    run(context, [&]() -> asio::awaitable<void> {
-        const auto deadline = std::chrono::steady_clock::now() + patience;
-        asio::steady_timer timer(context);
-        while (!done()) {
-            if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("never came true");
-            timer.expires_after(5ms);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
-    });
-}
-
 /// Lets a store that does nothing else sweep so many times more.
 void let_sweep(opened_store& with, std::uint64_t batches = 3) {
     const auto begin = with.store.stats().operations;
@@ -91,43 +31,26 @@ void let_sweep(opened_store& with, std::uint64_t batches = 3) {
 }
 
 /// The claim of a table's sweeper, held by another session.
-class held_claim {
-public:
-    explicit held_claim(const std::string& database) : connection_(database) {
-        transaction_.emplace(connection_);
-        const auto got = transaction_->exec(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended('pgstate sweep ' || 'agent_states'::regclass::oid, 0))");
-        // A sweeper may have it for the moment.
-        if (!got[0][0].as<bool>())
-            transaction_->exec("SELECT pg_advisory_xact_lock(hashtextextended('pgstate sweep ' || "
-                               "'agent_states'::regclass::oid, 0))");
-    }
-    void let_go() { transaction_.reset(); }
-
-private:
-    pqxx::connection connection_;
-    std::optional<pqxx::work> transaction_;
+struct held_claim : open_transaction {
+    explicit held_claim(const std::string& database)
+        : open_transaction(database, "SELECT pg_advisory_xact_lock(hashtextextended('pgstate sweep ' || "
+                                     "'agent_states'::regclass::oid, 0))") {}
 };
 
-/// The server waits with a row whose session is "contested" while this lives: in a trigger, when it is about to be deleted,
-/// or where the view `watched` reads it.
+/// Adds the expired row "contested", with which the server waits while this lives, at the place that `where` makes.
 class held_up {
 public:
-    explicit held_up(swept_table& table) : connection_(table.database) {
+    held_up(swept_table& table, const std::string& where) : connection_(table.database) {
         table.exec(
             "CREATE FUNCTION wait_here(session text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN"
             " IF session = 'contested' THEN PERFORM pg_advisory_xact_lock_shared(7); END IF;"
             " RETURN true; END $$;"
             "CREATE FUNCTION wait_to_delete() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " PERFORM wait_here(OLD.session_id); RETURN OLD; END $$;");
+            " PERFORM wait_here(OLD.session_id); RETURN OLD; END $$;"
+            "INSERT INTO agent_states (agent_id, session_id, state, expires_at) VALUES ('expired', 'contested',"
+            " '{}', now() - interval '1 hour');" +
+            where);
         pqxx::nontransaction(connection_).exec("SELECT pg_advisory_lock(7)");
-    }
-    static void when_deleted(swept_table& table) {
-        table.exec("CREATE TRIGGER wait BEFORE DELETE ON agent_states FOR EACH ROW EXECUTE FUNCTION "
-                   "wait_to_delete()");
-    }
-    static void when_read(swept_table& table) {
-        table.exec("CREATE VIEW watched AS SELECT * FROM agent_states WHERE wait_here(session_id)");
     }
     void let_go() { pqxx::nontransaction(connection_).exec("SELECT pg_advisory_unlock(7)"); }
 
@@ -135,10 +58,8 @@ private:
     pqxx::connection connection_;
 };
 
-void add_contested(swept_table& table) {
-    table.exec("INSERT INTO agent_states (agent_id, session_id, state, expires_at) VALUES ('expired', "
-               "'contested', '{}', now() - interval '1 hour')");
-}
+constexpr auto before_a_delete =
+    "CREATE TRIGGER wait BEFORE DELETE ON agent_states FOR EACH ROW EXECUTE FUNCTION wait_to_delete()";
 
 } // namespace
 
@@ -165,28 +86,21 @@ TEST_CASE("rows of states that have expired go from the table, and no others", "
 TEST_CASE("a state saved with a ttl is swept when that is over", "[sweep]") {
     swept_table table;
     opened_store sweeper({}, table.on(sweeping()));
-    run(sweeper.context, [&]() -> asio::awaitable<void> {
-        const pgstate::save_options soon{.ttl = 300ms};
-        const pgstate::save_options later{.ttl = 1h};
-        co_await sweeper.store.save(agent_state("a", "soon"), soon);
-        co_await sweeper.store.save(agent_state("a", "later"), later);
-        co_await sweeper.store.save(agent_state("a", "never"));
-    });
+    sweeper.wait(sweeper.store.save(agent_state("a", "soon"), {.ttl = 300ms}));
+    sweeper.wait(sweeper.store.save(agent_state("a", "later"), {.ttl = 1h}));
+    sweeper.wait(sweeper.store.save(agent_state("a", "never")));
     CHECK(table.rows() == 3);
     table.wait_until_rows(sweeper.context, 2);
-    run(sweeper.context, [&]() -> asio::awaitable<void> {
-        const auto left = co_await sweeper.store.count("a");
-        CHECK(left == 2);
-    });
+    CHECK(sweeper.wait(sweeper.store.count("a")) == 2);
 }
 
 TEST_CASE("rows are swept in small batches", "[sweep]") {
     swept_table table;
     table.fill_expired(95);
     const auto metrics = std::make_shared<recorded_metrics>();
+    const auto trace = std::make_shared<recorded_trace>();
     auto settings = table.on(sweeping(10));
     settings.metrics = metrics;
-    const auto trace = std::make_shared<recorded_trace>();
     settings.tracer = trace;
     opened_store sweeper({}, settings);
     poll_until(sweeper.context, [&] { return sweeper.store.stats().swept == 95; });
@@ -224,15 +138,12 @@ TEST_CASE("a store does not sweep unless it is told to", "[sweep]") {
     swept_table table;
     table.fill_expired(5);
     auto settings = table.on(sweeping());
-    pgstate::postgres_store sweeper;
-    run(idle.context, [&]() -> asio::awaitable<void> {
-        sweeper = co_await pgstate::postgres_store::open(idle.context.get_executor(), settings);
-    });
+    auto sweeper = idle.wait(pgstate::postgres_store::open(idle.context.get_executor(), settings));
     table.wait_until_rows(idle.context, 0);
     poll_until(idle.context, [&] { return sweeper.stats().operations >= 5; });
     CHECK(idle_table.rows() == 5);
     CHECK(idle.store.stats().operations == 0);
-    run(idle.context, [&]() -> asio::awaitable<void> { co_await sweeper.close(); });
+    idle.wait(sweeper.close());
 }
 
 TEST_CASE("nothing is swept while another session has the claim, however the table's name is written",
@@ -272,10 +183,7 @@ TEST_CASE("two sweepers of one table delete every row once", "[sweep]") {
     auto settings = table.on(sweeping(50));
     settings.logger = log;
     opened_store one({}, settings);
-    pgstate::postgres_store other;
-    run(one.context, [&]() -> asio::awaitable<void> {
-        other = co_await pgstate::postgres_store::open(one.context.get_executor(), settings);
-    });
+    auto other = one.wait(pgstate::postgres_store::open(one.context.get_executor(), settings));
     table.wait_until_rows(one.context, 100);
     poll_until(one.context, [&] { return one.store.stats().swept + other.stats().swept >= expired; });
     poll_until(one.context,
@@ -286,7 +194,7 @@ TEST_CASE("two sweepers of one table delete every row once", "[sweep]") {
         CAPTURE(each.message);
         CHECK(each.level < log_level::warn);
     }
-    run(one.context, [&]() -> asio::awaitable<void> { co_await other.close(); });
+    one.wait(other.close());
 }
 
 TEST_CASE("a row that somebody has locked is passed over, and swept later", "[sweep]") {
@@ -304,9 +212,8 @@ TEST_CASE("a row that somebody has locked is passed over, and swept later", "[sw
 TEST_CASE("a state that is being given more time is never swept", "[sweep]") {
     swept_table table;
     table.fill_expired(10);
-    pqxx::connection saver(table.database);
-    pqxx::work prolongs(saver);
-    prolongs.exec(
+    open_transaction prolongs(
+        table.database,
         "UPDATE agent_states SET expires_at = now() + interval '1 hour' WHERE session_id = 'session-3'");
     auto settings = table.on(sweeping());
     settings.schema.indexes =
@@ -322,23 +229,17 @@ TEST_CASE("a state that is being given more time is never swept", "[sweep]") {
 TEST_CASE("a state that was given more time while a sweep was on its way is not deleted", "[sweep]") {
     swept_table table;
     table.fill_expired(10);
-    add_contested(table);
-    held_up wait(table);
-    held_up::when_read(table);
+    held_up held(table, "CREATE VIEW watched AS SELECT * FROM agent_states WHERE wait_here(session_id)");
     auto settings = table.on(sweeping());
     settings.table_name = "watched";
     settings.schema.migrate = pgstate::migrate_mode::off;
     opened_store sweeper({}, settings);
     // Its statement has begun, and sees the state as it was.
     table.wait_until(sweeper.context, somebody_waits_for_a_lock);
-    const bool saved_anew = GENERATE(false, true);
-    if (saved_anew)
-        table.exec(
-            "UPDATE agent_states SET expires_at = NULL, version = version + 1 WHERE session_id = 'contested'");
-    else
-        table.exec(
-            "UPDATE agent_states SET expires_at = now() + interval '1 hour' WHERE session_id = 'contested'");
-    wait.let_go();
+    const std::string change =
+        GENERATE("expires_at = now() + interval '1 hour'", "expires_at = NULL, version = version + 1");
+    table.exec("UPDATE agent_states SET " + change + " WHERE session_id = 'contested'");
+    held.let_go();
     table.wait_until_rows(sweeper.context, 1);
     let_sweep(sweeper);
     CHECK(table.number("SELECT count(*) FROM agent_states WHERE session_id = 'contested'") == 1);
@@ -346,42 +247,31 @@ TEST_CASE("a state that was given more time while a sweep was on its way is not 
 
 TEST_CASE("a save over a row that is just being swept makes the state anew", "[sweep]") {
     swept_table table;
-    add_contested(table);
-    held_up wait(table);
-    held_up::when_deleted(table);
+    held_up held(table, before_a_delete);
     opened_store sweeper({}, table.on(sweeping()));
     table.wait_until(sweeper.context, somebody_waits_for_a_lock);
-    std::optional<pgstate::result<pgstate::saved>> saved;
-    sweeper.store.save(agent_state("expired", "contested"),
-                       as_result([&](pgstate::result<pgstate::saved> done) { saved = std::move(done); }));
+    outcome<pgstate::saved> saved;
+    sweeper.store.save(agent_state("expired", "contested"), as_result(saved.handler()));
     table.wait_until(sweeper.context,
                      "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = "
                      "current_database()");
-    wait.let_go();
-    run_until(sweeper.context, [&] { return saved.has_value(); });
-    REQUIRE(saved->has_value());
+    held.let_go();
+    REQUIRE(saved.wait(sweeper.context).has_value());
     let_sweep(sweeper);
     CHECK(table.rows() == 1);
 }
 
 TEST_CASE("close waits for the batch under way and lets no other begin", "[sweep]") {
     swept_table table;
-    add_contested(table);
-    held_up wait(table);
-    held_up::when_deleted(table);
+    held_up held(table, before_a_delete);
     opened_store sweeper({}, table.on(sweeping()));
     table.wait_until(sweeper.context, somebody_waits_for_a_lock);
-    bool closed = false;
-    std::exception_ptr failure;
-    sweeper.store.close([&](std::exception_ptr why) {
-        failure = std::move(why);
-        closed = true;
-    });
+    successes closed;
+    sweeper.store.close(closed.handler());
     table.wait_until(sweeper.context, "SELECT true");
-    CHECK_FALSE(closed);
-    wait.let_go();
-    run_until(sweeper.context, [&] { return closed; });
-    CHECK_FALSE(failure);
+    CHECK(closed.count == 0);
+    held.let_go();
+    run_until(sweeper.context, [&] { return closed.count == 1; });
     CHECK(table.rows() == 0);
     const auto done = sweeper.store.stats().operations;
     sweeper.context.restart();
@@ -391,15 +281,10 @@ TEST_CASE("close waits for the batch under way and lets no other begin", "[sweep
 
 TEST_CASE("a store may be destroyed while it sweeps", "[sweep]") {
     swept_table table;
-    add_contested(table);
-    held_up wait(table);
-    held_up::when_deleted(table);
+    held_up held(table, before_a_delete);
     asio::io_context context;
-    std::optional<pgstate::postgres_store> store;
-    run(context, [&]() -> asio::awaitable<void> {
-        const auto settings = table.on(sweeping());
-        store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
-    });
+    std::optional store =
+        wait(context, pgstate::postgres_store::open(context.get_executor(), table.on(sweeping())));
     table.wait_until(context, somebody_waits_for_a_lock);
     SECTION("at once") {
         store.reset();
@@ -412,7 +297,7 @@ TEST_CASE("a store may be destroyed while it sweeps", "[sweep]") {
     context.restart();
     context.run_for(patience);
     CHECK(context.stopped()); // nothing is left to do
-    wait.let_go();
+    held.let_go();
 }
 
 TEST_CASE("a store that sweeps does not keep its event loop running", "[sweep]") {
@@ -444,12 +329,7 @@ TEST_CASE("between two batches a sweeper holds no connection", "[sweep]") {
     let_sweep(sweeper);
     poll_until(sweeper.context, [&] { return sweeper.store.pool().stats().acquired_conns == 0; });
     // The only connection, for longer than a period: batches wait, and no operation fails.
-    run(sweeper.context, [&]() -> asio::awaitable<void> {
-        auto hold = [](pqxx::connection& connection) {
-            pqxx::nontransaction(connection).exec("SELECT pg_sleep(0.3)");
-        };
-        co_await sweeper.store.pool().with_connection(hold);
-    });
+    sweeper.on_pool("SELECT pg_sleep(0.3)");
     let_sweep(sweeper);
 }
 
@@ -482,11 +362,8 @@ TEST_CASE("a role that may not delete is told once, and its store works on", "[s
     REQUIRE(warned().size() == 1);
     CHECK(warned().front().attributes.at("db.operation.name") == "sweep");
     CHECK(warned().front().attributes.at("error.type") == "42501");
-    run(sweeper.context, [&]() -> asio::awaitable<void> {
-        co_await sweeper.store.save(agent_state("a", "s"));
-        const auto loaded = co_await sweeper.store.load("a", "s");
-        CHECK(loaded.has_value());
-    });
+    sweeper.wait(sweeper.store.save(agent_state("a", "s")));
+    CHECK(sweeper.wait(sweeper.store.load("a", "s")).has_value());
     CHECK(table.rows() == 6);
 
     table.exec("GRANT DELETE ON agent_states TO " + role);

@@ -1,6 +1,6 @@
 // Rows of expired states that cannot be deleted do not keep the sweeper from the others.
 
-#include "integration/store_support.hpp"
+#include "integration/swept_table.hpp"
 #include "support/recorded.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,19 +20,9 @@ using pgstate::log_level;
 namespace {
 
 /// A table with expired states "session-1" (the last to expire) to "session-N", and whatever protects some of them.
-struct protected_table {
-    explicit protected_table(int rows) : database(fresh_database()) {
-        const opened_store makes_the_table({}, config_for(database));
-        admin.emplace(database);
-        exec(
-            "INSERT INTO agent_states (agent_id, session_id, state, expires_at) SELECT 'a', 'session-' || i, '{}', "
-            "now() - i * interval '1 second' FROM generate_series(1, " +
-            std::to_string(rows) + ") i");
-    }
-    void exec(const std::string& sql) { pqxx::nontransaction(*admin).exec(sql); }
-    std::int64_t number(const std::string& query) {
-        return pqxx::nontransaction(*admin).exec(query)[0][0].as<std::int64_t>();
-    }
+struct protected_table : swept_table {
+    explicit protected_table(int rows) { fill("a", rows, "now() - i * interval '1 second'"); }
+
     /// \param which  a condition on s.session_id
     void protect_by_key(const std::string& which) {
         exec("CREATE TABLE keeps (agent_id text, session_id text,"
@@ -48,34 +37,7 @@ struct protected_table {
             " END IF; RETURN OLD; END $$;"
             "CREATE TRIGGER keep BEFORE DELETE ON agent_states FOR EACH ROW EXECUTE FUNCTION keep()");
     }
-    pgstate::config sweeping(std::size_t batch) const {
-        auto settings = config_for(database);
-        settings.sweep = {.period = 100ms, .batch = batch};
-        return settings;
-    }
-    void wait_until_rows(asio::io_context& context, int rows) {
-        run(context, [&]() -> asio::awaitable<void> {
-            co_await until(context, *admin,
-                           "SELECT count(*) = " + std::to_string(rows) + " FROM agent_states");
-        });
-    }
-
-    const std::string database;
-    std::optional<pqxx::connection> admin;
 };
-
-template <class Predicate>
-void wait_until_so(asio::io_context& context, Predicate done) {
-    run(context, [&]() -> asio::awaitable<void> {
-        const auto deadline = std::chrono::steady_clock::now() + patience;
-        asio::steady_timer timer(context);
-        while (!done()) {
-            if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("never came true");
-            timer.expires_after(5ms);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
-    });
-}
 
 constexpr auto three_sessions = "s.session_id IN ('session-40', 'session-25', 'session-1')";
 
@@ -86,12 +48,12 @@ TEST_CASE("expired states that another table refers to stay, and all others go",
     table.protect_by_key(three_sessions);
     const auto log = std::make_shared<recorded_log>();
     const auto metrics = std::make_shared<recorded_metrics>();
-    auto settings = table.sweeping(GENERATE(1U, 10U, 500U));
+    auto settings = table.on(sweeping(GENERATE(1U, 10U, 500U)));
     settings.logger = log;
     settings.metrics = metrics;
     opened_store sweeper({}, settings);
     table.wait_until_rows(sweeper.context, 3);
-    wait_until_so(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
+    poll_until(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
     CHECK(sweeper.store.stats().swept == 37);
     CHECK(metrics->read("pgstate.sweep.protected") == 3);
     const auto told = log->all("expired states could not be deleted");
@@ -111,7 +73,7 @@ TEST_CASE("expired states that another table refers to stay, and all others go",
     table.wait_until_rows(sweeper.context, 3);
     table.exec("DELETE FROM keeps");
     table.wait_until_rows(sweeper.context, 0);
-    wait_until_so(sweeper.context, [&] { return sweeper.store.stats().protected_states == 0; });
+    poll_until(sweeper.context, [&] { return sweeper.store.stats().protected_states == 0; });
     CHECK(sweeper.store.stats().swept == 41);
 }
 
@@ -120,11 +82,11 @@ TEST_CASE("a trigger that keeps some expired states keeps no others", "[sweep][p
     const bool raises = GENERATE(true, false);
     table.protect_by_trigger(three_sessions, raises ? "RAISE EXCEPTION 'not this one';" : "RETURN NULL;");
     const auto log = std::make_shared<recorded_log>();
-    auto settings = table.sweeping(GENERATE(2U, 500U));
+    auto settings = table.on(sweeping(GENERATE(2U, 500U)));
     settings.logger = log;
     opened_store sweeper({}, settings);
     table.wait_until_rows(sweeper.context, 3);
-    wait_until_so(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
+    poll_until(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
     const auto told = log->all("expired states could not be deleted");
     REQUIRE(told.size() == 1);
     CHECK(told.front().attributes.contains("db.response.status_code") == raises);
@@ -136,22 +98,19 @@ TEST_CASE("a check at commit is seen as one of the rows", "[sweep][protected]") 
     table.exec("ALTER TABLE keeps DROP CONSTRAINT keeps_agent_id_session_id_fkey;"
                "ALTER TABLE keeps ADD FOREIGN KEY (agent_id, session_id) REFERENCES agent_states"
                " DEFERRABLE INITIALLY DEFERRED");
-    opened_store sweeper({}, table.sweeping(10));
+    opened_store sweeper({}, table.on(sweeping(10)));
     table.wait_until_rows(sweeper.context, 3);
-    wait_until_so(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
+    poll_until(sweeper.context, [&] { return sweeper.store.stats().protected_states == 3; });
 }
 
 TEST_CASE("protected states do not keep the sweeper busy", "[sweep][protected]") {
     protected_table table(200);
     table.protect_by_key("true");
-    opened_store sweeper({}, table.sweeping(50));
-    wait_until_so(sweeper.context, [&] { return sweeper.store.stats().protected_states == 200; });
+    opened_store sweeper({}, table.on(sweeping(50)));
+    poll_until(sweeper.context, [&] { return sweeper.store.stats().protected_states == 200; });
     const auto before = sweeper.store.stats();
-    run(sweeper.context, [&]() -> asio::awaitable<void> {
-        asio::steady_timer timer(sweeper.context);
-        timer.expires_after(150ms); // a period: a new look, which begins behind them
-        co_await timer.async_wait(asio::use_awaitable);
-    });
+    asio::steady_timer timer(sweeper.context, 150ms); // a period: a new look, which begins behind them
+    sweeper.wait(timer.async_wait(asio::use_awaitable));
     CHECK(sweeper.store.stats().statements - before.statements <= 4);
 }
 
@@ -160,15 +119,12 @@ TEST_CASE("erasing many states erases those that nothing protects", "[sweep][pro
     table.exec("UPDATE agent_states SET expires_at = NULL");
     table.protect_by_key(three_sessions);
     opened_store f({}, config_for(table.database));
-    run(f.context, [&]() -> asio::awaitable<void> {
-        std::vector<pgstate::state_key> keys;
-        for (int i = 1; i <= 40; ++i)
-            keys.emplace_back("a", "session-" + std::to_string(i));
-        const auto erased = co_await f.store.erase_all(keys, as_result);
-        REQUIRE(erased.has_error());
-        CHECK(erased.error().sqlstate() == "23503");
-        CHECK(std::string(erased.error().what()).find("keys[0]") != std::string::npos);
-        const auto left = co_await f.store.count();
-        CHECK(left == 3);
-    });
+    std::vector<pgstate::state_key> keys;
+    for (int i = 1; i <= 40; ++i)
+        keys.emplace_back("a", "session-" + std::to_string(i));
+    const auto erased = f.wait(f.store.erase_all(keys, as_result));
+    REQUIRE(erased.has_error());
+    CHECK(erased.error().sqlstate() == "23503");
+    CHECK(names(erased.error(), "keys[0]"));
+    CHECK(f.wait(f.store.count()) == 3);
 }

@@ -3,18 +3,14 @@
 #include "integration/store_support.hpp"
 #include "support/recorded.hpp"
 
-#include <boost/asio/use_future.hpp>
-
 #include <catch2/catch_test_macros.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
 #include <numeric>
-#include <set>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -23,7 +19,6 @@ using namespace pgstate_test;
 using namespace std::chrono_literals;
 using pgstate::agent_state;
 using pgstate::as_result;
-using pgstate::errc;
 using pgstate::log_level;
 
 struct recorders {
@@ -38,21 +33,17 @@ struct recorders {
         told.tracer = trace;
         return told;
     }
+    std::size_t count(const std::string& key) const { return metrics->values(key).size(); }
+    double sum(const std::string& key) const {
+        const auto values = metrics->values(key);
+        return std::accumulate(values.begin(), values.end(), 0.0);
+    }
 };
 
 agent_state told_state(const std::string& session) {
     agent_state state("agent", session);
     state.data["step"] = 1;
     return state;
-}
-
-std::size_t count_of(const recorded_metrics& from, const std::string& key) {
-    return from.values(key).size();
-}
-
-double sum_of(const recorded_metrics& from, const std::string& key) {
-    const auto values = from.values(key);
-    return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
 /// Starts `count` operations at once and waits for all; those that fail count as done.
@@ -64,36 +55,28 @@ void all_at_once(asio::io_context& context, int count, Start start) {
     run_until(context, [&] { return left == 0; });
 }
 
-bool has_event(const recorded_trace::finished& span, std::string_view name) {
-    return std::ranges::any_of(span.events, [&](const auto& each) { return each.first == name; });
-}
-
 } // namespace
 
 TEST_CASE("every operation is a span, a value in the histograms, and a record", "[telemetry]") {
     recorders told;
     {
         opened_store f("&pool_max_conns=2", told.config());
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const auto state = told_state("s");
-            co_await f.store.save(state);
-            co_await f.store.load("agent", "s");
-            co_await f.store.append("agent", "s", {});
-            co_await f.store.merge("agent", "s", pgstate::state_patch());
-            co_await f.store.increment("agent", "s", "/data/step", 1);
-            co_await f.store.touch("agent", "s", 1h);
-            co_await f.store.list("agent");
-            co_await f.store.count();
-            co_await f.store.health_check();
-            co_await f.store.erase("agent", "s");
-            co_await f.store.transaction([](pgstate::transaction& tx) {
-                tx.save(told_state("t"));
-                tx.load("agent", "t");
-                tx.erase("agent", "t");
-            });
-            co_await f.store.pool().with_connection(
-                [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT 1"); });
-        });
+        f.wait(f.store.save(told_state("s")));
+        f.wait(f.store.load("agent", "s"));
+        f.wait(f.store.append("agent", "s", {}));
+        f.wait(f.store.merge("agent", "s", pgstate::state_patch()));
+        f.wait(f.store.increment("agent", "s", "/data/step", 1));
+        f.wait(f.store.touch("agent", "s", 1h));
+        f.wait(f.store.list("agent"));
+        f.wait(f.store.count());
+        f.wait(f.store.health_check());
+        f.wait(f.store.erase("agent", "s"));
+        f.wait(f.store.transaction([](pgstate::transaction& tx) {
+            tx.save(told_state("t"));
+            tx.load("agent", "t");
+            tx.erase("agent", "t");
+        }));
+        f.on_pool("SELECT 1");
         f.context.run(); // what is told of the last statement
     }
 
@@ -105,7 +88,7 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
         const bool three = name == "save" || name == "load" || name == "erase"; // also in the transaction
         const auto spans = told.trace->all("pgstate." + name);
         REQUIRE(spans.size() == (three ? 2U : 1U));
-        CHECK(count_of(*told.metrics, "db.client.operation.duration{db.operation.name=" + name + "}") == 1);
+        CHECK(told.count("db.client.operation.duration{db.operation.name=" + name + "}") == 1);
         const auto& operation =
             *std::ranges::find(spans, pgstate::span_kind::internal, &recorded_trace::finished::kind);
         CHECK(operation.error.empty());
@@ -122,9 +105,10 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
     CHECK(std::ranges::is_sorted(load.events, {}, [](const auto& each) { return each.second; }));
     CHECK(load.events.front().second >= load.began);
     CHECK(load.events.back().second <= load.ended);
-    CHECK(has_event(load, "pgstate.sent"));
-    CHECK(has_event(load, "pgstate.answered"));
-    CHECK(has_event(load, "pgstate.decoding"));
+    for (const auto* event : {"pgstate.sent", "pgstate.answered", "pgstate.decoding"}) {
+        CAPTURE(event);
+        CHECK(std::ranges::any_of(load.events, [&](const auto& each) { return each.first == event; }));
+    }
     bool found = false;
     for (const auto& statement : told.trace->all("SELECT agent_states")) {
         if (statement.parent != load.context) continue;
@@ -143,7 +127,7 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
     CHECK(load.attributes.at("pgstate.statements") == "1");
     CHECK(!told.trace->all("pgstate.connect").front().attributes.contains("db.collection.name"));
     // Three operations had a connection to themselves, and the first statement tells of its own.
-    CHECK(count_of(*told.metrics, "db.client.connection.wait_time") >= 4);
+    CHECK(told.count("db.client.connection.wait_time") >= 4);
 
     // What belongs to what.
     CHECK(told.trace->all("pgstate.migrate").front().parent ==
@@ -151,8 +135,7 @@ TEST_CASE("every operation is a span, a value in the histograms, and a record", 
     const auto transaction = told.trace->all("pgstate.transaction").front();
     CHECK(std::ranges::count(told.trace->all(), transaction.context, &recorded_trace::finished::parent) == 3);
     CHECK(!told.trace->all("pgstate.connect").empty());
-    CHECK(count_of(*told.metrics, "db.client.connection.create_time") ==
-          told.trace->all("pgstate.connect").size());
+    CHECK(told.count("db.client.connection.create_time") == told.trace->all("pgstate.connect").size());
     CHECK(told.log->all("connected").size() == told.trace->all("pgstate.connect").size());
     CHECK(told.log->all("operation").size() == operations.size());
 }
@@ -178,9 +161,7 @@ TEST_CASE("the parent of an operation's span is the one that is named, or else t
 
     // A user's own spans in his function belong to the operation's.
     pgstate::span_context inside;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await f.store.pool().with_connection([&](pqxx::connection&) { inside = told.trace->current(); });
-    });
+    f.wait(f.store.pool().with_connection([&](pqxx::connection&) { inside = told.trace->current(); }));
     CHECK(inside == told.trace->all("pgstate.with_connection").front().context);
 }
 
@@ -188,10 +169,8 @@ TEST_CASE("a statement that many share is one span with a link to each", "[telem
     recorders told;
     opened_store f("&pool_max_conns=1", told.config());
     constexpr int callers = 40;
-    all_at_once(f.context, callers, [&](int i, auto done) {
-        const auto state = told_state(std::to_string(i));
-        f.store.save(state, done);
-    });
+    all_at_once(f.context, callers,
+                [&](int i, auto done) { f.store.save(told_state(std::to_string(i)), done); });
     f.context.run();
 
     const auto saves = told.trace->all("pgstate.save");
@@ -210,26 +189,23 @@ TEST_CASE("a statement that many share is one span with a link to each", "[telem
     }
     CHECK(linked == callers);
     CHECK(largest > 1);
-    CHECK(sum_of(*told.metrics, "pgstate.batch.size{db.operation.name=save}") == callers);
-    CHECK(count_of(*told.metrics, "pgstate.queue.wait{db.operation.name=save}") ==
-          count_of(*told.metrics, "pgstate.batch.size{db.operation.name=save}"));
-    CHECK(count_of(*told.metrics, "pgstate.statement.duration{db.operation.name=save}") ==
-          count_of(*told.metrics, "pgstate.batch.size{db.operation.name=save}"));
-    CHECK(count_of(*told.metrics, "db.client.connection.wait_time") > 0);
+    CHECK(told.sum("pgstate.batch.size{db.operation.name=save}") == callers);
+    CHECK(told.count("pgstate.queue.wait{db.operation.name=save}") ==
+          told.count("pgstate.batch.size{db.operation.name=save}"));
+    CHECK(told.count("pgstate.statement.duration{db.operation.name=save}") ==
+          told.count("pgstate.batch.size{db.operation.name=save}"));
+    CHECK(told.count("db.client.connection.wait_time") > 0);
 }
 
 TEST_CASE("the metrics read what the store and its pool have of everything", "[telemetry]") {
     recorders told;
     {
         opened_store f("&pool_max_conns=3", told.config());
-        all_at_once(f.context, 5, [&](int i, auto done) {
-            const auto state = told_state(std::to_string(i));
-            f.store.save(state, done);
-        });
+        all_at_once(f.context, 5,
+                    [&](int i, auto done) { f.store.save(told_state(std::to_string(i)), done); });
         auto stale = told_state("0");
         stale.version = 1;
-        all_at_once(f.context, 1,
-                    [&](int, auto done) { f.store.save(stale, {.if_unchanged = true}, as_result(done)); });
+        f.wait(f.store.save(stale, {.if_unchanged = true}, as_result));
         const auto& read = *told.metrics;
         CHECK(read.read("db.client.connection.max") == 3);
         CHECK(read.read("db.client.connection.count{db.client.connection.state=idle}") +
@@ -251,17 +227,16 @@ TEST_CASE("the metrics read what the store and its pool have of everything", "[t
         constexpr std::size_t large = 50'000;
         pgstate::agent_state state("agent", "large");
         state.data["text"] = std::string(large, 'x');
-        all_at_once(f.context, 1, [&](int, auto done) { f.store.save(state, done); });
+        f.wait(f.store.save(state));
         const auto sent = f.store.stats().bytes_sent - stats.bytes_sent;
         CHECK(sent > large);
         CHECK(sent < large + 1000);
         const auto before = f.store.stats().bytes_received;
-        all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "large", done); });
+        f.wait(f.store.load("agent", "large"));
         const auto received = f.store.stats().bytes_received - before;
         CHECK(received > large);
         CHECK(received < large + 1000);
-        CHECK(count_of(read, "db.client.operation.duration{db.operation.name=save,error.type=conflict}") ==
-              1);
+        CHECK(told.count("db.client.operation.duration{db.operation.name=save,error.type=conflict}") == 1);
     }
     // The store is gone, and so is everything that read from it.
     for (const auto& key : told.metrics->keys())
@@ -272,38 +247,23 @@ TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[tel
     recorders told;
     opened_store f("&pool_max_conns=1", told.config());
     pqxx::connection observer(f.database);
-    all_at_once(f.context, 1, [&](int, auto done) {
-        const auto state = told_state("s");
-        f.store.save(state, done);
-    });
+    f.wait(f.store.save(told_state("s")));
     // The state is not there: so it cannot be told whether the write was applied.
-    pqxx::connection blocker(f.database);
-    pqxx::work lock(blocker);
-    lock.exec("LOCK TABLE agent_states IN SHARE MODE");
-    bool over = false;
-    pgstate::error failure;
-    const auto state = told_state("new");
-    f.store.save(state, as_result([&](pgstate::result<pgstate::saved> r) {
-                     failure = r.has_error() ? r.error() : pgstate::error();
-                     over = true;
-                 }));
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
-    pqxx::nontransaction(observer).exec(end_those_who_wait_for_a_lock);
-    run_until(f.context, [&] { return over; });
-    lock.abort();
+    table_lock lock(f.database, "SHARE");
+    outcome<pgstate::saved> saved;
+    f.store.save(told_state("new"), as_result(saved.handler()));
+    f.lose_waiting(observer);
+    REQUIRE(saved.wait(f.context).has_error());
+    lock.let_go();
     f.context.run();
 
-    REQUIRE(failure.code());
     const auto saves = told.trace->all("pgstate.save");
     REQUIRE(saves.size() == 2);
     const auto& type = saves.back().error;
     CHECK(saves.back().attributes.at("error.type") == type);
     CHECK(saves.back().attributes.at("db.response.status_code") == "57P01");
-    CHECK(count_of(*told.metrics,
-                   "db.client.operation.duration{db.operation.name=save,error.type=" + type + "}") == 1);
-    CHECK(count_of(*told.metrics,
-                   "pgstate.statement.duration{db.operation.name=save,error.type=connection_lost}") == 1);
+    CHECK(told.count("db.client.operation.duration{db.operation.name=save,error.type=" + type + "}") == 1);
+    CHECK(told.count("pgstate.statement.duration{db.operation.name=save,error.type=connection_lost}") == 1);
     const auto records = told.log->all("operation failed");
     REQUIRE(records.size() == 1);
     CHECK(records[0].level == log_level::warn);
@@ -317,16 +277,12 @@ TEST_CASE("a lost connection shows in the spans, the metrics and the log", "[tel
 TEST_CASE("operations that are sent again are counted with the reason", "[telemetry]") {
     recorders told;
     opened_store f("&pool_max_conns=1", told.config());
-    all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "s", done); });
+    f.wait(f.store.load("agent", "s"));
     // Behind the store's back, as a pooler would: its prepared statements are gone.
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await f.store.pool().with_connection(
-            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("DISCARD ALL"); });
-    });
-    all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "s", done); });
+    f.on_pool("DISCARD ALL");
+    f.wait(f.store.load("agent", "s"));
     f.context.run();
-    CHECK(sum_of(*told.metrics,
-                 "pgstate.retries{db.operation.name=load,pgstate.retry.reason=prepared_again}") == 1);
+    CHECK(told.sum("pgstate.retries{db.operation.name=load,pgstate.retry.reason=prepared_again}") == 1);
     CHECK(f.store.stats().retries == 1);
     const auto records = told.log->all("statement failed and is sent again");
     REQUIRE(records.size() == 1);
@@ -342,24 +298,19 @@ TEST_CASE("a slow operation is logged once, with where its time went", "[telemet
     config.telemetry.log_ids = true;
     opened_store f("&pool_max_conns=1", config);
     pqxx::connection observer(f.database);
-    all_at_once(f.context, 1, [&](int, auto done) {
-        const auto state = told_state("s");
-        f.store.save(state, done);
-    });
+    f.wait(f.store.save(told_state("s")));
     const auto slow_before = told.log->all("slow operation").size();
     row_lock lock(f.database, "agent", "s");
-    bool over = false;
-    const auto state = told_state("s");
-    f.store.save(state, [&](auto&&...) { over = true; });
+    outcome<pgstate::saved> saved;
+    f.store.save(told_state("s"), as_result(saved.handler()));
     const auto began = std::chrono::steady_clock::now();
-    run(f.context,
-        [&]() -> asio::awaitable<void> { co_await until(f.context, observer, somebody_waits_for_a_lock); });
+    f.wait_until(observer, somebody_waits_for_a_lock);
     // Longer than all before, so that the server has most of it.
     const auto until_then = began + 40ms + 3 * (std::chrono::steady_clock::now() - began);
     while (std::chrono::steady_clock::now() < until_then)
         f.context.run_for(1ms);
     lock.let_go();
-    run_until(f.context, [&] { return over; });
+    saved.wait(f.context);
 
     const auto records = told.log->all("slow operation");
     REQUIRE(records.size() == slow_before + 1);
@@ -383,10 +334,7 @@ TEST_CASE("a slow function of the user's is not taken for a wait in the queue", 
     config.telemetry.slow_operation = 30ms;
     opened_store f("&pool_max_conns=1", config);
     const auto before = told.log->all("slow operation").size();
-    run(f.context, [&]() -> asio::awaitable<void> {
-        co_await f.store.pool().with_connection(
-            [](pqxx::connection& c) { pqxx::nontransaction(c).exec("SELECT pg_sleep(0.2)"); });
-    });
+    f.on_pool("SELECT pg_sleep(0.2)");
     const auto records = told.log->all("slow operation");
     REQUIRE(records.size() == before + 1);
     CHECK(records.back().attributes.at("pgstate.slow.cause") == "function");
@@ -396,17 +344,10 @@ TEST_CASE("a slow function of the user's is not taken for a wait in the queue", 
 TEST_CASE("a statement in a transaction that is refused ends its span with the SQLSTATE", "[telemetry]") {
     recorders told;
     opened_store f("&pool_max_conns=1", told.config());
-    {
-        pqxx::connection c(f.database);
-        pqxx::nontransaction(c).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
-    }
-    bool over = false;
-    f.store.transaction([](pgstate::transaction& tx) { tx.save(told_state("refused")); },
-                        as_result([&](const pgstate::result<void>& r) {
-                            CHECK(r.error().sqlstate() == "23514");
-                            over = true;
-                        }));
-    run_until(f.context, [&] { return over; });
+    run_on(f.database, "ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
+    const auto refused = f.wait(
+        f.store.transaction([](pgstate::transaction& tx) { tx.save(told_state("refused")); }, as_result));
+    CHECK(refused.error().sqlstate() == "23514");
     const auto save = told.trace->all("pgstate.save").front();
     CHECK(save.error == "23514");
     CHECK(save.attributes.at("db.response.status_code") == "23514");
@@ -418,15 +359,8 @@ TEST_CASE("failed connects are counted by their reason", "[telemetry]") {
     recorders told;
     auto config = told.config();
     config.connection_string = server().connection_string("not_there");
-    asio::io_context context;
-    bool over = false;
-    pgstate::postgres_store::open(context.get_executor(), config,
-                                  as_result([&](pgstate::result<pgstate::postgres_store> r) {
-                                      CHECK(r.has_error());
-                                      over = true;
-                                  }));
-    run_until(context, [&] { return over; });
-    CHECK(sum_of(*told.metrics, "pgstate.connect.failures{error.type=3D000}") >= 1);
+    open_failure(config);
+    CHECK(told.sum("pgstate.connect.failures{error.type=3D000}") >= 1);
     const auto records = told.log->all("connect failed");
     REQUIRE(!records.empty());
     CHECK(records[0].attributes.at("error.type") == "3D000");
@@ -450,47 +384,23 @@ TEST_CASE("neither a password nor a state's content is ever told", "[telemetry]"
             made.history.emplace_back("user", canary);
             return made;
         };
-        all_at_once(f.context, 20, [&](int i, auto done) {
-            const auto mine = state(std::to_string(i));
-            f.store.save(mine, done);
-        });
-        {
-            // Refused by the server, with the row in the message's detail.
-            pqxx::connection c(f.database);
-            pqxx::nontransaction(c).exec("ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
-        }
+        all_at_once(f.context, 20, [&](int i, auto done) { f.store.save(state(std::to_string(i)), done); });
+        run_on(f.database, "ALTER TABLE agent_states ADD CHECK (session_id <> 'refused')");
         all_at_once(f.context, 3, [&](int i, auto done) {
-            const auto mine = state(i == 1 ? "refused" : std::to_string(i));
-            f.store.save(mine, as_result(done));
+            f.store.save(state(i == 1 ? "refused" : std::to_string(i)), as_result(done));
         });
-        {
-            pqxx::connection c(f.database);
-            pqxx::nontransaction(c).exec(std::string("UPDATE agent_states SET state = '\"") + canary +
-                                         "\"' WHERE session_id = '5'");
-        }
-        all_at_once(f.context, 1, [&](int, auto done) { f.store.load("agent", "5", as_result(done)); });
-        bool over = false;
-        f.store.transaction(
-            [&](pgstate::transaction&) { throw std::runtime_error(std::string("a user says ") + canary); },
-            as_result([&](const pgstate::result<void>&) { over = true; }));
-        run_until(f.context, [&] { return over; });
+        run_on(f.database,
+               std::string("UPDATE agent_states SET state = '\"") + canary + "\"' WHERE session_id = '5'");
+        f.wait(f.store.load("agent", "5", as_result));
+        const auto says = [&](pgstate::transaction&) {
+            throw std::runtime_error(std::string("a user says ") + canary);
+        };
+        f.wait(f.store.transaction(says, as_result));
         f.context.run();
     }
     CHECK(told.log->all("operation failed").size() + told.log->all("slow operation failed").size() >= 3);
 
-    std::string everything;
-    const auto add = [&](const recorded_attributes& all) {
-        for (const auto& [key, value] : all)
-            everything.append(key).append("=").append(value).append("\n");
-    };
-    for (const auto& each : told.log->all()) {
-        everything.append(each.message).append("\n");
-        add(each.attributes);
-    }
-    for (const auto& each : told.trace->all()) {
-        everything.append(each.name).append(each.error).append("\n");
-        add(each.attributes);
-    }
+    auto everything = told.log->text() + told.trace->text();
     for (const auto& each : told.metrics->keys())
         everything.append(each).append("\n");
     const auto at = config.connection_string.find('@');
@@ -499,107 +409,4 @@ TEST_CASE("neither a password nor a state's content is ever told", "[telemetry]"
     REQUIRE(password.size() > 8);
     CHECK(everything.find(password) == std::string::npos);
     CHECK(everything.find(canary) == std::string::npos);
-}
-
-namespace {
-
-class hostile_telemetry final : public pgstate::logger, public pgstate::metrics, public pgstate::tracer {
-public:
-    [[noreturn]] static void fail() { throw std::runtime_error("out of order"); }
-    bool enabled(log_level) const override { fail(); }
-    void log(const pgstate::log_record&) override { fail(); }
-    std::unique_ptr<series> open(const pgstate::instrument&, std::span<const pgstate::attribute>) override {
-        class bad final : public series {
-            void record(double) override { fail(); }
-        };
-        if (++opened_ % 2 == 0) fail();
-        return std::make_unique<bad>();
-    }
-    std::unique_ptr<observation> observe(const pgstate::instrument&, std::span<const pgstate::attribute>,
-                                         std::function<double()>) override {
-        fail();
-    }
-    std::unique_ptr<pgstate::span> start(const pgstate::span_start&) override {
-        class bad final : public pgstate::span {
-            pgstate::span_context context() const override { fail(); }
-            void set(std::span<const pgstate::attribute>) override { fail(); }
-            void event(std::string_view, std::chrono::steady_clock::time_point,
-                       std::span<const pgstate::attribute>) override {
-                fail();
-            }
-            void end(std::chrono::steady_clock::time_point, std::string_view) override { fail(); }
-        };
-        if (++started_ % 2 == 0) fail();
-        return std::make_unique<bad>();
-    }
-    pgstate::span_context current() override { fail(); }
-    std::unique_ptr<scope> activate(pgstate::span&) override { fail(); }
-
-private:
-    std::atomic<int> opened_{0};
-    std::atomic<int> started_{0};
-};
-
-/// A logger that, for the records of one session, takes until it is let go.
-class stuck_log final : public pgstate::logger {
-public:
-    bool enabled(log_level) const override { return true; }
-    void log(const pgstate::log_record& what) override {
-        for (const auto& each : what.attributes)
-            if (each.key == "pgstate.session.id" && std::get<std::string_view>(each.value) == "stuck") {
-                stuck = true;
-                stuck.notify_all();
-                let_go.wait(false);
-            }
-    }
-    std::atomic<bool> stuck{false};
-    std::atomic<bool> let_go{false};
-};
-
-} // namespace
-
-TEST_CASE("telemetry that throws breaks nothing", "[telemetry]") {
-    const auto bad = std::make_shared<hostile_telemetry>();
-    pgstate::config config;
-    config.logger = bad;
-    config.metrics = bad;
-    config.tracer = bad;
-    opened_store f("&pool_max_conns=2", config);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        for (int i = 0; i < 10; ++i) {
-            const auto state = told_state(std::to_string(i));
-            co_await f.store.save(state);
-        }
-        const auto page = co_await f.store.list("agent");
-        CHECK(page.size() == 10);
-        const auto count = co_await f.store.count("agent");
-        CHECK(count == 10);
-        co_await f.store.transaction([](pgstate::transaction& tx) { tx.erase("agent", "1"); });
-        const auto erased = co_await f.store.load("agent", "1");
-        CHECK(!erased);
-    });
-}
-
-TEST_CASE("telemetry that takes its time delays nobody else's operation", "[telemetry]") {
-    const auto log = std::make_shared<stuck_log>();
-    pgstate::config config;
-    config.logger = log;
-    config.telemetry.log_ids = true;
-    opened_store f("&pool_max_conns=1", config);
-    // Two threads run the executor; one of them will be stuck in the logger.
-    const auto guard = asio::make_work_guard(f.context);
-    f.context.restart();
-    std::thread first([&] { f.context.run(); });
-    std::thread second([&] { f.context.run(); });
-    auto stuck = f.store.load("agent", "stuck", asio::use_future);
-    log->stuck.wait(false);
-    for (int i = 0; i < 100; ++i)
-        CHECK(!f.store.load("agent", std::to_string(i), asio::use_future).get());
-    CHECK(stuck.wait_for(0s) == std::future_status::timeout);
-    log->let_go = true;
-    log->let_go.notify_all();
-    CHECK(!stuck.get());
-    f.context.stop();
-    first.join();
-    second.join();
 }

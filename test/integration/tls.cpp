@@ -15,8 +15,6 @@
 
 using namespace pgstate_test;
 using pgstate::agent_state;
-using pgstate::as_result;
-using pgstate::errc;
 
 namespace {
 
@@ -122,27 +120,11 @@ const tls_server& tls() {
     return shared;
 }
 
-pgstate::error refused_by_tls(const std::string& to) {
-    asio::io_context context;
-    const auto settings = config_for(to);
-    return run(context, [&]() -> asio::awaitable<pgstate::error> {
-        const auto opened =
-            co_await pgstate::postgres_store::open(context.get_executor(), settings, as_result);
-        co_return require_failure(opened, errc::unavailable);
-    });
-}
-
 /// Of a connection of the pool: "VERSION of TLS/the client certificate's name".
 std::string encryption_of(opened_store& f) {
-    return run(f.context, [&]() -> asio::awaitable<std::string> {
-        auto ask = [](pqxx::connection& connection) {
-            return pqxx::nontransaction(connection)
-                .exec("SELECT version || coalesce(client_dn, '') FROM pg_stat_ssl WHERE ssl AND pid = "
-                      "pg_backend_pid()")[0][0]
-                .template as<std::string>();
-        };
-        co_return co_await f.store.pool().with_connection(ask);
-    });
+    const auto rows = f.on_pool("SELECT version || coalesce(client_dn, '') FROM pg_stat_ssl"
+                                " WHERE ssl AND pid = pg_backend_pid()");
+    return rows[0][0].as<std::string>();
 }
 
 agent_state large_state(std::size_t i) {
@@ -165,40 +147,38 @@ TEST_CASE("verify-full with a password by SCRAM encrypts what is sent, large bat
         states.push_back(large_state(i));
         keys.emplace_back("a", std::to_string(i));
     }
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto saved = co_await f.store.save_all(states);
-        for (const auto& each : saved)
-            REQUIRE(each.has_value());
-        const auto loaded = co_await f.store.load_all(keys);
-        for (std::size_t i = 0; i < 64; ++i) {
-            REQUIRE(loaded[i].has_value());
-            CHECK((loaded[i]->data == states[i].data));
-        }
-    });
+    const auto saved = f.wait(f.store.save_all(states));
+    for (const auto& each : saved)
+        REQUIRE(each.has_value());
+    const auto loaded = f.wait(f.store.load_all(keys));
+    for (std::size_t i = 0; i < 64; ++i) {
+        REQUIRE(loaded[i].has_value());
+        CHECK((loaded[i]->data == states[i].data));
+    }
 }
 
 TEST_CASE("a server that another authority has signed is not trusted", "[tls]") {
-    const auto failure =
-        refused_by_tls(tls().with_password("sslrootcert='" + tls().files().certificate("stranger") + "'"));
+    const auto failure = open_failure(
+        config_for(tls().with_password("sslrootcert='" + tls().files().certificate("stranger") + "'")));
     CHECK(names(failure, "certificate verify failed"));
     CHECK_FALSE(names(failure, "horse"));
 }
 
 TEST_CASE("a server's certificate is good for its name only", "[tls]") {
-    const auto failure = refused_by_tls(tls().with_password("host=elsewhere.test"));
+    const auto failure = open_failure(config_for(tls().with_password("host=elsewhere.test")));
     CHECK(names(failure, "pgstate.test"));
     CHECK(names(failure, "does not match host name \"elsewhere.test\""));
 }
 
 TEST_CASE("a connection without TLS is refused", "[tls]") {
-    const auto failure = refused_by_tls(tls().with_password("sslmode=disable"));
+    const auto failure = open_failure(config_for(tls().with_password("sslmode=disable")));
     CHECK(failure.sqlstate() == "28000");
     CHECK(names(failure, "no encryption"));
     CHECK_FALSE(names(failure, "horse"));
 }
 
 TEST_CASE("a password that SCRAM refuses is not repeated", "[tls]") {
-    const auto failure = refused_by_tls(tls().with_password("password=hunter2hunter2"));
+    const auto failure = open_failure(config_for(tls().with_password("password=hunter2hunter2")));
     CHECK(failure.sqlstate() == "28P01");
     CHECK(names(failure, "password authentication failed"));
     CHECK_FALSE(names(failure, "hunter2"));
@@ -209,18 +189,14 @@ TEST_CASE("a client certificate opens a store, and nothing else does where one i
     {
         opened_store f("", config_for(tls().with_certificate("cert_user")));
         CHECK(encryption_of(f).ends_with("/CN=cert_user"));
-        run(f.context, [&]() -> asio::awaitable<void> {
-            const agent_state state("a", "s");
-            co_await f.store.save(state);
-            const auto loaded = co_await f.store.load("a", "s");
-            CHECK(loaded.has_value());
-        });
+        f.wait(f.store.save(numbered_state(1)));
+        CHECK(f.wait(f.store.load("a", "s")).has_value());
     }
-    const auto missing = refused_by_tls(tls().as("cert_user"));
+    const auto missing = open_failure(config_for(tls().as("cert_user")));
     CHECK(missing.sqlstate() == "28000");
     CHECK(names(missing, "valid client certificate"));
-    const auto of_another = refused_by_tls(tls().with_certificate("somebody"));
+    const auto of_another = open_failure(config_for(tls().with_certificate("somebody")));
     CHECK(of_another.sqlstate() == "28000");
     CHECK(names(of_another, "certificate authentication failed"));
-    refused_by_tls(tls().with_certificate("forged"));
+    open_failure(config_for(tls().with_certificate("forged")));
 }

@@ -1,12 +1,12 @@
 // Versions: each is used once in a table, and they grow while a state lives.
 
 #include "integration/store_support.hpp"
+#include "support/go_sdk.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
@@ -18,215 +18,132 @@ namespace {
 
 using namespace pgstate_test;
 using namespace std::chrono_literals;
-using pgstate::agent_state;
 using pgstate::as_result;
 using pgstate::errc;
 
-constexpr std::int64_t no_version = -1;
-
-/// What the Go SDK sends.
-std::string go_save(const std::string& session, const std::string& state) {
-    return "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at) VALUES ('a', '" +
-           session + "', '" + state +
-           "', NOW(), NOW()) ON CONFLICT (agent_id, session_id)"
-           " DO UPDATE SET state = EXCLUDED.state, updated_at = NOW()";
-}
-
-std::int64_t number_of(pqxx::connection& sql, const std::string& query) {
-    return pqxx::nontransaction(sql).exec(query)[0][0].as<std::int64_t>();
-}
-
 /// A state whose row another client holds, and will save and erase: whoever writes it meanwhile has begun before that.
 struct doomed_state {
-    doomed_state() : f("&pool_max_conns=2") {
-        run(f.context, [this]() -> asio::awaitable<void> {
-            const auto state = numbered_state(0);
-            const auto saved = co_await f.store.save(state);
-            used.insert(saved.version);
-        });
-        other.emplace(holder);
-        other->exec("UPDATE agent_states SET updated_at = updated_at");
-    }
+    doomed_state() { other.emplace(f.database, "UPDATE agent_states SET updated_at = updated_at"); }
 
     /// Saved and erased by the other client, as soon as somebody waits for it.
     void save_and_erase() {
-        run(f.context, [this]() -> asio::awaitable<void> {
-            co_await until(f.context, observer, somebody_waits_for_a_lock);
-        });
+        f.wait_until(observer, somebody_waits_for_a_lock);
+        pqxx::work& sql = **other;
         for (int i = 0; i < 3; ++i)
-            used.insert(other
-                            ->exec("UPDATE agent_states SET version = DEFAULT WHERE session_id = 's'"
-                                   " RETURNING version")[0][0]
+            used.insert(sql.exec("UPDATE agent_states SET version = DEFAULT WHERE session_id = 's'"
+                                 " RETURNING version")[0][0]
                             .as<std::int64_t>());
-        other->exec("DELETE FROM agent_states WHERE session_id = 's'");
+        sql.exec("DELETE FROM agent_states WHERE session_id = 's'");
         other->commit();
-    }
-
-    /// Of the one who waited.
-    std::int64_t version_of(outcome<pgstate::saved>& done) {
-        run_until(f.context, [&] { return done.over(); });
-        if (!done.value->has_value()) {
-            UNSCOPED_INFO(done.value->error().what());
-            return no_version;
-        }
-        return done.value->value().version;
     }
 
     /// What was made is new to the table, grows, and is none that somebody knew before.
     void check_new_life(std::int64_t version) {
         CHECK(version > 0);
         CHECK(used.insert(version).second);
-        run(f.context, [&]() -> asio::awaitable<void> {
-            auto stale = numbered_state(2);
-            for (const auto known : used) {
-                if (known == version) continue;
-                stale.version = known;
-                const auto refused = co_await f.store.save(stale, {.if_unchanged = true}, as_result);
-                REQUIRE(refused.has_error());
-                CHECK(refused.error() == errc::conflict);
-                CHECK(refused.error().current_version() == version);
-            }
-            stale.version = version;
-            const auto next = co_await f.store.save(stale, {.if_unchanged = true});
-            CHECK(next.version > *used.rbegin());
-        });
+        auto stale = numbered_state(2);
+        for (const auto known : used) {
+            if (known == version) continue;
+            stale.version = known;
+            const auto refused =
+                f.failure(f.store.save(stale, {.if_unchanged = true}, as_result), errc::conflict);
+            CHECK(refused.current_version() == version);
+        }
+        stale.version = version;
+        CHECK(f.wait(f.store.save(stale, {.if_unchanged = true})).version > *used.rbegin());
     }
 
-    opened_store f;
-    std::set<std::int64_t> used;
+    opened_store f{"&pool_max_conns=2"};
+    std::set<std::int64_t> used{f.wait(f.store.save(numbered_state(0))).version};
     pqxx::connection observer{f.database};
-    pqxx::connection holder{f.database};
-    std::optional<pqxx::work> other;
+    std::optional<open_transaction> other;
 };
 
 } // namespace
 
 TEST_CASE("whatever writes a state gives it a greater version, but a touch", "[versions]") {
     opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto state = numbered_state(0);
-        std::int64_t last = 0;
-        const auto grown = [&](const pgstate::saved& saved) {
-            CHECK(saved.version > last);
-            last = saved.version;
-        };
-        const std::vector<pgstate::agent_message> messages(1);
-        pgstate::state_patch patch;
-        patch.context["merged"] = true;
-        pgstate::change_options create;
-        create.create = true;
-        grown(co_await f.store.save(state));
-        grown(co_await f.store.save(state, {.ttl = 1h}));
-        state.version = last;
-        grown(co_await f.store.save(state, {.if_unchanged = true}));
-        grown(co_await f.store.append("a", "s", messages));
-        grown(co_await f.store.append("a", "s", messages, create));
-        grown(co_await f.store.merge("a", "s", patch));
-        grown(co_await f.store.merge("a", "s", patch, create));
-        grown(co_await f.store.increment("a", "s", "/data/value", 5));
-        grown(co_await f.store.increment("a", "s", "/data/value", 0.5, create));
-        pgstate::saved within;
-        co_await f.store.transaction([&](pgstate::transaction& tx) {
-            within = tx.save(state);
-            CHECK(within.version > last);
-            last = within.version;
-            within = tx.save(state);
-        });
-        grown(within);
-        const auto touched = co_await f.store.touch("a", "s", 1h);
-        CHECK(touched.version == last);
-        const auto loaded = co_await f.store.load("a", "s");
-        CHECK(loaded->version == last);
-    });
+    auto state = numbered_state(0);
+    std::int64_t last = 0;
+    const auto grown = [&](const pgstate::saved& saved) {
+        CHECK(saved.version > last);
+        last = saved.version;
+    };
+    const std::vector<pgstate::agent_message> messages(1);
+    pgstate::state_patch patch;
+    patch.context["merged"] = true;
+    constexpr pgstate::change_options create{.create = true};
+    grown(f.wait(f.store.save(state)));
+    grown(f.wait(f.store.save(state, {.ttl = 1h})));
+    state.version = last;
+    grown(f.wait(f.store.save(state, {.if_unchanged = true})));
+    grown(f.wait(f.store.append("a", "s", messages)));
+    grown(f.wait(f.store.append("a", "s", messages, create)));
+    grown(f.wait(f.store.merge("a", "s", patch)));
+    grown(f.wait(f.store.merge("a", "s", patch, create)));
+    grown(f.wait(f.store.increment("a", "s", "/data/value", 5)));
+    grown(f.wait(f.store.increment("a", "s", "/data/value", 0.5, create)));
+    pgstate::saved within;
+    f.wait(f.store.transaction([&](pgstate::transaction& tx) {
+        within = tx.save(state);
+        CHECK(within.version > last);
+        last = within.version;
+        within = tx.save(state);
+    }));
+    grown(within);
+    CHECK(f.wait(f.store.touch("a", "s", 1h)).version == last);
+    CHECK(f.wait(f.store.load("a", "s"))->version == last);
 }
 
 TEST_CASE("a state that is erased and made again has a version that was never used", "[versions]") {
     opened_store f;
-    run(f.context, [&]() -> asio::awaitable<void> {
-        std::set<std::int64_t> used;
-        const auto state = numbered_state(0);
-        auto early = state;
-        const std::vector<pgstate::agent_message> messages(1);
-        pgstate::change_options create;
-        create.create = true;
-        for (int i = 0; i < 10; ++i) {
-            auto saved = co_await f.store.save(state);
-            CHECK(used.insert(saved.version).second);
-            pgstate::erase_options options;
-            if (i % 2 == 0) options.if_version = saved.version;
-            co_await f.store.erase("a", "s", options);
-            saved = co_await f.store.append("a", "s", messages, create);
-            CHECK(used.insert(saved.version).second);
-            co_await f.store.transaction([](pgstate::transaction& tx) { tx.erase("a", "s"); });
-            saved = co_await f.store.save(state, {.if_unchanged = true});
-            CHECK(used.insert(saved.version).second);
-            early.version = *used.begin();
-            const auto refused = co_await f.store.save(early, {.if_unchanged = true}, as_result);
-            CHECK((refused.has_error() && refused.error() == errc::conflict));
-        }
-    });
+    std::set<std::int64_t> used;
+    const auto state = numbered_state(0);
+    auto early = state;
+    const std::vector<pgstate::agent_message> messages(1);
+    for (int i = 0; i < 10; ++i) {
+        auto saved = f.wait(f.store.save(state));
+        CHECK(used.insert(saved.version).second);
+        pgstate::erase_options options;
+        if (i % 2 == 0) options.if_version = saved.version;
+        f.wait(f.store.erase("a", "s", options));
+        saved = f.wait(f.store.append("a", "s", messages, {.create = true}));
+        CHECK(used.insert(saved.version).second);
+        f.wait(f.store.transaction([](pgstate::transaction& tx) { tx.erase("a", "s"); }));
+        saved = f.wait(f.store.save(state, {.if_unchanged = true}));
+        CHECK(used.insert(saved.version).second);
+        early.version = *used.begin();
+        f.failure(f.store.save(early, {.if_unchanged = true}, as_result), errc::conflict);
+    }
 }
 
-TEST_CASE("an expired state that is saved again has a new version", "[versions]") {
-    opened_store f;
-    pqxx::connection sql(f.database);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        const auto state = numbered_state(0);
-        const auto before = co_await f.store.save(state, {.ttl = 1ms});
-        co_await until(f.context, sql, "SELECT expires_at < now() FROM agent_states");
-        const auto after = co_await f.store.save(state, {.if_unchanged = true});
-        CHECK(after.version > before.version);
-    });
-}
-
-TEST_CASE("a state made again by a save that waited while it was erased has a version of its own",
+TEST_CASE("a state made again by a write that waited while it was erased has a version of its own",
           "[versions]") {
     doomed_state was;
     outcome<pgstate::saved> done;
-    pgstate::save_options options;
-    if (GENERATE(false, true)) options.ttl = 1h;
-    was.f.store.save(numbered_state(1), options, as_result(done.handler()));
-    was.save_and_erase();
-    was.check_new_life(was.version_of(done));
-}
-
-TEST_CASE("so has one that was to be made", "[versions]") {
-    doomed_state was;
-    outcome<pgstate::saved> done;
-    was.f.store.save(numbered_state(1), {.if_unchanged = true}, as_result(done.handler()));
-    was.save_and_erase();
-    was.check_new_life(was.version_of(done));
-}
-
-TEST_CASE("so has one that a change makes", "[versions]") {
-    doomed_state was;
-    outcome<pgstate::saved> done;
-    pgstate::change_options options;
-    options.create = true;
-    if (GENERATE(false, true)) {
+    auto handler = as_result(done.handler());
+    SECTION("a save") {
+        was.f.store.save(numbered_state(1), handler);
+    }
+    SECTION("a save with a ttl") {
+        was.f.store.save(numbered_state(1), {.ttl = 1h}, handler);
+    }
+    SECTION("a save that was to make it") {
+        was.f.store.save(numbered_state(1), {.if_unchanged = true}, handler);
+    }
+    SECTION("an append") {
         const std::vector<pgstate::agent_message> messages(1);
-        was.f.store.append("a", "s", messages, options, as_result(done.handler()));
-    } else {
-        was.f.store.increment("a", "s", "/data/value", 5, options, as_result(done.handler()));
+        was.f.store.append("a", "s", messages, {.create = true}, handler);
+    }
+    SECTION("an increment") {
+        was.f.store.increment("a", "s", "/data/value", 5, {.create = true}, handler);
+    }
+    SECTION("a save in a transaction") {
+        was.f.store.transaction([](pgstate::transaction& tx) { return tx.save(numbered_state(1)); }, handler);
     }
     was.save_and_erase();
-    was.check_new_life(was.version_of(done));
-}
-
-TEST_CASE("so has one that is saved in a transaction", "[versions]") {
-    doomed_state was;
-    pgstate::saved in_it;
-    int over = 0;
-    std::exception_ptr failure;
-    was.f.store.transaction([&](pgstate::transaction& tx) { in_it = tx.save(numbered_state(1)); },
-                            [&](std::exception_ptr why) {
-                                failure = std::move(why);
-                                ++over;
-                            });
-    was.save_and_erase();
-    run_until(was.f.context, [&] { return over == 1; });
-    CHECK_FALSE(failure);
-    was.check_new_life(in_it.version);
+    REQUIRE(done.wait(was.f.context).has_value());
+    was.check_new_life(done.value->value().version);
 }
 
 TEST_CASE("several stores that save and erase the same states never use a version twice", "[versions]") {
@@ -238,7 +155,7 @@ TEST_CASE("several stores that save and erase the same states never use a versio
         all.push_back(std::make_unique<opened_store>("&pool_max_conns=2", config_for(database)));
     std::set<std::int64_t> used;
     std::size_t acknowledged = 0;
-    int over = 0;
+    successes over;
     for (int i = 0; i < stores; ++i)
         asio::co_spawn(
             all[static_cast<std::size_t>(i)]->context,
@@ -260,11 +177,8 @@ TEST_CASE("several stores that save and erase the same states never use a versio
                     ++acknowledged;
                 }
             },
-            [&](const std::exception_ptr& failure) {
-                CHECK_FALSE(failure);
-                ++over;
-            });
-    while (over < stores)
+            over.handler());
+    while (over.count < stores)
         for (const auto& each : all) {
             each->context.restart();
             each->context.run_for(1ms);
@@ -275,71 +189,55 @@ TEST_CASE("several stores that save and erase the same states never use a versio
 
 TEST_CASE("what the Go SDK makes has a version too, which its later saves leave as it is", "[versions]") {
     opened_store f;
-    pqxx::connection sql(f.database);
-    pqxx::nontransaction(sql).exec(go_save("s", R"({"data": {"by": "go"}})"));
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto loaded = co_await f.store.load("a", "s");
-        REQUIRE(loaded.has_value());
-        const auto first = loaded->version;
-        CHECK(first > 0);
-        pqxx::nontransaction(sql).exec(go_save("s", R"({"data": {"by": "go again"}})"));
-        loaded = co_await f.store.load("a", "s");
-        CHECK(loaded->version == first);
-        CHECK(loaded->data.at("by") == "go again");
-        const auto saved = co_await f.store.save(*loaded, {.if_unchanged = true});
-        CHECK(saved.version > first);
-        co_await f.store.erase("a", "s");
-        pqxx::nontransaction(sql).exec(go_save("s", "{}"));
-        loaded = co_await f.store.load("a", "s");
-        CHECK(loaded->version > saved.version);
-    });
+    run_on(f.database, go_save("a", "s", R"({"data": {"by": "go"}})"));
+    auto loaded = f.wait(f.store.load("a", "s"));
+    REQUIRE(loaded.has_value());
+    const auto first = loaded->version;
+    CHECK(first > 0);
+    run_on(f.database, go_save("a", "s", R"({"data": {"by": "go again"}})"));
+    loaded = f.wait(f.store.load("a", "s"));
+    CHECK(loaded->version == first);
+    CHECK(loaded->data.at("by") == "go again");
+    const auto saved = f.wait(f.store.save(*loaded, {.if_unchanged = true}));
+    CHECK(saved.version > first);
+    f.wait(f.store.erase("a", "s"));
+    run_on(f.database, go_save("a", "s", "{}"));
+    CHECK(f.wait(f.store.load("a", "s"))->version > saved.version);
 }
 
 TEST_CASE("a state with the greatest version is saved and erased like any other", "[versions]") {
     opened_store f;
-    pqxx::connection sql(f.database);
-    const auto put = [&] {
-        pqxx::nontransaction(sql).exec(
-            "INSERT INTO agent_states (agent_id, session_id, state, version)"
-            " VALUES ('a', 's', '{}', 9223372036854775807) ON CONFLICT (agent_id, session_id)"
-            " DO UPDATE SET version = EXCLUDED.version");
-    };
-    run(f.context, [&]() -> asio::awaitable<void> {
-        put();
-        auto loaded = co_await f.store.load("a", "s");
-        REQUIRE(loaded.has_value());
-        const auto saved = co_await f.store.save(*loaded, {.if_unchanged = true});
-        CHECK(saved.version > 0);
-        CHECK(saved.version < 1000);
-        put();
-        pgstate::erase_options options;
-        options.if_version = loaded->version;
-        const bool erased = co_await f.store.erase("a", "s", options);
-        CHECK(erased);
-    });
-    CHECK(number_of(sql, "SELECT count(*) FROM agent_states") == 0);
+    const auto put = "INSERT INTO agent_states (agent_id, session_id, state, version)"
+                     " VALUES ('a', 's', '{}', 9223372036854775807) ON CONFLICT (agent_id, session_id)"
+                     " DO UPDATE SET version = EXCLUDED.version";
+    run_on(f.database, put);
+    auto loaded = f.wait(f.store.load("a", "s"));
+    REQUIRE(loaded.has_value());
+    const auto saved = f.wait(f.store.save(*loaded, {.if_unchanged = true}));
+    CHECK(saved.version > 0);
+    CHECK(saved.version < 1000);
+    run_on(f.database, put);
+    CHECK(f.wait(f.store.erase("a", "s", {.if_version = loaded->version})));
+    CHECK(f.on_pool("SELECT count(*) FROM agent_states")[0][0].as<int>() == 0);
 }
 
 TEST_CASE("statements that are gone are prepared again, also where two make one exchange", "[versions]") {
     pgstate::config settings;
-    settings.session_settings = {{"app.tenant_id", "acme"}};
+    if (GENERATE(false, true)) settings.session_settings = {{"app.tenant_id", "acme"}};
     opened_store f("&pool_max_conns=1", std::move(settings));
     const auto state = numbered_state(1);
-    run(f.context, [&]() -> asio::awaitable<void> {
-        auto before = co_await f.store.save(state);
-        for (const auto* const gone : {"DEALLOCATE ALL", "DISCARD ALL"}) {
-            co_await f.store.pool().with_connection(
-                [gone](pqxx::connection& c) { pqxx::nontransaction(c).exec(gone); });
-            // Each of the two is found missing once, one save after the other.
-            for (int i = 0; i < 2; ++i) {
-                const auto saved = co_await f.store.save(state);
-                CHECK(saved.version > before.version);
-                before = saved;
-            }
-            const auto found = f.store.stats().retries;
-            co_await f.store.save(state);
-            CHECK(f.store.stats().retries == found);
+    auto before = f.wait(f.store.save(state));
+    for (const auto* const gone : {"DEALLOCATE ALL", "DISCARD ALL"}) {
+        f.on_pool(gone);
+        // Each of the two is found missing once, one save after the other.
+        for (int i = 0; i < 2; ++i) {
+            const auto saved = f.wait(f.store.save(state));
+            CHECK(saved.version > before.version);
+            before = saved;
         }
-        CHECK(f.store.stats().retries > 0);
-    });
+        const auto found = f.store.stats().retries;
+        f.wait(f.store.save(state));
+        CHECK(f.store.stats().retries == found);
+    }
+    CHECK(f.store.stats().retries > 0);
 }

@@ -44,6 +44,14 @@ inline void copy_into(recorded_attributes& to, std::span<const pgstate::attribut
         to[std::string(each.key)] = text_of(each.value);
 }
 
+/// A line for each.
+inline std::string text_of(const recorded_attributes& all) {
+    std::string text;
+    for (const auto& [key, value] : all)
+        text.append(key).append("=").append(value).append("\n");
+    return text;
+}
+
 /// A logger that keeps its records.
 class recorded_log final : public pgstate::logger {
 public:
@@ -71,6 +79,13 @@ public:
         auto some = all();
         std::erase_if(some, [&](const record& each) { return each.message != message; });
         return some;
+    }
+    /// All that it was told.
+    std::string text() const {
+        std::string told;
+        for (const auto& each : all())
+            told.append(each.message).append("\n").append(text_of(each.attributes));
+        return told;
     }
 
 private:
@@ -211,6 +226,13 @@ public:
         auto some = all();
         std::erase_if(some, [&](const finished& each) { return each.name != name; });
         return some;
+    }
+    /// All that it was told.
+    std::string text() const {
+        std::string told;
+        for (const auto& each : all())
+            told.append(each.name).append(each.error).append("\n").append(text_of(each.attributes));
+        return told;
     }
 
     /// A context that belongs to nobody else.

@@ -91,7 +91,7 @@ struct successes {
 
     auto handler() {
         return [this](std::exception_ptr failure, auto&&...) {
-            CHECK_FALSE(failure);
+            if (failure) FAIL_CHECK(pgstate::to_error(failure).what());
             ++count;
         };
     }

@@ -3,7 +3,6 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <exception>
-#include <utility>
 
 namespace pgstate_test {
 namespace {
@@ -29,15 +28,20 @@ std::map<std::string, pgstate::saved> save_sessions(store_under_test& store, con
     return saves;
 }
 
-boost::asio::awaitable<void> comings_and_goings::after_page(pgstate::state_store& store, std::string agent,
-                                                            std::string last) {
-    const auto other = session_name(page_ * 90);
-    co_await store.erase(agent, last);
-    co_await store.erase(agent, other);
-    erased_.insert(last);
-    erased_.insert(other);
-    const pgstate::agent_state fresh(agent, "fresh-" + std::to_string(page_++));
-    co_await store.save(fresh);
+std::vector<std::string> altered(const std::string& cursor) {
+    std::vector<std::string> all(cursor.size(), cursor);
+    for (std::size_t i = 0; i < cursor.size(); ++i)
+        all[i][i] = cursor[i] == 'A' ? 'B' : 'A';
+    return all;
+}
+
+void comings_and_goings::after_page(store_under_test& store, const std::string& agent,
+                                    const std::string& last) {
+    for (const auto& gone : {last, session_name(page_ * 90)}) {
+        store.wait(store->erase(agent, gone));
+        erased_.insert(gone);
+    }
+    store.wait(store->save(pgstate::agent_state(agent, "fresh-" + std::to_string(page_++))));
 }
 
 void comings_and_goings::check(int count) const {

@@ -3,11 +3,10 @@
 
 #include "support/stores.hpp"
 
-#include <boost/asio/awaitable.hpp>
-
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace pgstate_test {
 
@@ -15,13 +14,16 @@ namespace pgstate_test {
 std::map<std::string, pgstate::saved> save_sessions(store_under_test& store, const std::string& agent,
                                                     int count);
 
+/// `cursor` with another character in its place, once for each of its characters.
+std::vector<std::string> altered(const std::string& cursor);
+
 /// What happens to the sessions of an agent, as save_sessions made them, while somebody pages through them.
 class comings_and_goings {
 public:
     void saw(const std::string& session) { seen_.insert(session); }
 
     /// After a page: its last session, which the cursor names, is erased, and one that may come later; a new one is saved.
-    boost::asio::awaitable<void> after_page(pgstate::state_store& store, std::string agent, std::string last);
+    void after_page(store_under_test& store, const std::string& agent, const std::string& last);
 
     /// That each of the first `count` was seen once, and what was erased once at most.
     void check(int count) const;

@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 
 #include <chrono>
 #include <string_view>
@@ -11,6 +12,16 @@ namespace pgstate_test {
 
 using namespace std::chrono_literals;
 using namespace std::string_literals;
+
+boost::json::object parsed(std::string_view text) {
+    return boost::json::parse({text.data(), text.size()}).as_object();
+}
+
+pgstate::agent_state state_with(const std::string& agent, const std::string& session, std::string_view data) {
+    pgstate::agent_state state(agent, session);
+    state.data = parsed(data);
+    return state;
+}
 
 pgstate::agent_state full_state(const std::string& agent, const std::string& session) {
     pgstate::agent_state state(agent, session);

@@ -3,13 +3,21 @@
 
 #include "pgstate/agent_state.hpp"
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pgstate_test {
+
+/// The object that a JSON text is.
+boost::json::object parsed(std::string_view text);
+
+/// A state whose data are the object that `data`, a JSON text, is.
+pgstate::agent_state state_with(const std::string& agent, const std::string& session, std::string_view data);
 
 /// A state that uses everything a state has.
 pgstate::agent_state full_state(const std::string& agent, const std::string& session);

@@ -71,7 +71,7 @@ public:
         pgstate_test::run_until(context_, std::move(done));
     }
 
-    /// Runs an operation, which awaits no other, to its end: `store.wait(store->save(state))`.
+    /// Runs an operation to its end, as `store.wait(store->save(state))`; gives its value, or throws its failure.
     template <class Operation>
     auto wait(Operation operation) {
         return pgstate_test::wait(context_, std::move(operation));
