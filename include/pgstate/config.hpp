@@ -128,7 +128,7 @@ struct tuning_config {
     batch_config batch{};                                 ///< what shares a statement
     statement_mode statements = statement_mode::prepared; ///< behind some poolers: unnamed
     /// How long a write waits for a lock that another session holds, up to a day, before it makes way for the writes that
-    /// share its statement and waits by itself. 0: twice as long as such statements take, 5 to 100 ms.
+    /// share its statement and waits by itself. 0: as long as such statements take, 5 to 100 ms.
     std::chrono::milliseconds lock_wait{0};
 };
 

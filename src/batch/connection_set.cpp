@@ -12,11 +12,17 @@ public:
     request(std::weak_ptr<listener> whom, strand_type strand)
         : whom_(std::move(whom)), strand_(std::move(strand)) {}
 
-    void acquired(pool::lease got) override {
-        if (const auto to = whom_.lock())
-            boost::asio::post(strand_, [to, self = shared_from_this(), got = std::move(got)]() mutable {
-                to->acquired(*self, std::move(got));
-            });
+    void acquired(pool::lease& got) override {
+        const auto to = whom_.lock();
+        if (!to) return;
+        got_ = std::move(got);
+        try {
+            boost::asio::post(
+                strand_, [to, self = shared_from_this()] { to->acquired(*self, std::move(self->got_)); });
+        } catch (...) {
+            got = std::move(got_);
+            throw;
+        }
     }
     void failed(const error& why) override {
         if (const auto to = whom_.lock())
@@ -26,6 +32,7 @@ public:
 private:
     const std::weak_ptr<listener> whom_;
     const strand_type strand_;
+    pool::lease got_; // on its way to the strand
 };
 
 std::size_t leased_connection::load() const noexcept {

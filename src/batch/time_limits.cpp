@@ -8,10 +8,10 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-// A wait for a lock is cut short after twice the time that such a statement usually takes, within these bounds: others
-// share the statement. Whoever is refused asks who holds a lock, and goes on alone.
+// A wait for a lock is cut short after the time that such a statement usually takes, within these bounds: another writer
+// of the same kind is through by then. Whoever is refused looks which rows are locked, and goes on alone.
 constexpr milliseconds shortest_lock = 5ms;
-constexpr milliseconds usual_lock = 50ms;
+constexpr milliseconds unknown_lock = 50ms;
 constexpr milliseconds longest_lock = 100ms;
 
 /// After the last caller has left, how long the server has to answer.
@@ -36,10 +36,11 @@ time_limits limits_in(const time_frame& given) noexcept {
         if (given.locks_rows) limits.lock = std::max(left * 9 / 10, milliseconds(1));
     }
     if (given.locks_rows && given.how != manner::waiting) {
-        const auto twice = std::chrono::ceil<milliseconds>(2 * given.usual);
-        const auto short_wait = given.lock_wait.count() > 0 ? given.lock_wait
-                                : twice.count() == 0        ? usual_lock
-                                                            : std::min(rounded_up(twice), longest_lock);
+        const auto short_wait =
+            given.lock_wait.count() > 0 ? given.lock_wait
+            : given.usual.count() == 0
+                ? unknown_lock
+                : std::min(rounded_up(std::chrono::ceil<milliseconds>(given.usual)), longest_lock);
         limits.lock = std::min(limits.lock.value_or(short_wait), short_wait);
     }
     return limits;

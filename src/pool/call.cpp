@@ -42,7 +42,7 @@ public:
         pool_->acquire(shared_from_this());
     }
 
-    void acquired(lease got) override {
+    void acquired(lease& got) override {
         call_context context{abandoned_, {}};
         std::shared_ptr<span> traced;
         {
@@ -61,18 +61,22 @@ public:
             if (traced) active = hub->activate(*traced);
             function(connection, context);
         };
-        pool_->lend(std::move(got), std::move(work),
-                    [self = shared_from_this()](lease back, std::exception_ptr thrown) {
-                        std::optional<error> failure;
-                        if (thrown) failure = to_error(std::move(thrown));
-                        // Another connection may lead to a server that does write.
-                        if (failure && *failure == sqlstate::read_only_sql_transaction)
-                            back->abandon("the server takes no writes");
-                        {
-                            const auto returned = std::move(back);
-                        } // before the caller goes on, so that it can have it
-                        self->finish(std::move(failure));
-                    });
+        try {
+            pool_->lend(std::move(got), std::move(work),
+                        [self = shared_from_this()](lease back, std::exception_ptr thrown) {
+                            std::optional<error> failure;
+                            if (thrown) failure = to_error(std::move(thrown));
+                            // Another connection may lead to a server that does write.
+                            if (failure && *failure == sqlstate::read_only_sql_transaction)
+                                back->abandon("the server takes no writes");
+                            {
+                                const auto returned = std::move(back);
+                            } // before the caller goes on, so that it can have it
+                            self->finish(std::move(failure));
+                        });
+        } catch (...) {
+            finish(to_error(std::current_exception()));
+        }
     }
 
     void failed(const error& why) override { finish(renamed(why)); }

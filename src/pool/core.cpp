@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -28,12 +29,6 @@ std::shared_ptr<telemetry::hub> telemetry_of(const settings::resolved_config& co
 
 } // namespace
 
-void core::run_all(deferred& later) {
-    for (auto& each : later)
-        each();
-    later.clear();
-}
-
 void lease::give_back() noexcept {
     if (entry_) pool_->release(std::move(entry_));
     pool_.reset();
@@ -45,12 +40,8 @@ std::shared_ptr<core> core::create(boost::asio::any_io_executor executor,
     auto made = std::make_shared<core>(std::move(executor), config);
     made->show_to_metrics();
     if (config.pool.min_conns > 0 || config.pool.min_idle_conns > 0) {
-        deferred later;
-        {
-            const lock guard(made->mutex_);
-            made->fill(later);
-        }
-        run_all(later);
+        const lock guard(made->mutex_);
+        made->start_what_is_missing();
     }
     return made;
 }
@@ -97,26 +88,26 @@ census core::count() const noexcept {
 
 void core::acquire(std::shared_ptr<waiter> who) {
     who->since_ = clock::now();
-    std::shared_ptr<entry> found;
+    transfer found;
+    found.who.push_back(std::move(who));
     {
         const lock guard(mutex_);
         if (!closed_) {
-            if (queue_.empty() && !idle_.empty()) {
-                found = std::move(idle_.back());
-                idle_.pop_back();
-                ++checking_;
-            } else {
-                who->queued_ = true;
-                enters_queue(*who);
-                queue_.push_back(std::move(who));
-                deferred later;
-                fill(later);
-                return;
+            auto& first = *found.who.front();
+            if (!queue_.empty() || idle_.empty()) {
+                first.queued_ = true;
+                enters_queue(first);
+                queue_.splice(queue_.end(), found.who);
+                return fill();
             }
+            found.what = std::move(idle_.back());
+            idle_.pop_back();
+            ++checking_;
         }
     }
-    if (!found) return who->failed(error(errc::closed, "acquire", "the pool has been closed"));
-    hand_out(std::move(found), std::move(who), false);
+    if (!found.what)
+        return found.who.front()->failed(error(errc::closed, "acquire", "the pool has been closed"));
+    hand_out(std::move(found), false);
 }
 
 bool core::withdraw(const waiter& who) {
@@ -158,145 +149,41 @@ void core::leaves_queue(const waiter& who) noexcept {
     if (!who.optional) required_waiters_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-/// \pre the mutex is held; the same for every member that takes `later`
-void core::fill(deferred&) {
-    if (closed_) return;
-    const bool backing_off = clock::now() < resume_connecting_;
-    if (backing_off) go_on_after_pause();
-    for (auto missing = connections_to_start(count(), config_.pool, backing_off); missing > 0; --missing)
-        start_connect();
-    if (!ticking_) {
-        ticking_ = true;
-        workers_.every(config_.pool.health_check_period, [gate = gate_, weak = weak_from_this()] {
-            gate->post([weak] {
-                if (const auto self = weak.lock()) self->maintain();
-            });
-        });
-    }
-}
-
-void core::start_connect() {
-    ++connecting_;
-    wire::connect_options options{config_.libpq_conninfo, config_.pool.connect_timeout,
-                                  config_.operation_timeout};
-    workers_.post([options = std::move(options), hook = config_.pool.after_connect, cancelled = cancelled_,
-                   gate = gate_, hub = telemetry_, weak = weak_from_this()] {
-        std::shared_ptr<wire::session> made;
-        std::optional<error> failure;
-        const auto began = clock::now();
-        try {
-            made = wire::session::connect(options, [&] { return cancelled->load(); });
-            if (hook) {
-                hook(made->enter_blocking());
-                if (!made->clean_up())
-                    throw error(errc::unavailable, "connect", "after_connect left it unusable");
-            }
-        } catch (const error& e) {
-            failure = e;
-        } catch (const std::exception& e) {
-            failure = error(errc::unavailable, "connect", std::string("after_connect failed: ") + e.what());
-            failure->with_cause(std::current_exception());
-        } catch (...) {
-            failure = error(errc::unavailable, "connect", "after_connect failed");
-            failure->with_cause(std::current_exception());
-        }
-        if (failure) made.reset();
-        if (hub) hub->connect_ended(began, clock::now(), failure ? &*failure : nullptr);
-        gate->post([weak, made = std::move(made), failure = std::move(failure)]() mutable {
-            if (const auto self = weak.lock()) self->connected(std::move(made), failure);
-        });
-    });
-}
-
-void core::connected(std::shared_ptr<wire::session> made, const std::optional<error>& failure) {
-    deferred later;
-    {
-        const lock guard(mutex_);
-        if (closed_) return;
-        --connecting_;
-        if (failure) {
-            ++totals_.failed_connects_count;
-            ++failures_;
-            last_failure_ = failure;
-            const bool permanent =
-                wire::is_permanent_connect_failure(failure->sqlstate()) || *failure == errc::invalid_argument;
-            refuse(later, unavailable("connect"), permanent);
-            pause_after_failure();
-        } else {
-            failures_ = 0;
-            resume_connecting_ = {};
-            last_failure_.reset();
-            ++totals_.new_conns_count;
-            try {
-                auto lifetime = config_.pool.max_conn_lifetime;
-                if (const auto jitter = config_.pool.max_conn_lifetime_jitter.count(); jitter > 0)
-                    lifetime +=
-                        std::chrono::milliseconds(std::uniform_int_distribution<long>(0, jitter)(random_));
-                auto what = std::make_shared<entry>();
-                what->connection = std::make_shared<wire::connection>(executor_, std::move(made));
-                what->expires = detail::deadline_after(clock::now(), lifetime);
-                what->generation = generation_;
-                accept(std::move(what), later);
-            } catch (const error& e) {
-                last_failure_ = e;
-                pause_after_failure();
-            }
-        }
-        fill(later);
-    }
-    run_all(later);
-}
-
 /// Gives a usable connection to whoever waits longest, or keeps it.
-void core::accept(std::shared_ptr<entry> what, deferred& later) {
+/// \pre the mutex is held; the same for every member that takes `later`
+void core::accept(std::shared_ptr<entry> what, deferred& later) noexcept {
     what->idle_since = clock::now();
-    if (queue_.empty()) {
+    if (queue_.empty())
         idle_.push_back(std::move(what));
-        return;
-    }
-    auto who = std::move(queue_.front());
-    queue_.pop_front();
-    leaves_queue(*who);
+    else
+        later.handed_out = to_first_waiter(std::move(what));
+}
+
+/// \pre somebody waits
+core::transfer core::to_first_waiter(std::shared_ptr<entry> what) noexcept {
+    transfer it{std::move(what), {}};
+    leaves_queue(*queue_.front());
+    it.who.splice(it.who.begin(), queue_, queue_.begin());
     ++checking_;
-    later.push_back([this, what = std::move(what), who = std::move(who)] { hand_out(what, who, true); });
+    return it;
 }
 
-void core::pause_after_failure() {
-    const auto pause = backoff(failures_, std::uniform_real_distribution<>(0, 1)(random_));
-    resume_connecting_ = clock::now() + pause;
-}
-
-/// Without a waiter nobody is in a hurry: the next acquire, which comes here too, or the next look after the minimums
-/// tries again.
-void core::go_on_after_pause() {
-    if (queue_.empty() || backoff_running_) return;
-    backoff_running_ = true;
-    backoff_.expires_at(resume_connecting_);
-    backoff_.async_wait([weak = weak_from_this()](auto) {
-        const auto self = weak.lock();
-        if (!self) return;
-        deferred later;
-        {
-            const lock guard(self->mutex_);
-            self->backoff_running_ = false;
-            self->fill(later);
-        }
-        run_all(later);
-    });
+void core::run(deferred& later) {
+    for (const auto& each : later.refused)
+        each->failed(*later.why);
+    if (later.look_after_endings) look_after_endings();
+    if (later.handed_out.what) hand_out(std::move(later.handed_out), true);
 }
 
 /// Fails those in the queue whom waiting does not help: all of them, or the ones that asked to fail fast.
 void core::refuse(deferred& later, const error& why, bool all) {
-    std::deque<std::shared_ptr<waiter>> keep;
-    for (auto& each : queue_) {
-        if (all || each->fail_fast) {
-            leaves_queue(*each);
-            later.push_back([who = std::move(each), why] { who->failed(why); });
-        } else {
-            keep.push_back(std::move(each));
-        }
+    later.why = why;
+    for (auto at = queue_.begin(); at != queue_.end();) {
+        const auto each = at++;
+        if (!all && !(*each)->fail_fast) continue;
+        leaves_queue(**each);
+        later.refused.splice(later.refused.end(), queue_, each);
     }
-    queue_ = std::move(keep);
 }
 
 bool core::reusable(const entry& what, clock::time_point now) {
@@ -319,67 +206,84 @@ void core::release(std::shared_ptr<entry> what) noexcept {
         if (!closed_ && reusable(*what, clock::now()))
             accept(std::move(what), later);
         else
-            drop(std::move(what), later);
-        fill(later);
-        finish_close(later);
+            give_up(*what, later);
+        fill();
+        finish_close();
     }
-    run_all(later);
+    try {
+        run(later);
+    } catch (const std::exception&) {
+        // No memory for the timer of endings: maintain() starts it.
+    }
 }
 
-/// Closes a connection that is in no list any more, outside the lock.
-void core::drop(std::shared_ptr<entry> what, deferred& later) {
-    if (auto left = what->connection->take_ending(); left && !closed_ && !left->over()) {
+/// A connection that is in no list any more. It is closed when the caller lets go of it, outside the lock.
+void core::give_up(entry& what, deferred& later) noexcept {
+    if (auto left = what.connection->take_ending(); left && !closed_ && !left->over()) {
         endings_.push_back(std::move(*left));
-        if (endings_.size() == 1) later.push_back([this] { look_after_endings(); });
+        later.look_after_endings = !endings_watched_;
     }
-    later.push_back([what = std::move(what)]() mutable { what.reset(); });
 }
 
 /// What is over makes room for new connections.
 void core::look_after_endings() {
-    deferred later;
-    {
-        const lock guard(mutex_);
-        std::erase_if(endings_, [](auto& each) { return each.over(); });
-        fill(later);
-        if (!endings_.empty())
-            later.push_back([this] {
-                after(ending_interval, [weak = weak_from_this()] {
-                    if (const auto self = weak.lock()) self->look_after_endings();
-                });
-            });
-    }
-    run_all(later);
+    const lock guard(mutex_);
+    endings_watched_ = false;
+    std::erase_if(endings_, [](auto& each) { return each.over(); });
+    fill();
+    if (endings_.empty()) return;
+    after(ending_interval, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->look_after_endings();
+    });
+    endings_watched_ = true;
 }
 
 void core::maintain() {
+    std::vector<std::shared_ptr<entry>> gone;
     deferred later;
     {
         const lock guard(mutex_);
         const auto now = clock::now();
+        gone.reserve(idle_.size());
         const auto wanted =
             std::max(config_.pool.min_idle_conns,
                      config_.pool.min_conns - std::min(config_.pool.min_conns, acquired_ + checking_));
         std::size_t spare = idle_.size() - std::min(wanted, idle_.size());
-        std::deque<std::shared_ptr<entry>> keep;
-        for (auto& each : idle_) {
+        std::erase_if(idle_, [&](auto& each) {
             const auto reason = retire(now, each->expires, each->idle_since, spare, config_.pool);
             const bool lost = !reason && !each->connection->check_idle();
-            if (!reason && !lost) {
-                keep.push_back(std::move(each));
-                continue;
-            }
+            if (!reason && !lost) return false;
             spare -= std::min<std::size_t>(spare, 1);
             auto& counter = lost                              ? totals_.broken_destroy_count
                             : *reason == retirement::lifetime ? totals_.max_lifetime_destroy_count
                                                               : totals_.max_idle_destroy_count;
             ++counter;
-            drop(std::move(each), later);
-        }
-        idle_ = std::move(keep);
-        fill(later);
+            give_up(*each, later);
+            gone.push_back(std::move(each));
+            return true;
+        });
+        fill();
+        finish_close();
+        later.look_after_endings = !endings_.empty() && !endings_watched_;
+        if (closed_) refuse(later, error(errc::closed, "acquire", "the pool has been closed"), true);
     }
-    run_all(later);
+    run(later);
+    serve_queue();
+}
+
+/// Somebody waits beside an idle connection only where there was no memory to hand it out.
+void core::serve_queue() {
+    for (auto attempts = stats().idle_conns; attempts > 0; --attempts) {
+        transfer it;
+        {
+            const lock guard(mutex_);
+            if (queue_.empty() || idle_.empty()) return;
+            auto what = std::move(idle_.back());
+            idle_.pop_back();
+            it = to_first_waiter(std::move(what));
+        }
+        hand_out(std::move(it), false);
+    }
 }
 
 void core::after(clock::duration delay, std::function<void()> then) {
@@ -401,42 +305,48 @@ pool_stats core::stats() const {
 }
 
 void core::reset() {
+    std::vector<std::shared_ptr<entry>> gone;
     deferred later;
     {
         const lock guard(mutex_);
+        gone.reserve(idle_.capacity());
         ++generation_;
-        for (auto& each : idle_)
-            drop(std::move(each), later);
-        idle_.clear();
-        fill(later);
+        idle_.swap(gone); // both have room for all
+        for (const auto& each : gone)
+            give_up(*each, later);
+        fill();
     }
-    run_all(later);
+    run(later);
 }
 
 void core::close(std::function<void()> done) {
+    std::vector<std::shared_ptr<entry>> gone;
     deferred later;
     {
         const lock guard(mutex_);
+        gone.reserve(idle_.capacity());
         closed_ = true;
         *cancelled_ = true;
         connecting_ = 0; // nobody waits for what they bring
         backoff_.cancel();
         refuse(later, error(errc::closed, "acquire", "the pool has been closed"), true);
-        for (auto& each : idle_)
-            drop(std::move(each), later);
-        idle_.clear();
+        gone.swap(idle_); // whose room is kept, see reset()
         endings_.clear();
         if (done) close_handlers_.push_back(std::move(done));
-        finish_close(later);
+        finish_close();
     }
-    run_all(later);
+    run(later);
 }
 
-void core::finish_close(deferred& later) {
+/// \pre the mutex is held
+void core::finish_close() noexcept {
     if (!closed_ || acquired_ + checking_ > 0) return;
-    for (auto& each : close_handlers_)
-        later.push_back([this, each] { boost::asio::post(executor_, each); });
-    close_handlers_.clear();
+    try {
+        for (; !close_handlers_.empty(); close_handlers_.pop_back())
+            boost::asio::post(executor_, close_handlers_.back());
+    } catch (const std::exception&) {
+        // No memory: maintain() tries again.
+    }
 }
 
 void core::shut_down() {

@@ -15,8 +15,8 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,8 +68,9 @@ private:
 class waiter {
 public:
     virtual ~waiter() = default;
-    /// Here it is. A waiter that no longer wants it drops it.
-    virtual void acquired(lease got) = 0;
+    /// Here it is. Whatever is not moved from goes back to the pool.
+    /// \throws std::exception - there is no memory to take it; the waiter is called again later
+    virtual void acquired(lease& got) = 0;
     /// There will be none: the pool is closed, or no connection can be made and waiting would not help.
     virtual void failed(const error& why) = 0;
 
@@ -92,6 +93,9 @@ private:
 ///
 /// One mutex guards the lists; whatever blocks runs on worker threads, whatever waits on the executor. Nothing is
 /// pending on the executor while nobody waits for a connection, so an idle pool never keeps an event loop alive.
+///
+/// A connection can be given back where there is no memory: the lists have room for it. What cannot be done then, such as
+/// to call a waiter, is done at the latest by maintain().
 class core : public std::enable_shared_from_this<core> {
 public:
     /// \throws error invalid_argument - libpq refuses the connection string
@@ -137,32 +141,50 @@ public:
 private:
     friend class lease;
     using lock = std::unique_lock<std::mutex>;
+    using waiter_list = std::list<std::shared_ptr<waiter>>; // from which one is moved without an allocation
+    /// A connection on its way to a waiter; counted in `checking_`. Nothing: it has arrived.
+    struct transfer {
+        std::shared_ptr<entry> what;
+        waiter_list who; ///< one
+    };
     /// What is to be done once the lock is released.
-    using deferred = std::vector<std::function<void()>>;
-    static void run_all(deferred& later);
+    struct deferred {
+        transfer handed_out;
+        waiter_list refused;
+        std::optional<error> why;
+        bool look_after_endings = false;
+    };
+    void run(deferred& later);
 
     void release(std::shared_ptr<entry> what) noexcept;
     bool reusable(const entry& what, clock::time_point now);
-    void drop(std::shared_ptr<entry> what, deferred& later);
+    void give_up(entry& what, deferred& later) noexcept;
     void look_after_endings();
-    void fill(deferred& later);
+    void fill() noexcept;
+    void start_what_is_missing();
     void start_connect();
     void connected(std::shared_ptr<wire::session> made, const std::optional<error>& failure);
-    void accept(std::shared_ptr<entry> what, deferred& later);
-    void hand_out(std::shared_ptr<entry> what, std::shared_ptr<waiter> who, bool fresh);
-    void ping(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
-    void call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
-    void send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::connection&)> work,
+    void accept(std::shared_ptr<entry> what, deferred& later) noexcept;
+    transfer to_first_waiter(std::shared_ptr<entry> what) noexcept;
+    void hand_out(transfer it, bool fresh) noexcept;
+    // These leave `it` as it was when they throw.
+    void check(transfer& it, bool fresh);
+    void ping(transfer& it);
+    void call_hook(transfer& it);
+    void deliver(transfer& it);
+    void try_another(transfer& it);
+    void keep(transfer& it) noexcept;
+    /// `what` is moved from unless it throws.
+    void send_to_worker(std::shared_ptr<entry>& what, std::function<void(pqxx::connection&)> work,
                         std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after);
     void back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session,
                           std::exception_ptr failure);
-    void deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who);
-    void try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who);
     void maintain();
+    void serve_queue();
     void refuse(deferred& later, const error& why, bool all);
     void pause_after_failure();
     void go_on_after_pause();
-    void finish_close(deferred& later);
+    void finish_close() noexcept;
     void enters_queue(const waiter& who) noexcept;
     void leaves_queue(const waiter& who) noexcept;
     void show_to_metrics();
@@ -178,11 +200,12 @@ private:
     workers workers_;
 
     mutable std::mutex mutex_;
-    std::deque<std::shared_ptr<entry>> idle_; // most recently used at the back
-    std::deque<std::shared_ptr<waiter>> queue_;
+    std::vector<std::shared_ptr<entry>> idle_; // most recently used at the back; with room for all there are
+    waiter_list queue_;
     std::atomic<std::size_t> required_waiters_{
-        0}; // of those in the queue; for engines, which ask at every statement
-    std::vector<wire::ending> endings_;
+        0};                             // of those in the queue; for engines, which ask at every statement
+    std::vector<wire::ending> endings_; // with room for all there are
+    bool endings_watched_ = false;
     std::size_t acquired_ = 0; // handed out
     std::size_t checking_ = 0; // between idle and handed out
     std::size_t connecting_ = 0;

@@ -7,6 +7,7 @@
 #include <boost/asio/strand.hpp>
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace pgstate::pool {
@@ -17,138 +18,201 @@ constexpr auto ping_timeout = std::chrono::seconds(5);
 
 } // namespace
 
-void core::hand_out(std::shared_ptr<entry> what, std::shared_ptr<waiter> who, bool fresh) {
-    const auto now = clock::now();
-    if (!fresh) {
-        if (now >= what->expires || !what->connection->check_idle())
-            return try_another(std::move(what), std::move(who));
-        if (now - what->idle_since >= config_.pool.validate_after_idle)
-            return ping(std::move(what), std::move(who));
+void core::hand_out(transfer it, bool fresh) noexcept {
+    try {
+        check(it, fresh);
+    } catch (const std::exception&) {
+        keep(it);
     }
-    if (config_.pool.before_acquire) return call_hook(std::move(what), std::move(who));
-    deliver(std::move(what), std::move(who));
 }
 
-void core::ping(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+/// There is no memory to go on with it: both wait for maintain().
+void core::keep(transfer& it) noexcept {
+    if (!it.what) return;
+    const lock guard(mutex_);
+    --checking_;
+    idle_.push_back(std::move(it.what));
+    enters_queue(*it.who.front());
+    queue_.splice(queue_.begin(), it.who);
+    finish_close();
+}
+
+void core::check(transfer& it, bool fresh) {
+    if (!fresh) {
+        const auto now = clock::now();
+        if (now >= it.what->expires || !it.what->connection->check_idle()) return try_another(it);
+        if (now - it.what->idle_since >= config_.pool.validate_after_idle) return ping(it);
+    }
+    if (config_.pool.before_acquire) return call_hook(it);
+    deliver(it);
+}
+
+void core::ping(transfer& it) {
     static const wire::statement nothing{"", "SELECT 1", {}};
     struct attempt {
-        std::shared_ptr<entry> what;
-        std::shared_ptr<waiter> who;
+        transfer it;
         boost::asio::steady_timer deadline;
     };
     const auto strand = boost::asio::make_strand(executor_);
-    auto state = std::make_shared<attempt>(
-        attempt{std::move(what), std::move(who), boost::asio::steady_timer(executor_, ping_timeout)});
-    auto* connection = state->what->connection.get();
+    auto state = std::make_shared<attempt>(attempt{{}, boost::asio::steady_timer(executor_, ping_timeout)});
+    auto* connection = it.what->connection.get();
     connection->use_executor(strand);
+    state->it = std::move(it);
     // Both handlers run in the strand, and so does all that touches the connection meanwhile.
-    boost::asio::post(strand, [self = shared_from_this(), state, connection, strand] {
+    const auto begin = [self = shared_from_this(), state, connection, strand] {
         connection->send(nothing, {}, statement_mode::unnamed, [self, state](wire::reply answer) {
             state->deadline.cancel();
-            if (answer.outcome != wire::reply::status::ok)
-                return self->try_another(std::move(state->what), std::move(state->who));
-            if (self->config_.pool.before_acquire)
-                return self->call_hook(std::move(state->what), std::move(state->who));
-            self->deliver(std::move(state->what), std::move(state->who));
+            try {
+                if (answer.outcome != wire::reply::status::ok)
+                    self->try_another(state->it);
+                else if (self->config_.pool.before_acquire)
+                    self->call_hook(state->it);
+                else
+                    self->deliver(state->it);
+            } catch (const std::exception&) {
+                self->keep(state->it);
+            }
         });
         state->deadline.async_wait(boost::asio::bind_executor(strand, [state](auto failed) {
-            if (!failed && state->what) state->what->connection->abandon("it did not answer a ping");
+            if (!failed && state->it.what) state->it.what->connection->abandon("it did not answer a ping");
         }));
-    });
+    };
+    try {
+        boost::asio::post(strand, begin);
+    } catch (...) {
+        it = std::move(state->it);
+        throw;
+    }
 }
 
-void core::call_hook(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+void core::call_hook(transfer& it) {
     const auto ask = [hook = config_.pool.before_acquire](pqxx::connection& connection) {
         if (!hook(connection))
             throw error(errc::unavailable, "acquire", "before_acquire refused the connection");
     };
-    send_to_worker(std::move(what), ask,
-                   [this, who](std::shared_ptr<entry> back, std::exception_ptr refused) {
-                       if (refused || back->connection->broken()) return try_another(std::move(back), who);
-                       deliver(std::move(back), who);
-                   });
+    const auto pending = std::make_shared<transfer>();
+    pending->who = std::move(it.who);
+    try {
+        send_to_worker(it.what, ask,
+                       [this, pending](std::shared_ptr<entry> back, std::exception_ptr refused) {
+                           pending->what = std::move(back);
+                           try {
+                               if (refused || pending->what->connection->broken())
+                                   try_another(*pending);
+                               else
+                                   deliver(*pending);
+                           } catch (const std::exception&) {
+                               keep(*pending);
+                           }
+                       });
+    } catch (...) {
+        it.who = std::move(pending->who);
+        throw;
+    }
 }
 
-void core::deliver(std::shared_ptr<entry> what, std::shared_ptr<waiter> who) {
+void core::deliver(transfer& it) {
+    auto& who = *it.who.front();
+    lease got(shared_from_this(), it.what);
+    const auto took = clock::now() - who.since_;
     {
         const lock guard(mutex_);
         --checking_;
         ++acquired_;
-        const auto took = who->waited_ = clock::now() - who->since_;
-        ++totals_.acquire_count;
-        totals_.acquire_duration += took;
-        if (who->queued_) {
-            ++totals_.empty_acquire_count;
-            totals_.empty_acquire_wait_time += took;
-        }
+        who.waited_ = took;
     }
-    who->acquired(lease(shared_from_this(), std::move(what)));
+    try {
+        who.acquired(got);
+    } catch (...) {
+        if (!got) it.what.reset(); // it was taken, and is given back by whoever took it
+        got.entry_.reset();
+        if (!it.what) throw;
+        const lock guard(mutex_);
+        ++checking_;
+        --acquired_;
+        throw;
+    }
+    it.what.reset();
+    const lock guard(mutex_);
+    ++totals_.acquire_count;
+    totals_.acquire_duration += took;
+    if (who.queued_) {
+        ++totals_.empty_acquire_count;
+        totals_.empty_acquire_wait_time += took;
+    }
 }
 
-void core::try_another(std::shared_ptr<entry> unfit, std::shared_ptr<waiter> who) {
+void core::try_another(transfer& it) {
+    transfer next;
+    std::shared_ptr<entry> unfit;
     deferred later;
-    std::shared_ptr<entry> found;
     bool closed = false;
     {
         const lock guard(mutex_);
         --checking_;
-        drop(std::move(unfit), later);
+        unfit = std::move(it.what);
+        give_up(*unfit, later);
         closed = closed_;
         if (!closed && !idle_.empty()) {
-            found = std::move(idle_.back());
+            next.what = std::move(idle_.back());
+            next.who = std::move(it.who);
             idle_.pop_back();
             ++checking_;
         } else if (!closed) {
             // It came before everybody who is in the queue now.
-            who->queued_ = true;
-            enters_queue(*who);
-            queue_.push_front(who);
-            fill(later);
+            it.who.front()->queued_ = true;
+            enters_queue(*it.who.front());
+            queue_.splice(queue_.begin(), it.who);
+            fill();
         }
-        finish_close(later);
+        finish_close();
     }
-    run_all(later);
-    if (closed) return who->failed(error(errc::closed, "acquire", "the pool has been closed"));
-    if (found) hand_out(std::move(found), std::move(who), false);
+    unfit.reset();
+    run(later);
+    if (closed) return it.who.front()->failed(error(errc::closed, "acquire", "the pool has been closed"));
+    if (next.what) hand_out(std::move(next), false);
 }
 
 void core::lend(lease with, std::function<void(pqxx::connection&)> work,
                 std::function<void(lease, std::exception_ptr)> after) {
-    auto what = std::move(with.entry_);
-    with.pool_.reset();
-    send_to_worker(std::move(what), std::move(work),
+    send_to_worker(with.entry_, std::move(work),
                    [this, after = std::move(after)](std::shared_ptr<entry> back, std::exception_ptr failure) {
                        after(lease(shared_from_this(), std::move(back)), std::move(failure));
                    });
 }
 
-void core::send_to_worker(std::shared_ptr<entry> what, std::function<void(pqxx::connection&)> work,
+void core::send_to_worker(std::shared_ptr<entry>& what, std::function<void(pqxx::connection&)> work,
                           std::function<void(std::shared_ptr<entry>, std::exception_ptr)> after) {
+    const lock guard(mutex_);
+    const auto id = ++next_errand_;
+    auto& sent = errands_[id];
+    sent.after = std::move(after);
     std::shared_ptr<wire::session> session = what->connection->lend_session();
-    std::uint64_t id = 0;
-    {
-        const lock guard(mutex_);
-        id = ++next_errand_;
-        errands_.emplace(id, errand{std::move(what), std::move(after)});
-    }
-    workers_.post([session, work = std::move(work), gate = gate_, weak = weak_from_this(), id]() mutable {
-        std::exception_ptr failure;
-        try {
-            if (!session)
-                throw error(errc::unavailable, "acquire", "the connection was lost while it was idle");
-            work(session->enter_blocking());
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        work = nullptr;
-        if (session && !session->clean_up()) session.reset();
-        // All that this thread holds of it goes along, so that the last reference is let go of where it was read: the thread
-        // sanitizer does not see how the standard library counts them.
-        gate->post([weak, session = std::move(session), failure = std::move(failure), id]() mutable {
-            if (const auto self = weak.lock())
-                self->back_from_worker(id, std::move(session), std::move(failure));
+    try {
+        workers_.post([session, work = std::move(work), gate = gate_, weak = weak_from_this(), id]() mutable {
+            std::exception_ptr failure;
+            try {
+                if (!session)
+                    throw error(errc::unavailable, "acquire", "the connection was lost while it was idle");
+                work(session->enter_blocking());
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            work = nullptr;
+            if (session && !session->clean_up()) session.reset();
+            // All that this thread holds of it goes along, so that the last reference is let go of where it was read: the thread
+            // sanitizer does not see how the standard library counts them.
+            gate->post([weak, session = std::move(session), failure = std::move(failure), id]() mutable {
+                if (const auto self = weak.lock())
+                    self->back_from_worker(id, std::move(session), std::move(failure));
+            });
         });
-    });
+    } catch (...) {
+        what->connection->return_session(std::move(session));
+        errands_.erase(id);
+        throw;
+    }
+    sent.what = std::move(what);
 }
 
 void core::back_from_worker(std::uint64_t id, std::shared_ptr<wire::session> session,

@@ -121,8 +121,13 @@ void workers::post(job work) {
     {
         const std::lock_guard lock(shared_->mutex);
         shared_->queue.push_back(std::move(work));
-        if (shared_->at_rest < shared_->queue.size() && shared_->threads < shared_->most)
-            shared::start_thread(shared_);
+        try {
+            if (shared_->at_rest < shared_->queue.size() && shared_->threads < shared_->most)
+                shared::start_thread(shared_);
+        } catch (...) {
+            shared_->queue.pop_back();
+            throw;
+        }
     }
     shared_->changed.notify_one();
 }
@@ -138,8 +143,14 @@ void workers::after(clock::duration delay, job work) {
 void workers::add(clock::duration delay, std::chrono::milliseconds period, job work) {
     {
         const std::lock_guard lock(shared_->mutex);
-        shared_->timed.emplace(clock::now() + delay, shared::timed_job{period, std::move(work)});
-        if (shared_->threads == 0) shared::start_thread(shared_);
+        const auto made =
+            shared_->timed.emplace(clock::now() + delay, shared::timed_job{period, std::move(work)});
+        try {
+            if (shared_->threads == 0) shared::start_thread(shared_);
+        } catch (...) {
+            shared_->timed.erase(made);
+            throw;
+        }
     }
     shared_->changed.notify_one();
 }

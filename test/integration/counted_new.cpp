@@ -1,11 +1,13 @@
 #include "integration/counted_new.hpp"
 
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
 
 thread_local std::size_t count = 0;
+thread_local std::size_t last_allowed = std::numeric_limits<std::size_t>::max();
 
 } // namespace
 
@@ -13,10 +15,22 @@ std::size_t pgstate_test::allocations() noexcept {
     return count;
 }
 
+pgstate_test::failing_allocations::failing_allocations(std::size_t allowed) noexcept {
+    last_allowed = count + allowed;
+}
+
+pgstate_test::failing_allocations::~failing_allocations() {
+    last_allowed = std::numeric_limits<std::size_t>::max();
+}
+
+std::size_t pgstate_test::failing_allocations::failed() const noexcept {
+    return count > last_allowed ? count - last_allowed : 0;
+}
+
 namespace {
 
 void* counted(std::size_t size) noexcept {
-    ++count;
+    if (++count > last_allowed) return nullptr;
     return std::malloc(size == 0 ? 1 : size);
 }
 

@@ -35,10 +35,10 @@ TEST_CASE("a statement ends on the server with its last caller's time, a wait fo
         // What is over has a millisecond; what is not a millisecond is rounded up.
         {{.longest = -5ms, .of_session = 30s}, 1ms, {}},
         {{.longest = 20'100us, .of_session = 30s}, 21ms, {}},
-        // Writes wait for a lock for twice their usual time, within bounds.
+        // Writes wait for a lock for their usual time, within bounds.
         {{.longest = 30s, .of_session = 30s, .locks_rows = true}, {}, 50ms},
-        {{.longest = 30s, .of_session = 30s, .usual = 1ms, .locks_rows = true}, {}, 5ms},
-        {{.longest = 30s, .of_session = 30s, .usual = 6ms, .locks_rows = true}, {}, 20ms},
+        {{.longest = 30s, .of_session = 30s, .usual = 5ms, .locks_rows = true}, {}, 5ms},
+        {{.longest = 30s, .of_session = 30s, .usual = 6ms, .locks_rows = true}, {}, 10ms},
         {{.longest = 30s, .of_session = 30s, .usual = 1s, .locks_rows = true}, {}, 100ms},
         {{.locks_rows = true}, {}, 50ms},
         {{.longest = 30s, .of_session = 30s, .usual = 6ms, .lock_wait = 3s, .locks_rows = true}, {}, 3s},
