@@ -33,7 +33,7 @@ const column_shape* find_column(const table_shape& actual, std::string_view name
 // What is wrong with a column of the right name; empty: nothing.
 std::string column_refused(const column_shape& actual, const column_definition& wanted) {
     const auto column = "column " + quote_identifier(actual.name);
-    if (actual.type != wanted.type)
+    if (actual.oid != static_cast<unsigned>(wanted.oid) || actual.modified)
         return column + " is " + actual.type + ", not " + std::string(wanted.type);
     if (actual.generated) return column + " is a generated column";
     if (wanted.not_null && !actual.not_null) return column + " allows NULL";
@@ -113,12 +113,13 @@ void compare_indexes(const table_shape& actual, const settings::resolved_config&
         const auto serves = [&](const index_shape& have) {
             return have.usable && have.method == index.method && have.columns.size() == 1 &&
                    have.columns.front() == index.column &&
-                   (have.predicate.empty() || have.predicate == index.predicate);
+                   (have.of == index_shape::rows::all ||
+                    (have.of == index_shape::rows::not_null && index.not_null));
         };
         if (std::ranges::any_of(actual.indexes, serves)) continue;
         const auto name = wanted.table.index_name(index.suffix);
         auto where = "(" + std::string(index.column) + ")";
-        if (!index.predicate.empty()) where.append(" WHERE ").append(index.predicate);
+        if (index.not_null) where.append(" WHERE (").append(index.column).append(" IS NOT NULL)");
         if (std::ranges::find(actual.taken_index_names, name) != actual.taken_index_names.end()) {
             difference.refusals.push_back("the name " + quote_identifier(name) +
                                           " is taken by something else than a complete index on " + where +
