@@ -19,10 +19,7 @@ std::string schema_expression(pqxx::transaction_base& sql, const settings::table
 
 void read_columns(pqxx::transaction_base& sql, const std::string& oid, table_shape& shape) {
     const auto rows =
-        sql.exec("SELECT a.attname, CASE t.typnamespace WHEN 'pg_catalog'::regnamespace"
-                 " THEN format_type(a.atttypid, a.atttypmod)"
-                 " ELSE format('%s.%I', t.typnamespace::regnamespace, t.typname) END,"
-                 " a.attnotnull OR t.typnotnull,"
+        sql.exec("SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,"
                  " a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,"
                  " a.attgenerated <> '' OR a.attidentity = 'a', coalesce(l.collisdeterministic, true),"
                  " CASE WHEN a.attname = 'version' THEN col_description(a.attrelid, a.attnum) END,"
