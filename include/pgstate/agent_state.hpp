@@ -44,14 +44,17 @@ struct agent_state {
     std::string session_id; ///< of which of its conversations or tasks
 
     /// The version that was loaded; 0: the state was never saved. The server draws it: versions grow while the state lives, and
-    /// none is used twice in a table. They are not consecutive. The guide names the exceptions ("Versions").
+    /// none is used twice in a table. They are not consecutive. The guide names the exceptions ("Versions"). The stored document
+    /// has the version that the save was based on, not the row's.
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own
     std::vector<agent_message> history; ///< the conversation, oldest first
     boost::json::object context;        ///< the program's own, as `data`
 
-    timestamp created_at{}; ///< set by the server on the first save
+    /// Set by the server on the first save. The stored document has what is here, or the time of the save where it was never
+    /// set, as it is after a save over a row that was not loaded.
+    timestamp created_at{};
     timestamp updated_at{}; ///< set by the server on every save
 
     /// When the state expires, as it was loaded; nothing: never. A save does not look at it, and keeps the expiry that
