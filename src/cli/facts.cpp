@@ -93,8 +93,10 @@ void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts&
 std::optional<std::int64_t> number_in_time(pqxx::nontransaction& sql, const std::string& query) {
     try {
         return sql.exec(query)[0][0].as<std::int64_t>();
+    } catch (const pqxx::insufficient_privilege&) { // libpqxx 7 gives it no SQLSTATE
+        return std::nullopt;
     } catch (const pqxx::sql_error& e) {
-        if (e.sqlstate() == "57014" || e.sqlstate() == "42501") return std::nullopt;
+        if (e.sqlstate() == "57014") return std::nullopt;
         throw;
     }
 }

@@ -219,6 +219,9 @@ detail::document_check::document_check(std::string_view json) {
     const auto ec = codec::read_document(parser, json, &read);
     refusal = parser.handler().refusal();
     if (ec == boost::json::error::too_deep) refusal = codec::reason_of(ec);
+    if (!ec && json.size() > codec::max_document_bytes)
+        refusal = "the document is " + std::to_string(json.size()) + " bytes; PostgreSQL takes in at most " +
+                  std::to_string(codec::max_document_bytes);
     is_json = !ec || !refusal.empty();
     expires_at = parser.handler().expires_at();
 }

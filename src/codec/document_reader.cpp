@@ -1,5 +1,6 @@
 #include "codec/document_reader.hpp"
 
+#include "codec/codec.hpp"
 #include "codec/json_number.hpp"
 #include "pgstate/rfc3339.hpp"
 
@@ -101,7 +102,11 @@ bool document_reader::on_key(string_view part, std::size_t, error_code&) {
     return true;
 }
 
-bool document_reader::on_string(string_view part, std::size_t, error_code& ec) {
+bool document_reader::on_string(string_view part, std::size_t bytes, error_code& ec) {
+    if (bytes > max_string_bytes) // no document that was stored
+        return refuse("holds a string of " + std::to_string(bytes) + " bytes; jsonb holds at most " +
+                          std::to_string(max_string_bytes),
+                      ec);
     if (place_ == place::free_form) {
         build([&] { stack_.push_string(part); });
         return true;

@@ -69,7 +69,7 @@ public:
     bool on_string_part(string_view part, std::size_t n, error_code& ec) {
         return skips_text() || on_key_part(part, n, ec);
     }
-    bool on_string(string_view part, std::size_t, error_code& ec);
+    bool on_string(string_view part, std::size_t bytes, error_code& ec);
     bool on_number_part(string_view part, error_code& ec);
     bool on_int64(std::int64_t value, string_view part, error_code& ec);
     bool on_uint64(std::uint64_t value, string_view part, error_code& ec);

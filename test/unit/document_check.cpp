@@ -62,6 +62,14 @@ TEST_CASE("a document is judged as a load would judge it, without being built", 
     CHECK(document_check(deep).refusal == refusal_of(deep));
 }
 
+TEST_CASE("what is too long for jsonb is refused before it is sent", "[codec]") {
+    std::string json = R"({"data":{"x":")" + std::string(pgstate::codec::max_string_bytes, 'x') + R"("}})";
+    CHECK(document_check(json).refusal.empty());
+    json.insert(json.size() - 3, "y");
+    CHECK(document_check(json).refusal ==
+          "data holds a string of 268435456 bytes; jsonb holds at most 268435455");
+}
+
 TEST_CASE("what is no JSON is told apart, with where it goes wrong", "[codec]") {
     for (const std::string json : {"", "{", R"({"data":{"x":1})"}) {
         CAPTURE(json);
