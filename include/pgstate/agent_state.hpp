@@ -20,13 +20,14 @@ using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 struct agent_message {
     std::string role;    ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
     std::string content; ///< UTF-8 without NUL
-    /// Stored as RFC 3339 in UTC; finer than a microsecond is cut off on load.
+    /// Stored as RFC 3339 in UTC; finer than a microsecond is cut off on load. Not set (1970-01-01T00:00:00Z): the message
+    /// is stored with the time of its save, by this machine's clock, and the program's own is left as it is.
     pgstate::timestamp timestamp{};
     boost::json::object metadata; ///< left out of the document when empty
     boost::json::object extra;    ///< members that pgstate does not know, kept over a round trip
 
     agent_message() = default;
-    /// A message without metadata. The store does not fill in a time.
+    /// A message without metadata.
     agent_message(std::string role_, std::string content_, pgstate::timestamp when = {})
         : role(std::move(role_)), content(std::move(content_)), timestamp(when) {}
 
@@ -43,17 +44,21 @@ struct agent_state {
     std::string session_id; ///< of which of its conversations or tasks
 
     /// The version that was loaded; 0: the state was never saved. The server draws it: versions grow while the state lives, and
-    /// none is used twice in a table. They are not consecutive. The guide names the exceptions ("Versions").
+    /// none is used twice in a table. They are not consecutive. The guide names the exceptions ("Versions"). The stored document
+    /// has the version that the save was based on, not the row's.
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own
     std::vector<agent_message> history; ///< the conversation, oldest first
     boost::json::object context;        ///< the program's own, as `data`
 
-    timestamp created_at{}; ///< set by the server on the first save
+    /// Set by the server on the first save. The stored document has what is here, or the time of the save where it was never
+    /// set, as it is after a save over a row that was not loaded.
+    timestamp created_at{};
     timestamp updated_at{}; ///< set by the server on every save
 
-    /// When the state expires, as it was loaded; nothing: never. A save does not look at it: see save_options::ttl.
+    /// When the state expires, as it was loaded; nothing: never. A save does not look at it, and keeps the expiry that
+    /// the state has in the table: see save_options::ttl.
     std::optional<timestamp> expires_at{};
 
     boost::json::object extra; ///< top-level members that pgstate does not know, kept over a round trip

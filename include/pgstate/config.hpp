@@ -163,7 +163,8 @@ struct config {
     /// The time an operation may take from its call to its completion, the wait for a connection included. 0: no limit.
     std::chrono::milliseconds operation_timeout = std::chrono::seconds(30);
 
-    /// How long a state lives that is saved without a ttl, 1 ms to max_ttl. 0: for ever.
+    /// How long a new state lives that is saved without a ttl, 1 ms to max_ttl. 0: for ever. One that is saved again keeps its
+    /// expiry; `save_options::ttl` and `touch` renew it.
     std::chrono::milliseconds default_ttl{0};
 
     /// Set for each transaction that the store sends, and for no longer (SET LOCAL), so that a connection that others

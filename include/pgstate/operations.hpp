@@ -46,8 +46,10 @@ struct save_options {
     /// Save only over the version that `state.version` names: 0 means that the state must not exist yet, anything else
     /// that it must exist at just that version. Fails with errc::conflict otherwise and changes nothing.
     bool if_unchanged = false;
-    /// How long the state lives from now, 1 ms to max_ttl; nothing: `config.default_ttl`, or for ever where there is
-    /// none. A save always decides anew: one without a ttl ends the expiry of what it replaces.
+    /// How long the state lives from now, 1 ms to max_ttl. Nothing: a state that was loaded (its version is not 0) keeps
+    /// the expiry that it has in the table, or none; `touch` changes or ends it. A new one (version 0), and one that is not
+    /// in the table any more, gets `config.default_ttl`, or lives for ever where there is none, also where it replaces
+    /// another.
     std::optional<std::chrono::milliseconds> ttl{};
     std::chrono::milliseconds timeout{0}; ///< as in call_options
     span_context parent{};                ///< as in call_options
@@ -182,8 +184,7 @@ struct update_options {
     int max_retries = 10;
     /// Give the function a new state where there is none. Otherwise that is errc::not_found.
     bool create = false;
-    /// As in save_options: without one, what is saved lives for `config.default_ttl` or for ever, whatever expiry the
-    /// state had.
+    /// As in save_options: without one the state keeps its expiry, and one that is created gets `config.default_ttl`.
     std::optional<std::chrono::milliseconds> ttl{};
     /// For all of it, pauses included: each load and save gets what is left, and never more than
     /// `config.operation_timeout`. 0: no limit but that.
@@ -224,7 +225,7 @@ struct saved {
     std::optional<timestamp> expires_at{}; ///< nothing: never
 
     /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
-    /// based on this one. A store never writes into a caller's state by itself.
+    /// based on this one. Messages without a time get `updated_at`. A store never writes into a caller's state by itself.
     /// \code
     ///     (co_await store.save(state)).apply_to(state);
     /// \endcode
@@ -233,6 +234,8 @@ struct saved {
         state.created_at = created_at;
         state.updated_at = updated_at;
         state.expires_at = expires_at;
+        for (auto& message : state.history)
+            if (message.timestamp == timestamp{}) message.timestamp = updated_at;
     }
 
     friend bool operator==(const saved&, const saved&) = default;

@@ -42,7 +42,9 @@ struct leased_connection {
 
     std::size_t load() const noexcept;   ///< operations under way
     bool may_take_long() const noexcept; ///< what is under way may take long: nothing should wait behind it
-    bool usable() const noexcept { return !retiring && !lease->broken() && !lease->demoted(); }
+    bool usable() const noexcept {
+        return !retiring && !lease->broken() && !lease->demoted() && !lease->bloated();
+    }
 };
 
 /// The connections that an engine has and those that it has asked for: when to ask for more, which is next, and when to
@@ -84,7 +86,7 @@ public:
     std::shared_ptr<leased_connection> choose(bool fill_up) const;
 
     void give_back_idle();
-    /// Those that are lost or retiring, once nothing is under way on them: they stand in the way of new ones.
+    /// Those that are lost, bloated or retiring, once nothing is under way on them: they stand in the way of new ones.
     void drop_unusable();
     /// When the first of the oldest statements is overdue.
     clock::time_point first_overdue() const noexcept;

@@ -8,7 +8,9 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value_from.hpp>
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -60,6 +62,43 @@ boost::json::object to_json(std::string_view name, const finding& what) {
         {"check", name}, {"status", name_and_color(what.status).first}, {"found", what.found}};
     line["what_to_do"] = what.what_to_do.empty() ? boost::json::value() : boost::json::value(what.what_to_do);
     return line;
+}
+
+/// Reads every state as a program does, for as long as one operation may take.
+asio::awaitable<std::optional<rows_seen>> look_at_rows(const context& with, postgres_store& store) {
+    using clock = std::chrono::steady_clock;
+    constexpr std::size_t most_named = 5;
+    const auto limit = with.given.settings.operation_timeout;
+    const auto began = clock::now();
+    const auto settings = std::make_shared<const config>(with.given.settings);
+    std::optional<rows_seen> seen;
+    for (std::optional<state_key> after;;) {
+        auto look = [settings, after](pqxx::connection& connection) {
+            return keys_behind(connection, *settings, after);
+        };
+        const auto keys = co_await store.pool().with_connection(std::move(look), as_result);
+        if (!keys) co_return seen;
+        if (!seen) seen.emplace();
+        if (keys->empty()) {
+            seen->all = true;
+            co_return seen;
+        }
+        const bool all_readable = (co_await store.load_all(*keys, as_result)).has_value();
+        for (const auto& key : *keys) {
+            if (limit.count() > 0 && clock::now() - began > limit) co_return seen;
+            if (!all_readable) { // one by one: which?
+                const auto state = co_await store.load(key.agent_id, key.session_id, as_result);
+                const bool unreadable = !state && (state.error() == errc::corrupt_state ||
+                                                   state.error() == errc::invalid_argument);
+                if (!state && !unreadable) co_return seen;
+                if (unreadable && ++seen->unreadable <= static_cast<std::int64_t>(most_named))
+                    seen->which.push_back(name_of(key.agent_id, key.session_id) + ": " +
+                                          state.error().what());
+            }
+            ++seen->read;
+        }
+        after = keys->back();
+    }
 }
 
 /// Shows what the checks say; true if there is a problem.
@@ -129,6 +168,8 @@ asio::awaitable<int> doctor(const context& with) {
         return read_facts(connection, *settings);
     };
     auto found = co_await store.pool().with_connection(std::move(read));
+    if (found.exists && found.refusals.empty() && found.missing.empty())
+        found.rows = co_await look_at_rows(with, store);
     found.round_trip = health.round_trip;
     found.server_version = health.server_version;
     found.pool_size = health.pool.max_conns;

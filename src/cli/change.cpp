@@ -4,13 +4,17 @@
 #include "failure.hpp"
 #include "input.hpp"
 #include "text.hpp"
+#include <pgstate/detail/document_check.hpp>
 #include <pgstate/rfc3339.hpp>
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 
+#include <pqxx/params>
+#include <pqxx/result>
 #include <pqxx/transaction_base>
+#include <pqxx/zview>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,35 +36,39 @@ namespace {
 struct put_work {
     std::string table;
     std::string text;
+    std::optional<timestamp> expires_at; ///< as the document says
     agent_state state;
     save_options options;
     saved done;
 };
 
-/// The store gives the version and looks whether it may; the document then goes in as text, to the letter.
+/// The store gives the version and looks whether it may; the document then goes in as text, to the letter: once, and without
+/// a copy in this program but libpq's.
 void put_document(put_work& work, transaction& with) {
     work.done = with.save(work.state, work.options);
+    if (!work.options.ttl) work.done.expires_at = work.expires_at;
     auto& sql = with.sql();
-    const auto given = sql.quote(work.text) + "::jsonb";
-    const auto stored_as_given = sql.exec(
-        "UPDATE " + work.table + " AS t SET state = " + stored_document(given) +
+    const auto statement =
+        "UPDATE " + work.table + " AS t SET state = " + stored_document("$1::jsonb") +
         " || jsonb_build_object('agent_id', t.agent_id, 'session_id', t.session_id, 'version', t.version,"
         " 'created_at', " +
-        time_as_text("created_at") + ", 'updated_at', " + time_as_text("updated_at") + "), expires_at = " +
-        (work.options.ttl ? "t.expires_at" : "(" + given + " ->> 'expires_at')::timestamptz") +
-        " WHERE t.agent_id = " + sql.quote(work.state.agent_id) +
-        " AND t.session_id = " + sql.quote(work.state.session_id));
-    if (stored_as_given.affected_rows() != 1)
+        time_as_text("created_at") + ", 'updated_at', " + time_as_text("updated_at") +
+        "), expires_at = " + (work.options.ttl ? "t.expires_at" : "$4::timestamptz") +
+        " WHERE t.agent_id = $2 AND t.session_id = $3 RETURNING t.expires_at <= now()";
+    pqxx::params values(pqxx::zview(work.text), work.state.agent_id, work.state.session_id);
+    if (!work.options.ttl && work.expires_at)
+        values.append(to_rfc3339(*work.expires_at));
+    else if (!work.options.ttl)
+        values.append();
+    const auto stored_as_given = sql.exec(statement, values);
+    if (stored_as_given.empty())
         throw error(
             errc::schema_mismatch, "put",
             "the document was not stored: a trigger, a rule or a row-level security policy of the table "
             "suppresses the write");
-    // Reads it as every program will: throws where that is not a state.
-    const auto stored = with.load(work.state.agent_id, work.state.session_id);
-    if (!stored)
+    if (stored_as_given[0][0].as<std::optional<bool>>().value_or(false))
         throw error(errc::invalid_argument, "put",
                     "the document's expires_at has passed; give a --ttl, or take it out");
-    work.done.expires_at = stored->expires_at;
 }
 
 void report_saved(const context& with, const saved& done) {
@@ -156,9 +164,14 @@ asio::awaitable<int> put(const context& with) {
         name = from.name();
         work->text = co_await from.read_all();
     }
-    std::string refusal;
-    parse_document(work->text, refusal);
-    if (!refusal.empty()) throw_refused(name, refusal);
+    // Before anything is sent: what no load could read.
+    const detail::document_check check(work->text);
+    if (!check.is_json)
+        throw_refused(name, check.read == work->text.size()
+                                ? "ends too early"
+                                : "is no valid JSON at " + position(work->text, check.read));
+    if (!check.refusal.empty()) throw_refused(name, "is no state: " + check.refusal);
+    work->expires_at = check.expires_at;
 
     work->table = postgres_store::quoted_table(with.given.settings);
     work->state = agent_state(with.given.agent, with.given.session);
@@ -171,7 +184,6 @@ asio::awaitable<int> put(const context& with) {
     const auto done = co_await store.transaction(std::move(function), as_result);
     if (!done) {
         const auto& e = done.error();
-        if (e == errc::corrupt_state) throw_refused(name, "is no state: " + std::string(e.what()));
         if (e.sqlstate().starts_with("22")) throw_refused(name, refusal_of_document(e));
         throw e;
     }

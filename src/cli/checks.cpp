@@ -17,10 +17,14 @@ result advise(std::string found, std::string what_to_do) {
     return finding{severity::advice, std::move(found), std::move(what_to_do)};
 }
 
-result skip(std::string found) {
-    return finding{severity::skipped, std::move(found),
-                   "run it as a role that may read the table and its sequence, with a longer --timeout"};
+result skip(std::string found, std::string what_to_do = "run it as a role that may read the table and its "
+                                                        "sequence, with a longer --timeout") {
+    return finding{severity::skipped, std::move(found), std::move(what_to_do)};
 }
+
+constexpr auto as_who_sees_all =
+    "run it as a role that sees all rows: the table's owner, or one with BYPASSRLS";
+constexpr auto without_pooler = "run it on the pooler's machine, straight to the server and to the pooler";
 
 result problem(std::string found, std::string what_to_do) {
     return finding{severity::problem, std::move(found), std::move(what_to_do)};
@@ -65,6 +69,7 @@ result check_primary(const facts& read) {
 }
 
 result check_tls(const facts& read) {
+    if (read.pooler) return skip("the connection to the pooler was not looked at", without_pooler);
     if (!read.tls.empty()) return fine("the connection is encrypted (" + read.tls + ")");
     if (!read.over_network) return fine("the connection is local and not encrypted");
     return advise("the connection goes over a network and is not encrypted",
@@ -105,6 +110,20 @@ result check_migration_rights(const facts& read) {
                   "let the owner run 'pgstate migrate', or what 'pgstate schema' prints");
 }
 
+result check_row_security(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    switch (read.policies) {
+    case facts::row_security::none: return fine("the table has no row-level security");
+    case facts::row_security::applies: return fine("row-level security applies to role " + read.role);
+    case facts::row_security::bypassed: break;
+    }
+    return advise(
+        "the table has row-level security, but role " + read.role + " bypasses it and sees every row",
+        "let programs connect as a role that is no superuser, has no BYPASSRLS and does not own the table;"
+        " ALTER TABLE " +
+            read.table + " FORCE ROW LEVEL SECURITY binds its owner too");
+}
+
 result check_invalid_indexes(const facts& read) {
     if (!read.exists) return std::nullopt;
     if (read.invalid_indexes.empty()) return fine("no invalid index");
@@ -112,8 +131,12 @@ result check_invalid_indexes(const facts& read) {
                    "a CREATE INDEX CONCURRENTLY has failed: DROP INDEX CONCURRENTLY, and try again");
 }
 
+constexpr auto no_statistics = "the server keeps no statistics of the table";
+constexpr auto keep_statistics = "set track_counts = on, which autovacuum needs as well";
+
 result check_bloat(const facts& read) {
     if (!read.exists) return std::nullopt;
+    if (!read.counted) return skip(no_statistics, keep_statistics);
     constexpr std::int64_t few = 10'000;
     const auto all = read.live_rows + read.dead_rows;
     const auto found = grouped(read.dead_rows) + " dead rows (" + percent(read.dead_rows, all) +
@@ -125,6 +148,7 @@ result check_bloat(const facts& read) {
 
 result check_hot_updates(const facts& read) {
     if (!read.exists) return std::nullopt;
+    if (!read.counted) return skip(no_statistics, keep_statistics);
     constexpr std::int64_t few = 1'000;
     if (read.updates < few) return fine("too few updates to judge how many are heap-only");
     const auto found =
@@ -146,6 +170,9 @@ result check_versions(const facts& read) {
     if (!read.newest_version || !read.last_drawn)
         return skip(
             "the version's sequence was not compared with the rows: not readable, or not within --timeout");
+    if (*read.newest_version <= *read.last_drawn && read.policies == facts::row_security::applies)
+        return skip("only rows that row-level security shows were compared with the version's sequence",
+                    as_who_sees_all);
     if (*read.newest_version <= *read.last_drawn) return fine("no row is above the version's sequence");
     return problem("the version's sequence has drawn " + grouped(*read.last_drawn) +
                        ", but there are versions up to " + grouped(*read.newest_version) +
@@ -161,9 +188,32 @@ result check_expired(const facts& read) {
     const bool more = *read.expired_rows >= most_expired;
     const auto found =
         (more ? "at least " : "") + grouped(*read.expired_rows) + " expired states are still in the table";
+    if (*read.expired_rows < few && read.policies == facts::row_security::applies)
+        return skip("only expired states that row-level security shows were counted", as_who_sees_all);
     if (*read.expired_rows < few) return fine(found);
     return advise(found, "set config.sweep.period in one program, or DELETE FROM " + read.table +
                              " WHERE expires_at < now() - interval '1 second'");
+}
+
+/// As a program reads them: what other writers left there may be no state.
+result check_rows(const facts& read) {
+    if (!read.exists) return std::nullopt;
+    if (!read.rows) return skip("no row was read: not readable, or not within --timeout");
+    const auto& rows = *read.rows;
+    if (rows.unreadable > 0)
+        return problem(
+            grouped(rows.unreadable) + " of " + grouped(rows.read) +
+                " rows cannot be read: " + joined(rows.which, "; ") +
+                (rows.unreadable > static_cast<std::int64_t>(rows.which.size()) ? "; and others" : ""),
+            "mend or erase them by SQL: a load of one fails, and so does what comes across one");
+    if (!rows.all)
+        return skip(
+            "the first " + grouped(rows.read) +
+            " rows can be read, the others were not looked at: not readable, or not within --timeout");
+    if (read.policies == facts::row_security::applies)
+        return skip("the " + grouped(rows.read) + " rows that row-level security shows can be read",
+                    as_who_sees_all);
+    return fine("every row can be read (" + grouped(rows.read) + ")");
 }
 
 result check_connections(const facts& read) {
@@ -173,7 +223,8 @@ result check_connections(const facts& read) {
     const auto found = "a pool of " + std::to_string(size) + " (pool_max_conns); " +
                        std::to_string(read.used_connections) + " of the server's " + std::to_string(usable) +
                        " connections are in use";
-    if (read.pooler) return fine(found); // the pooler's own are what counts
+    if (read.pooler)
+        return skip("the pooler's own connections are what counts, and were not looked at", without_pooler);
     if (size > usable)
         return problem(found,
                        "set pool_max_conns to less, or raise max_connections: the pool can never be full");
@@ -188,11 +239,15 @@ result check_durability(const facts& read) {
     if (!read.fsync || !read.full_page_writes)
         return problem(read.fsync ? "full_page_writes is off" : "fsync is off",
                        "a crash of the machine can destroy the whole database: turn it on");
+    if (read.unlogged)
+        return problem("the table, or a partition of it, is UNLOGGED: a crash of the server empties it",
+                       "ALTER TABLE " + read.table + " SET LOGGED, or the same for the partition");
     if (read.synchronous_commit == "off")
         return advise(
             "synchronous_commit is off",
             "a crash loses the last saves, though programs were told that they are done: turn it on unless"
             " that is what you want");
+    if (!read.exists) return fine("the server's commits are durable");
     return fine("commits are durable");
 }
 
@@ -215,12 +270,14 @@ const std::vector<check>& checks() {
         {"durability", check_durability},
         {"schema", check_schema},
         {"privileges", check_privileges},
+        {"row-security", check_row_security},
         {"migrations", check_migration_rights},
         {"invalid-indexes", check_invalid_indexes},
         {"bloat", check_bloat},
         {"heap-only-updates", check_hot_updates},
         {"versions", check_versions},
         {"expired", check_expired},
+        {"rows", check_rows},
     };
     return all;
 }

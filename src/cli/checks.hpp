@@ -10,6 +10,14 @@
 
 namespace pgstate::cli {
 
+/// What came of reading the table's rows as a program would.
+struct rows_seen {
+    std::int64_t read = 0;          ///< how many were looked at
+    std::int64_t unreadable = 0;    ///< of these
+    std::vector<std::string> which; ///< the first few of them
+    bool all = false;               ///< there are no more
+};
+
 /// What `doctor` reads from a server about one table.
 struct facts {
     // the connection
@@ -26,13 +34,20 @@ struct facts {
     std::vector<std::string> missing_privileges; ///< of SELECT, INSERT, UPDATE and DELETE
     bool owns_table = true;
     bool may_create = true; ///< in the table's schema
+    enum class row_security {
+        none,
+        applies,
+        bypassed
+    } policies = row_security::none; ///< of the table, for the role
 
     // the table
     bool exists = false;
     std::string table; ///< quoted
     std::vector<std::string> refusals;
     std::vector<std::string> missing;
+    bool unlogged = false; ///< it, or a partition
     std::vector<std::string> invalid_indexes;
+    bool counted = true; ///< the server keeps the statistics from here to `hot_updates`
     std::int64_t live_rows = 0;
     std::int64_t dead_rows = 0;
     std::string last_vacuum; ///< by hand or automatic; empty: never
@@ -41,6 +56,7 @@ struct facts {
     std::optional<std::int64_t> newest_version{}; ///< of all rows, 0 without rows; nothing: could not be read
     std::optional<std::int64_t> last_drawn{};     ///< by the version's sequence, 0 before the first; likewise
     std::optional<std::int64_t> expired_rows{}; ///< counted up to most_expired; nothing: could not be counted
+    std::optional<rows_seen> rows{};            ///< nothing: none could be read
     bool lean = false;                          ///< the settings ask for lean indexes
 
     // the server

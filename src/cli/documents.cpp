@@ -85,6 +85,8 @@ std::string wrong_member(const boost::json::object& object) {
     return {};
 }
 
+} // namespace
+
 std::string position(std::string_view text, std::size_t at) {
     const auto before = text.substr(0, at);
     const auto line = std::ranges::count(before, '\n') + 1;
@@ -93,8 +95,6 @@ std::string position(std::string_view text, std::size_t at) {
     return line == 1 ? "byte " + std::to_string(column)
                      : "line " + std::to_string(line) + ", byte " + std::to_string(column);
 }
-
-} // namespace
 
 std::string time_as_text(const std::string& column) {
     return "to_char(t." + column + " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";

@@ -54,6 +54,9 @@ std::string stored_document(const std::string& json);
 /// \param refusal  what is wrong with it, in words that quote nothing of it; empty: nothing
 boost::json::object parse_document(std::string_view text, std::string& refusal);
 
+/// Where `at` is in such a text, for people.
+std::string position(std::string_view text, std::size_t at);
+
 /// Why the keys in such a document are none; empty: they are.
 std::string wrong_key(const boost::json::object& document);
 

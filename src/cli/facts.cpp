@@ -30,16 +30,23 @@ void read_session(pqxx::nontransaction& sql, facts& read) {
 }
 
 void read_server(pqxx::nontransaction& sql, facts& read) {
-    const auto rows =
-        sql.exec("SELECT current_setting('max_connections')::int,"
-                 " current_setting('superuser_reserved_connections')::int"
-                 " + coalesce(current_setting('reserved_connections', true)::int, 0),"
-                 " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),"
-                 " current_setting('fsync')::bool, current_setting('full_page_writes')::bool,"
-                 " current_setting('synchronous_commit')");
+    const auto rows = sql.exec(
+        "SELECT current_setting('max_connections')::int,"
+        " current_setting('superuser_reserved_connections')::int"
+        " + coalesce(current_setting('reserved_connections', true)::int, 0),"
+        " (SELECT count(*) FROM pg_catalog.pg_stat_activity" // of others' a role may not see the type
+        " WHERE coalesce(backend_type = 'client backend', usesysid IS NOT NULL)),"
+        " current_setting('fsync')::bool, current_setting('full_page_writes')::bool,"
+        " current_setting('synchronous_commit')");
     std::tie(read.max_connections, read.reserved_connections, read.used_connections, read.fsync,
              read.full_page_writes, read.synchronous_commit) =
         rows[0].as<int, int, int, bool, bool, std::string>();
+}
+
+/// The table and its partitions, as oids.
+std::string parts_of(const std::string& table) {
+    return "(SELECT relid::oid FROM pg_catalog.pg_partition_tree(" + table + ") UNION SELECT " + table +
+           "::oid)";
 }
 
 void read_privileges(pqxx::nontransaction& sql, const std::string& table, facts& read) {
@@ -47,32 +54,47 @@ void read_privileges(pqxx::nontransaction& sql, const std::string& table, facts&
                                ", p) FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS p");
     for (const auto& row : rows)
         if (!row[1].as<bool>()) read.missing_privileges.push_back(row[0].as<std::string>());
-    const auto owner =
-        sql.exec("SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = " + table);
-    read.owns_table = owner[0][0].as<bool>();
+    const auto row =
+        sql.exec("SELECT pg_has_role(relowner, 'USAGE'), relrowsecurity, row_security_active(oid)"
+                 " FROM pg_catalog.pg_class WHERE oid = " +
+                 table);
+    const auto [owner, secured, active] = row[0].as<bool, bool, bool>();
+    read.owns_table = owner;
+    using policies = facts::row_security;
+    read.policies = !secured ? policies::none : active ? policies::applies : policies::bypassed;
 }
 
 void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts& read) {
     const auto invalid =
-        sql.exec("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE indrelid = " + table +
-                 " AND NOT (indisvalid AND indisready) ORDER BY 1");
+        sql.exec("SELECT indexrelid::regclass::text FROM pg_catalog.pg_index WHERE indrelid IN " +
+                 parts_of(table) + " AND NOT (indisvalid AND indisready) ORDER BY 1");
     for (const auto& row : invalid)
         read.invalid_indexes.push_back(row[0].as<std::string>());
 
     const auto rows = sql.exec(
-        "SELECT n_live_tup, n_dead_tup, coalesce(to_char(greatest(last_vacuum, last_autovacuum) AT TIME ZONE"
-        " 'UTC', 'YYYY-MM-DD HH24:MI \"UTC\"'), ''), n_tup_upd, n_tup_hot_upd"
-        " FROM pg_catalog.pg_stat_user_tables WHERE relid = " +
-        table);
-    if (rows.empty()) return;
-    std::tie(read.live_rows, read.dead_rows, read.last_vacuum, read.updates, read.hot_updates) =
-        rows[0].as<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t>();
+        "SELECT current_setting('track_counts')::bool AND count(*) > 0, coalesce(sum(n_live_tup), 0)::bigint,"
+        " coalesce(sum(n_dead_tup), 0)::bigint,"
+        " coalesce(to_char(max(greatest(last_vacuum, last_autovacuum)) AT TIME ZONE"
+        " 'UTC', 'YYYY-MM-DD HH24:MI \"UTC\"'), ''),"
+        " coalesce(sum(n_tup_upd), 0)::bigint, coalesce(sum(n_tup_hot_upd), 0)::bigint,"
+        " (SELECT coalesce(bool_or(relpersistence = 'u'), false) FROM pg_catalog.pg_class"
+        " WHERE oid IN " +
+        parts_of(table) +
+        " AND relkind <> 'p')"
+        " FROM pg_catalog.pg_stat_user_tables WHERE relid IN " +
+        parts_of(table));
+    std::tie(read.counted, read.live_rows, read.dead_rows, read.last_vacuum, read.updates, read.hot_updates,
+             read.unlogged) =
+        rows[0].as<bool, std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t, bool>();
 }
 
-/// Nothing where it takes too long: without an index the whole table is read.
+/// Nothing where it takes too long, as without an index the whole table is read, or where it is refused, as it is with
+/// row_security = off.
 std::optional<std::int64_t> number_in_time(pqxx::nontransaction& sql, const std::string& query) {
     try {
         return sql.exec(query)[0][0].as<std::int64_t>();
+    } catch (const pqxx::insufficient_privilege&) { // libpqxx 7 gives it no SQLSTATE
+        return std::nullopt;
     } catch (const pqxx::sql_error& e) {
         if (e.sqlstate() == "57014") return std::nullopt;
         throw;
@@ -85,13 +107,15 @@ std::string sequence_of(const std::string& table) {
 }
 
 void read_versions(pqxx::nontransaction& sql, const std::string& table, facts& read) {
-    const auto drawn = sql.exec("SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, SELECT')"
-                                " THEN coalesce(pg_sequence_last_value(s::regclass), 0) END,"
-                                " has_column_privilege(" +
-                                sql.quote(table) + "::regclass, 'version', 'SELECT') FROM " +
-                                sequence_of(sql.quote(table)) + " AS s");
-    if (!drawn[0][0].is_null()) read.last_drawn = drawn[0][0].as<std::int64_t>();
-    if (!drawn[0][1].as<bool>()) return;
+    const auto may =
+        sql.exec("SELECT s, has_sequence_privilege(s, 'SELECT'), has_column_privilege(" + sql.quote(table) +
+                 "::regclass, 'version', 'SELECT') FROM " + sequence_of(sql.quote(table)) + " AS s");
+    const auto sequence = may[0];
+    // Before the first draw, and after RESTART, `last_value` is the next one.
+    if (!sequence[0].is_null() && sequence[1].as<bool>())
+        read.last_drawn = number_in_time(sql, "SELECT last_value - (NOT is_called)::int FROM " +
+                                                  sequence[0].as<std::string>());
+    if (!sequence[2].as<bool>()) return;
     read.newest_version = number_in_time(sql, "SELECT coalesce(max(version), 0) FROM " + table);
 }
 
@@ -135,6 +159,26 @@ facts read_facts(pqxx::connection& connection, const config& settings) {
         read.may_create = rows[0][0].as<bool>();
     }
     return read;
+}
+
+std::vector<state_key> keys_behind(pqxx::connection& connection, const config& settings,
+                                   const std::optional<state_key>& after) {
+    constexpr auto most_bytes = "4194304"; // as stored
+    pqxx::nontransaction sql(connection);
+    const auto behind = after ? " AND (agent_id, session_id) > (" + sql.quote(after->agent_id) + ", " +
+                                    sql.quote(after->session_id) + ")"
+                              : std::string();
+    const auto rows = sql.exec(
+        "SELECT agent_id, session_id FROM (SELECT agent_id, session_id, sum(pg_column_size(state)) OVER"
+        " (ORDER BY agent_id, session_id ROWS UNBOUNDED PRECEDING) - pg_column_size(state) AS before FROM"
+        " (SELECT agent_id, session_id, state FROM " +
+        postgres_store::quoted_table(settings) + " WHERE (expires_at IS NULL OR expires_at > now())" +
+        behind + " ORDER BY agent_id, session_id LIMIT 1000) AS p) AS s WHERE before < " + most_bytes +
+        " ORDER BY agent_id, session_id");
+    std::vector<state_key> keys;
+    for (const auto& row : rows)
+        keys.emplace_back(row[0].as<std::string>(), row[1].as<std::string>());
+    return keys;
 }
 
 void advance_versions(pqxx::connection& connection, const config& settings) {

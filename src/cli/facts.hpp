@@ -2,6 +2,10 @@
 
 #include "checks.hpp"
 #include <pgstate/config.hpp>
+#include <pgstate/operations.hpp>
+
+#include <optional>
+#include <vector>
 
 namespace pqxx {
 class connection;
@@ -12,6 +16,11 @@ namespace pgstate::cli {
 /// Reads everything but the round trip, its version and the pool's size. Blocks. Needs no rights but to connect; what it
 /// may not read is left at its default.
 facts read_facts(pqxx::connection& connection, const config& settings);
+
+/// The keys behind `after` (nothing: the first) of states that have not expired, in the order of the keys; none at the
+/// end. No more than a few megabytes of states. Blocks.
+std::vector<state_key> keys_behind(pqxx::connection& connection, const config& settings,
+                                   const std::optional<state_key>& after);
 
 /// Advances the version's sequence to the newest version, if it is behind; writers wait meanwhile. Blocks.
 /// \throws error  what the server refuses

@@ -50,6 +50,7 @@ asio::awaitable<std::optional<input::line>> input::read_line() {
 }
 
 asio::awaitable<std::string> input::read_all() {
+    buffer_.reserve(size_ + 1); // the byte behind the end, which there is none to read
     boost::system::error_code failed;
     co_await asio::async_read(from_, asio::dynamic_buffer(buffer_),
                               asio::redirect_error(asio::use_awaitable, failed));

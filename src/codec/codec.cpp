@@ -2,6 +2,7 @@
 
 #include "codec/document_reader.hpp"
 #include "codec/json_writer.hpp"
+#include "pgstate/detail/document_check.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/operations.hpp"
 
@@ -23,7 +24,6 @@ public:
     explicit document_writer(std::string_view operation) : operation_(operation) { out_.reserve(1024); }
 
     std::string write(const agent_state& state) {
-        const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
         out_ += '{';
         member("agent_id", [&] { append_string(out_, state.agent_id); });
         member("session_id", [&] { append_string(out_, state.session_id); });
@@ -32,8 +32,8 @@ public:
         name("history");
         history(state.history);
         member("context", [&] { append_object(out_, state.context, 1); });
-        member("created_at", [&] { time(state.created_at == timestamp{} ? now : state.created_at); });
-        member("updated_at", [&] { time(now); });
+        member("created_at", [&] { time_or_now(state.created_at); });
+        member("updated_at", [&] { time(now_); });
         unnamed("extra", [&] { extra(state.extra, document_members, 1); });
         out_ += '}';
         check_document_size(out_.size(), operation_);
@@ -84,7 +84,7 @@ private:
             out_ += i == 0 ? "{" : ",{";
             member("role", [&] { append_string(out_, message.role); });
             member("content", [&] { append_string(out_, message.content); });
-            member("timestamp", [&] { time(message.timestamp); });
+            member("timestamp", [&] { time_or_now(message.timestamp); });
             if (!message.metadata.empty())
                 member("metadata", [&] { append_object(out_, message.metadata, 3); });
             unnamed("extra", [&] { extra(message.extra, message_members, 3); });
@@ -114,9 +114,12 @@ private:
         out_ += '"';
     }
 
+    void time_or_now(timestamp when) { time(when == timestamp{} ? now_ : when); }
+
     static constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 
     std::string_view operation_;
+    const timestamp now_ = std::chrono::floor<timestamp::duration>(std::chrono::system_clock::now());
     std::string out_;
     std::size_t message_ = nowhere; ///< where in the history the writer stands
 };
@@ -137,11 +140,12 @@ std::string reason_of(const boost::system::error_code& ec) {
     return "the document is no valid JSON: " + ec.message();
 }
 
-/// Lets `reader` read all of `document`.
+/// Lets `reader` read all of `document`. \param end  gets where it ended
 boost::system::error_code read_document(boost::json::basic_parser<document_reader>& parser,
-                                        std::string_view document) {
+                                        std::string_view document, std::size_t* end = nullptr) {
     boost::system::error_code ec;
     const auto used = parser.write_some(false, document.data(), document.size(), ec);
+    if (end) *end = used;
     if (!ec && used < document.size()) ec = boost::json::make_error_code(boost::json::error::extra_data);
     return ec;
 }
@@ -188,7 +192,10 @@ agent_state decode(std::string_view agent_id, std::string_view session_id, std::
     agent_state state = std::move(reader.state());
     state.agent_id = agent_id;
     state.session_id = session_id;
-    saved{version, created_at, updated_at, expires_at}.apply_to(state);
+    state.version = version;
+    state.created_at = created_at;
+    state.updated_at = updated_at;
+    state.expires_at = expires_at;
     return state;
 }
 
@@ -202,3 +209,21 @@ boost::json::value read_value(std::string_view json) {
 }
 
 } // namespace pgstate::codec
+
+namespace pgstate {
+
+detail::document_check::document_check(std::string_view json) {
+    using codec::document_reader;
+    boost::json::basic_parser<document_reader> parser(codec::nested_to(codec::max_depth),
+                                                      document_reader::reads::shape);
+    const auto ec = codec::read_document(parser, json, &read);
+    refusal = parser.handler().refusal();
+    if (ec == boost::json::error::too_deep) refusal = codec::reason_of(ec);
+    if (!ec && json.size() > codec::max_document_bytes)
+        refusal = "the document is " + std::to_string(json.size()) + " bytes; PostgreSQL takes in at most " +
+                  std::to_string(codec::max_document_bytes);
+    is_json = !ec || !refusal.empty();
+    expires_at = parser.handler().expires_at();
+}
+
+} // namespace pgstate

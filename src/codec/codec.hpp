@@ -26,14 +26,15 @@ inline constexpr std::size_t max_document_bytes = 0x3fff'ffff - 0x1'0000;
 void check_document_size(std::size_t bytes, std::string_view operation);
 
 /// The document of `state`, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
-/// `extra`. Keys are not checked here (validate_key). Depends on nothing but `state` and, where `created_at` or
-/// `updated_at` was never set, the clock.
+/// `extra`. Keys are not checked here (validate_key). The times that were never set, of
+/// the state and of its messages, and `updated_at` are the clock's.
 /// \throws error invalid_argument - of `operation`: a text with NUL or invalid UTF-8, NaN or an infinity, a nesting
 ///         deeper than max_depth, a string or a document that is too long, or a member of `extra` with the name of a known
 ///         one; names the place, not the contents
 std::string encode(const agent_state& state, std::string_view operation = "save");
 
-/// A part of such a document, for a statement that changes that part: `history`, or the members `data` or `context`.
+/// A part of such a document, for a statement that changes that part: `history`, where times that were never set are the
+/// clock's, or the members `data` or `context`.
 /// \throws error invalid_argument - as of encode
 std::string encode_messages(std::span<const agent_message> messages, std::string_view operation);
 std::string encode_members(const boost::json::object& members, std::string_view name,

@@ -1,5 +1,6 @@
 #include "codec/document_reader.hpp"
 
+#include "codec/codec.hpp"
 #include "codec/json_number.hpp"
 #include "pgstate/rfc3339.hpp"
 
@@ -17,13 +18,15 @@ bool document_reader::begin(container kind, error_code& ec) {
         return true;
     case place::history:
         if (kind != container::object) return refuse("is no JSON object", ec);
-        state_.history.emplace_back();
+        if (builds_ || state_.history.empty()) state_.history.emplace_back();
+        ++messages_;
         place_ = place::message;
         return true;
     case place::document:
         if (member_ == member::history) {
             if (kind != container::array) return refuse("is no JSON array", ec);
             state_.history.clear();
+            messages_ = 0;
             place_ = place::history;
             return true;
         }
@@ -34,6 +37,7 @@ bool document_reader::begin(container kind, error_code& ec) {
                            member_ == member::context || member_ == member::metadata;
     if (!free_form) return refuse(kind == container::object ? "is an object" : "is an array", ec);
     if (kind == container::array && member_ != member::unknown) return refuse("is no JSON object", ec);
+    if (is_expiry()) return refuse("is no text", ec);
     stack_.reset();
     around_ = std::exchange(place_, place::free_form);
     depth_ = 1;
@@ -42,7 +46,7 @@ bool document_reader::begin(container kind, error_code& ec) {
 
 bool document_reader::on_object_end(std::size_t count, error_code&) {
     if (place_ == place::free_form) {
-        stack_.push_object(count);
+        build([&] { stack_.push_object(count); });
         end_container();
     } else {
         place_ = place_ == place::message ? place::history : place::outside;
@@ -54,10 +58,20 @@ bool document_reader::on_array_end(std::size_t count, error_code&) {
     if (place_ == place::history) {
         place_ = place::document;
     } else {
-        stack_.push_array(count);
+        build([&] { stack_.push_array(count); });
         end_container();
     }
     return true;
+}
+
+bool document_reader::is_expiry() const noexcept {
+    return !builds_ && place_ == place::document && member_ == member::unknown && name_ == "expires_at";
+}
+
+/// Of what matters only that it is a text.
+bool document_reader::skips_text() const noexcept {
+    const bool any = member_ == member::unknown || member_ == member::role || member_ == member::content;
+    return !builds_ && !is_expiry() && (place_ == place::free_form || any);
 }
 
 /// Of free-form JSON.
@@ -69,7 +83,7 @@ void document_reader::end_container() {
 
 bool document_reader::on_key_part(string_view part, std::size_t, error_code&) {
     if (place_ == place::free_form)
-        stack_.push_chars(part);
+        build([&] { stack_.push_chars(part); });
     else
         partial_.append(part.data(), part.size());
     return true;
@@ -77,7 +91,7 @@ bool document_reader::on_key_part(string_view part, std::size_t, error_code&) {
 
 bool document_reader::on_key(string_view part, std::size_t, error_code&) {
     if (place_ == place::free_form) {
-        stack_.push_key(part);
+        build([&] { stack_.push_key(part); });
     } else if (partial_.empty()) {
         name_member({part.data(), part.size()});
     } else {
@@ -88,9 +102,13 @@ bool document_reader::on_key(string_view part, std::size_t, error_code&) {
     return true;
 }
 
-bool document_reader::on_string(string_view part, std::size_t, error_code& ec) {
+bool document_reader::on_string(string_view part, std::size_t bytes, error_code& ec) {
+    if (bytes > max_string_bytes) // no document that was stored
+        return refuse("holds a string of " + std::to_string(bytes) + " bytes; jsonb holds at most " +
+                          std::to_string(max_string_bytes),
+                      ec);
     if (place_ == place::free_form) {
-        stack_.push_string(part);
+        build([&] { stack_.push_string(part); });
         return true;
     }
     if (partial_.empty()) return text({part.data(), part.size()}, ec);
@@ -140,13 +158,14 @@ bool document_reader::on_null(error_code& ec) {
 template <class Push>
 bool document_reader::scalar(const char* kind, error_code& ec, Push push) {
     if (place_ == place::free_form) {
-        push();
+        build(push);
         return true;
     }
     const bool member_of_object = place_ == place::document || place_ == place::message;
+    if (is_expiry() && std::string_view(kind) != "null") return refuse(std::string("is ") + kind, ec);
     if (member_of_object && member_ == member::unknown) {
         stack_.reset();
-        push();
+        build(push);
         take_free_form();
         return true;
     }
@@ -160,14 +179,19 @@ bool document_reader::text(std::string_view value, error_code& ec) {
     if (place_ != place::document && place_ != place::message) return refuse("is a string", ec);
     switch (member_) {
     case member::unknown:
+        if (is_expiry() && !(expires_at_ = from_rfc3339(value))) return refuse("is no RFC 3339 time", ec);
         stack_.reset();
-        stack_.push_string(value);
+        build([&] { stack_.push_string(value); });
         take_free_form();
         return true;
     case member::agent_id:
     case member::session_id: return true; // the columns win
-    case member::role: state_.history.back().role = value; return true;
-    case member::content: state_.history.back().content = value; return true;
+    case member::role:
+    case member::content: {
+        auto& message = state_.history.back();
+        build([&] { (member_ == member::role ? message.role : message.content) = value; });
+        return true;
+    }
     case member::created_at:
     case member::updated_at:
     case member::timestamp: {
@@ -182,6 +206,7 @@ bool document_reader::text(std::string_view value, error_code& ec) {
 }
 
 void document_reader::take_free_form() {
+    if (!builds_) return;
     boost::json::value value = stack_.release();
     switch (member_) {
     case member::data: state_.data = std::move(value.as_object()); break;
@@ -217,11 +242,12 @@ void document_reader::name_member(std::string_view name) {
 std::string document_reader::where() const {
     const place at = place_ == place::free_form ? around_ : place_;
     if (at == place::outside) return "the document";
-    if (at == place::history) return "history[" + std::to_string(state_.history.size()) + "]";
+    if (at == place::history) return "history[" + std::to_string(messages_) + "]";
     std::string path;
-    if (at == place::message) path = "history[" + std::to_string(state_.history.size() - 1) + "].";
-    return path.append(member_ == member::unknown ? "extra"
-                                                  : member_names[static_cast<std::size_t>(member_)]);
+    if (at == place::message) path = "history[" + std::to_string(messages_ - 1) + "].";
+    return path.append(is_expiry()                  ? "expires_at"
+                       : member_ == member::unknown ? "extra"
+                                                    : member_names[static_cast<std::size_t>(member_)]);
 }
 
 bool document_reader::refuse(std::string_view reason, error_code& ec) {

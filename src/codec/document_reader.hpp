@@ -14,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,12 +41,19 @@ public:
     static constexpr std::size_t max_key_size = boost::json::string::max_size();
     static constexpr std::size_t max_string_size = boost::json::string::max_size();
 
-    document_reader() : stack_({}, buffer_, sizeof buffer_) {}
+    /// `shape`: nothing is built, so that it takes no memory, and a member `expires_at` of the document is the row's.
+    enum class reads { all, shape };
+
+    explicit document_reader(reads what = reads::all)
+        : builds_(what == reads::all), stack_({}, buffer_, sizeof buffer_) {}
     document_reader(const document_reader&) = delete;
     document_reader& operator=(const document_reader&) = delete;
 
     /// What was read; its keys, version and times are left to the columns.
     agent_state& state() noexcept { return state_; }
+
+    /// Of `reads::shape`.
+    const std::optional<timestamp>& expires_at() const noexcept { return expires_at_; }
 
     /// What is wrong, naming the place but not the contents; empty where the text is no JSON at all.
     const std::string& refusal() const noexcept { return refusal_; }
@@ -58,8 +66,10 @@ public:
     bool on_array_end(std::size_t count, error_code& ec);
     bool on_key_part(string_view part, std::size_t, error_code& ec);
     bool on_key(string_view part, std::size_t, error_code& ec);
-    bool on_string_part(string_view part, std::size_t n, error_code& ec) { return on_key_part(part, n, ec); }
-    bool on_string(string_view part, std::size_t, error_code& ec);
+    bool on_string_part(string_view part, std::size_t n, error_code& ec) {
+        return skips_text() || on_key_part(part, n, ec);
+    }
+    bool on_string(string_view part, std::size_t bytes, error_code& ec);
     bool on_number_part(string_view part, error_code& ec);
     bool on_int64(std::int64_t value, string_view part, error_code& ec);
     bool on_uint64(std::uint64_t value, string_view part, error_code& ec);
@@ -93,6 +103,12 @@ private:
     enum class container { object, array };
 
     bool begin(container kind, error_code& ec);
+    template <class Push>
+    void build(Push push) {
+        if (builds_) push();
+    }
+    bool is_expiry() const noexcept;
+    bool skips_text() const noexcept;
     void end_container();
     void take_free_form();
     template <class Push>
@@ -103,7 +119,10 @@ private:
     std::string where() const;
     bool refuse(std::string_view reason, error_code& ec);
 
+    const bool builds_;
     agent_state state_;
+    std::optional<timestamp> expires_at_;
+    std::size_t messages_ = 0; ///< that were begun
     std::string refusal_;
 
     place place_ = place::outside;

@@ -36,8 +36,7 @@ result<memory_row> table::next_row(const memory_row* current, const detail::enco
     if (options.if_unchanged && version != state.version)
         return codec::conflict("save", state.version, version);
     memory_row row = made(current, state.document);
-    const auto ttl = options.ttl.value_or(default_ttl_);
-    if (ttl.count() != 0) row.expires_at = row.updated_at + ttl;
+    set_expiry(row, state.version != 0 ? current : nullptr, options.ttl);
     return row;
 }
 
@@ -52,12 +51,7 @@ result<saved> table::change(const key& k, const detail::state_change& change, co
                          : codec::made_by(change, k.first, k.second);
     if (current) codec::apply(change, state);
     memory_row row = made(current, codec::encode(state, operation));
-    if (options.ttl)
-        row.expires_at = row.updated_at + *options.ttl;
-    else if (current)
-        row.expires_at = current->expires_at;
-    else if (default_ttl_.count() != 0)
-        row.expires_at = row.updated_at + default_ttl_;
+    set_expiry(row, current, options.ttl);
     const saved made = row.as_saved();
     put(k, std::move(row));
     return made;
@@ -78,6 +72,14 @@ memory_row table::made(const memory_row* current, std::string document) {
     row.created_at = current ? current->created_at : now;
     row.updated_at = now;
     return row;
+}
+
+void table::set_expiry(memory_row& row, const memory_row* kept,
+                       std::optional<std::chrono::milliseconds> ttl) const {
+    if (kept && !ttl)
+        row.expires_at = kept->expires_at;
+    else if (const auto life = ttl.value_or(default_ttl_); life.count() != 0)
+        row.expires_at = row.updated_at + life;
 }
 
 void table::put(const key& k, memory_row row) {

@@ -75,6 +75,9 @@ private:
     void drop_expired();
     void look_at_next(timestamp now);
     memory_row made(const memory_row* current, std::string document);
+    /// \param kept  the row whose expiry stays where there is no ttl; null: none
+    void set_expiry(memory_row& row, const memory_row* kept,
+                    std::optional<std::chrono::milliseconds> ttl) const;
 
     std::function<timestamp()> now_;
     std::chrono::milliseconds default_ttl_;

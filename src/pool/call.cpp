@@ -44,6 +44,7 @@ public:
 
     void acquired(lease& got) override {
         call_context context{abandoned_, {}};
+        auto held = context.held;
         std::shared_ptr<span> traced;
         {
             const std::lock_guard guard(mutex_);
@@ -62,18 +63,20 @@ public:
             function(connection, context);
         };
         try {
-            pool_->lend(std::move(got), std::move(work),
-                        [self = shared_from_this()](lease back, std::exception_ptr thrown) {
-                            std::optional<error> failure;
-                            if (thrown) failure = to_error(std::move(thrown));
-                            // Another connection may lead to a server that does write.
-                            if (failure && *failure == sqlstate::read_only_sql_transaction)
-                                back->abandon("the server takes no writes");
-                            {
-                                const auto returned = std::move(back);
-                            } // before the caller goes on, so that it can have it
-                            self->finish(std::move(failure));
-                        });
+            pool_->lend(
+                std::move(got), std::move(work),
+                [self = shared_from_this(), held = std::move(held)](lease back, std::exception_ptr thrown) {
+                    back->held(*held);
+                    std::optional<error> failure;
+                    if (thrown) failure = to_error(std::move(thrown));
+                    // Another connection may lead to a server that does write.
+                    if (failure && *failure == sqlstate::read_only_sql_transaction)
+                        back->abandon("the server takes no writes");
+                    {
+                        const auto returned = std::move(back);
+                    } // before the caller goes on, so that it can have it
+                    self->finish(std::move(failure));
+                });
         } catch (...) {
             finish(to_error(std::current_exception()));
         }

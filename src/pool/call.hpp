@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +21,8 @@ using abandoned_flag = std::shared_ptr<const std::atomic<bool>>;
 struct call_context {
     abandoned_flag abandoned;
     span_context span; ///< of the operation; not valid where there is none
+    /// Where the function leaves how many bytes it sent or received at once, as far as it knows.
+    std::shared_ptr<std::atomic<std::size_t>> held = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 struct call_terms {

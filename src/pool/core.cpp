@@ -195,7 +195,7 @@ bool core::reusable(const entry& what, clock::time_point now) {
         ++totals_.max_lifetime_destroy_count;
         return false;
     }
-    return what.generation == generation_;
+    return what.generation == generation_ && !what.connection->bloated();
 }
 
 void core::release(std::shared_ptr<entry> what) noexcept {

@@ -257,10 +257,9 @@ void postgres_store::do_save(detail::encoded_state state, save_options options, 
             codec::validate_ttl(options.ttl, "save");
         },
         [&](auto to) {
-            return boost::intrusive_ptr(new postgres::save_operation(
-                impl_->types().save.of(options.if_unchanged, state.version), std::move(state),
-                options.if_unchanged, options.ttl.value_or(impl_->shared_config->default_ttl), std::move(to),
-                impl_->io));
+            return boost::intrusive_ptr(
+                new postgres::save_operation(impl_->types().save, std::move(state), options,
+                                             impl_->shared_config->default_ttl, std::move(to), impl_->io));
         });
 }
 

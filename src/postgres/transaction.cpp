@@ -16,6 +16,7 @@
 #include <pqxx/except>
 #include <pqxx/transaction>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <string>
@@ -46,9 +47,9 @@ std::optional<timestamp> to_expiry(const sql::field& value) {
 class postgres_transaction final : public transaction {
 public:
     postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
-                         const span_context& span, telemetry::hub* hub)
+                         const pool::call_context& context, telemetry::hub* hub)
         : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl),
-          settings_(config.session_settings), span_(span), hub_(hub) {}
+          settings_(config.session_settings), context_(context), hub_(hub) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
@@ -67,6 +68,7 @@ public:
                 pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
             const auto row = found[0];
+            holds(row[0].view().size());
             return codec::decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
                                  to_timestamp(row[2]), to_timestamp(row[3]), to_expiry(row[4]));
         });
@@ -99,10 +101,11 @@ private:
 
     saved do_save(const detail::encoded_state& state, save_options options) override {
         codec::validate_ttl(options.ttl, "save");
-        return guarded(telemetry::operation_id::save, [&] {
-            return save_encoded(state, options.if_unchanged, options.ttl.value_or(default_ttl_));
-        });
+        return guarded(telemetry::operation_id::save,
+                       [&] { return save_encoded(state, options.if_unchanged, options.ttl); });
     }
+
+    void holds(std::size_t bytes) { context_.held->store(std::max(context_.held->load(), bytes)); }
 
     /// 0: there is none.
     std::int64_t version_of(const pqxx::params& key) {
@@ -110,23 +113,29 @@ private:
         return found.empty() ? 0 : found[0][0].as<std::int64_t>();
     }
 
-    saved save_encoded(const detail::encoded_state& state, bool if_unchanged, std::chrono::milliseconds ttl) {
+    saved save_encoded(const detail::encoded_state& state, bool if_unchanged,
+                       std::optional<std::chrono::milliseconds> ttl) {
         const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
                                microseconds_of("t.updated_at") + ", " + std::string(expiry) +
                                ", t.agent_id, t.session_id";
-        const auto expires = sql::table_sql::expiry_in("$4::bigint");
+        const bool replaces = if_unchanged && state.version != 0;
+        const auto life = ttl.value_or(replaces ? std::chrono::milliseconds(0) : default_ttl_);
         const pqxx::params key(state.agent_id, state.session_id);
-        pqxx::params all(state.agent_id, state.session_id, state.document, ttl.count());
+        pqxx::params all(state.agent_id, state.session_id, state.document, life.count());
         std::string statement;
-        if (!if_unchanged || state.version == 0) {
+        if (!replaces) {
             using existing = sql::table_sql::existing;
-            statement = sql_.insert(sql_.one_row("$3::jsonb", expires, no_name),
-                                    if_unchanged ? existing::unchanged : existing::replaced, returning);
+            const auto over = if_unchanged                 ? existing::unchanged
+                              : state.version != 0 && !ttl ? existing::renewed
+                                                           : existing::replaced;
+            statement = sql_.insert(
+                sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"), no_name), over, returning);
         } else {
             all.append(state.version);
-            statement = sql_.replace("$3::jsonb", expires, "",
+            statement = sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
                                      std::string(by_key) + " AND t.version = $5::bigint", no_name, returning);
         }
+        holds(state.document.size());
         for (contradictions seen;;) {
             const auto done = sql::execute(around_, statement, all);
             if (!done.empty()) return saved_in(done, state);
@@ -148,7 +157,7 @@ private:
 
     template <class Work>
     std::invoke_result_t<Work> guarded(telemetry::operation_id what, Work work) {
-        return telemetry::in_span(hub_, telemetry::span_name_of(what), span_, [&] {
+        return telemetry::in_span(hub_, telemetry::span_name_of(what), context_.span, [&] {
             return sql::keeping_values_secret(settings_, [&] {
                 try {
                     return work();
@@ -163,7 +172,7 @@ private:
     const sql::table_sql sql_;
     std::chrono::milliseconds default_ttl_;
     const sql::session_settings& settings_;
-    span_context span_;
+    const pool::call_context& context_;
     telemetry::hub* hub_;
 };
 
@@ -193,7 +202,7 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
         try {
             const auto around = begin(connection, isolation);
             sql::set_for(*around, config.session_settings, transaction_name);
-            postgres_transaction with(*around, config, context.span, hub);
+            postgres_transaction with(*around, config, context, hub);
             function(with);
             refuse_abandoned(context.abandoned);
             around->commit();

@@ -23,13 +23,15 @@ void read_columns(pqxx::transaction_base& sql, const std::string& oid, table_sha
                  " a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL,"
                  " a.attgenerated <> '' OR a.attidentity = 'a', coalesce(l.collisdeterministic, true),"
                  " CASE WHEN a.attname = 'version' THEN col_description(a.attrelid, a.attnum) END,"
-                 " a.attidentity = 'd'"
+                 " a.attidentity = 'd', a.atttypid, a.atttypmod <> -1"
                  " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
                  " LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation"
                  " WHERE a.attrelid = " +
                  oid + " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum");
     for (const auto& row : rows) {
         shape.columns.push_back({.name = row[0].as<std::string>(),
+                                 .oid = row[8].as<unsigned>(),
+                                 .modified = row[9].as<bool>(),
                                  .type = row[1].as<std::string>(),
                                  .not_null = row[2].as<bool>(),
                                  .has_default = row[3].as<bool>(),
@@ -41,23 +43,28 @@ void read_columns(pqxx::transaction_base& sql, const std::string& oid, table_sha
 }
 
 void read_indexes(pqxx::transaction_base& sql, const std::string& oid, table_shape& shape) {
-    // One row for each key; an index is known by its oid, so that rows of one name cannot mix.
-    const auto rows =
-        sql.exec("SELECT c.relname, m.amname, i.indisprimary, i.indisvalid, i.indimmediate,"
-                 " coalesce(a.attname::text, ''), k.at = 1, coalesce(pg_get_expr(i.indpred, i.indrelid), '')"
-                 " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
-                 " JOIN pg_catalog.pg_am m ON m.oid = c.relam"
-                 " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (number, at)"
-                 " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
-                 " WHERE i.indrelid = " +
-                 oid + " AND k.at <= i.indnkeyatts ORDER BY i.indexrelid, k.at");
+    // One row for each key; an index is known by its oid, so that rows of one name cannot mix. A predicate is compared with
+    // what the same session makes of the wanted one, as settings decide how the server prints.
+    const auto rows = sql.exec(
+        "SELECT c.relname, m.amname, i.indisprimary, i.indisvalid, i.indimmediate,"
+        " coalesce(a.attname::text, ''), k.at = 1, i.indpred IS NULL,"
+        " coalesce(pg_get_expr(i.indpred, i.indrelid) = format('(%I IS NOT NULL)', a.attname), false)"
+        " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_catalog.pg_am m ON m.oid = c.relam"
+        " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY k (number, at)"
+        " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+        " WHERE i.indrelid = " +
+        oid + " AND k.at <= i.indnkeyatts ORDER BY i.indexrelid, k.at");
     for (const auto& row : rows) {
+        using of = index_shape::rows;
         if (row[6].as<bool>())
             shape.indexes.push_back({.name = row[0].as<std::string>(),
                                      .method = row[1].as<std::string>(),
                                      .columns = {},
                                      .primary = row[2].as<bool>(),
-                                     .predicate = row[7].as<std::string>(),
+                                     .of = row[7].as<bool>()   ? of::all
+                                           : row[8].as<bool>() ? of::not_null
+                                                               : of::others,
                                      .usable = row[3].as<bool>(),
                                      .immediate = row[4].as<bool>()});
         shape.indexes.back().columns.push_back(row[5].as<std::string>());

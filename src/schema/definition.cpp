@@ -10,14 +10,14 @@ namespace pgstate::schema {
 namespace {
 
 constexpr std::array<column_definition, 8> all_columns{{
-    {"agent_id", "text", true, false, 0},
-    {"session_id", "text", true, false, 0},
-    {"state", "jsonb", true, false, 0},
-    {"created_at", "timestamp with time zone", false, false, 0},
-    {"updated_at", "timestamp with time zone", false, false, 0},
-    {"version", "bigint", true, true, 1},
-    {"expires_at", "timestamp with time zone", false, false, 2},
-    {"write_name", "uuid", false, false, 3},
+    {"agent_id", wire::type_oid::text, "text", true, false, 0},
+    {"session_id", wire::type_oid::text, "text", true, false, 0},
+    {"state", wire::type_oid::jsonb, "jsonb", true, false, 0},
+    {"created_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
+    {"updated_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
+    {"version", wire::type_oid::int8, "bigint", true, true, 1},
+    {"expires_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 2},
+    {"write_name", wire::type_oid::uuid, "uuid", false, false, 3},
 }};
 
 // Versions come from an identity column, so that no version is drawn twice in a table. The rows that are there get version
@@ -76,7 +76,7 @@ std::string create_index(const index_definition& index, const settings::table_id
     sql.append(" USING ").append(index.method).append(" (").append(index.column);
     if (!index.operator_class.empty()) sql.append(" ").append(index.operator_class);
     sql += ")";
-    if (!index.predicate.empty()) sql.append(" WHERE ").append(index.predicate);
+    if (index.not_null) sql.append(" WHERE (").append(index.column).append(" IS NOT NULL)");
     return sql;
 }
 
@@ -116,7 +116,7 @@ std::vector<index_definition> wanted_indexes(const settings::resolved_config& co
         wanted.push_back({"updated_at", "btree", "updated_at"});
         // Who does not sweep has no use for it.
         if (config.sweep.period.count() != 0)
-            wanted.push_back({"expires_at", "btree", "expires_at", {}, "(expires_at IS NOT NULL)"});
+            wanted.push_back({"expires_at", "btree", "expires_at", {}, true});
     }
     if (schema.jsonb_index) wanted.push_back({"state", "gin", "state", "jsonb_path_ops"});
     return wanted;

@@ -9,7 +9,9 @@ namespace pgstate::schema {
 
 struct column_shape {
     std::string name;
-    std::string type; ///< as format_type() writes it
+    unsigned oid = 0;      ///< of its type
+    bool modified = false; ///< the type has a modifier, a length say
+    std::string type;      ///< for people
     bool not_null = false;
     bool has_default = false;
     bool generated = false; ///< cannot be written
@@ -22,9 +24,9 @@ struct index_shape {
     std::string method;
     std::vector<std::string> columns; ///< the keys in order; empty for an expression
     bool primary = false;
-    std::string predicate{}; ///< of a partial index, as pg_get_expr() writes it; empty: over all rows
-    bool usable = true;      ///< finished
-    bool immediate = true;   ///< false: deferrable, which ON CONFLICT cannot use
+    enum class rows { all, not_null, others } of = rows::all; ///< not_null: where its one column is not NULL
+    bool usable = true;                                       ///< finished
+    bool immediate = true; ///< false: deferrable, which ON CONFLICT cannot use
 };
 
 /// What the server's catalog says about the configured table.

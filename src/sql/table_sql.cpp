@@ -33,6 +33,10 @@ std::string table_sql::expiry_in(std::string_view milliseconds) {
     return std::string("now() + nullif(").append(milliseconds).append(", 0) * interval '1 millisecond'");
 }
 
+std::string table_sql::expiry_or_kept(std::string_view milliseconds) {
+    return "coalesce(" + expiry_in(milliseconds) + ", t.expires_at)";
+}
+
 std::string table_sql::one_row(std::string_view document, std::string_view expiry, std::string_view name) {
     return std::string("VALUES ($1, $2, ")
         .append(document)
@@ -44,7 +48,8 @@ std::string table_sql::one_row(std::string_view document, std::string_view expir
 }
 
 std::string table_sql::insert(std::string_view source, existing what, std::string_view returning) const {
-    return insert_or_change(source, "EXCLUDED.state", "EXCLUDED.expires_at",
+    return insert_or_change(source, "EXCLUDED.state",
+                            what == existing::renewed ? "t.expires_at" : "EXCLUDED.expires_at",
                             what == existing::unchanged ? "false" : "", returning);
 }
 

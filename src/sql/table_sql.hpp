@@ -18,7 +18,8 @@ public:
     /// \param quoted_table  as table_identifier::quoted() gives it
     explicit table_sql(std::string quoted_table) : table_(std::move(quoted_table)) {}
 
-    enum class existing { replaced, unchanged };
+    /// What becomes of a row that is there. `renewed`: it is replaced, but keeps its expiry.
+    enum class existing { replaced, renewed, unchanged };
 
     // `name` is the write_name of the statement: an expression, or NULL where it has none.
 
@@ -62,6 +63,8 @@ public:
     static std::string one_row(std::string_view document, std::string_view expiry, std::string_view name);
     /// \param milliseconds  an expression; 0 and NULL: never
     static std::string expiry_in(std::string_view milliseconds);
+    /// The same over a row: 0 milliseconds keep its expiry.
+    static std::string expiry_or_kept(std::string_view milliseconds);
 
 private:
     std::string table_;

@@ -62,6 +62,19 @@ server_error failure_of(const PGresult* result) {
     return failure;
 }
 
+/// What libpq held of the answer at once, where that may be much; 0 otherwise.
+std::size_t largest_row(const PGresult* result) {
+    if (PQresultMemorySize(result) <= connection::max_kept_bytes) return 0;
+    std::size_t largest = 0;
+    for (int row = 0; row < PQntuples(result); ++row) {
+        std::size_t bytes = 0;
+        for (int column = 0; column < PQnfields(result); ++column)
+            bytes += static_cast<std::size_t>(PQgetlength(result, row, column));
+        largest = std::max(largest, bytes);
+    }
+    return largest;
+}
+
 /// Begins an exchange where the role's default is another level, and cannot be changed for the session.
 const statement read_committed{{}, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", {}, {}};
 
@@ -122,6 +135,7 @@ bool connection::put(const statement& what, const parameters& values, statement_
         types.push_back(static_cast<Oid>(what.parameters[i]));
     }
     const auto count = static_cast<int>(values.size());
+    held(unsent_ += values.bytes());
 
     const bool named = mode == statement_mode::prepared && !what.name.empty() &&
                        !session_->forgets_statements && !session_->outdated.contains(&what);
@@ -168,6 +182,7 @@ void connection::pump() {
     // Negative: it failed. What the server said before it hung up may still be there to read: on_ready finds it.
     const int left = PQflush(session_->raw());
     writing_ = writing_ && left > 0;
+    if (left == 0) unsent_ = 0;
     wait();
     if (left > 0 && !writing_) {
         writing_ = true;
@@ -226,7 +241,10 @@ void connection::take(void* raw_result) {
     case exchange_fsm::action::before:
         if (status == PGRES_TUPLES_OK) head.answer.before = rows(std::move(result));
         break;
-    case exchange_fsm::action::store_rows: head.answer.data = rows(std::move(result)); break;
+    case exchange_fsm::action::store_rows:
+        held(largest_row(result.get()));
+        head.answer.data = rows(std::move(result));
+        break;
     case exchange_fsm::action::refuse:
         head.answer.failure = failure_of(result.get());
         head.answer.outcome = reply::status::refused;

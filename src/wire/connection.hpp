@@ -12,6 +12,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/container/small_vector.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -32,6 +33,9 @@ namespace pgstate::wire {
 ///                inside `send`.
 class connection : public std::enable_shared_from_this<connection> {
 public:
+    /// Of a message, in bytes: libpq's buffers for it are up to twice as large. More than a change of a part may have.
+    static constexpr std::size_t max_kept_bytes = std::size_t{17} << 20;
+
     using reply_handler = std::function<void(reply)>;
 
     /// \throws error unavailable - the session is not usable
@@ -48,6 +52,10 @@ public:
 
     std::size_t in_flight() const noexcept { return fsm_.in_flight(); }
     bool broken() const noexcept { return broken_; }
+    /// libpq's buffers, which only grow, have held more at once than is kept for later.
+    bool bloated() const noexcept { return most_held_ > max_kept_bytes; }
+    /// That much was sent or received at once while the session was lent.
+    void held(std::size_t bytes) noexcept { most_held_ = std::max(most_held_, bytes); }
 
     /// While nothing is in flight: takes in what the server sent meanwhile. False: the connection is lost, or demoted.
     /// One system call; never blocks.
@@ -102,6 +110,8 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool broken_ = false;
+    std::size_t unsent_ = 0; ///< at most, of what libpq was given
+    std::size_t most_held_ = 0;
     std::optional<ending> ending_;
 };
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -89,14 +90,17 @@ class Documents(CliTest):
 
     def test_documents_that_are_refused(self):
         for document, why in [
-            ('{"data": [1]}', 'a "data" that is no object'),
-            ('{"history": ["secret"]}', "something else than objects"),
+            ('{"data": [1]}', "data is no JSON object"),
+            ('{"history": ["secret"]}', "history[0] is a string"),
             ('{"history": [{"role": 7}]}', "history[0].role is a number"),
             ('{"data": {"secret": 1e999}}', "neither a 64-bit integer nor a double"),
             ('{"data": {"secret": "\\u0000"}}', "NUL character"),
             ('{"data":\n {"secret": tru}}', "no valid JSON at line 2"),
             ('{"data": {"secret": 1}', "ends too early"),
             ("[1]", "no JSON object"),
+            ('{"expires_at": "tomorrow"}', "expires_at is no RFC 3339 time"),
+            ('{"expires_at": {"secret": 1}}', "expires_at is no text"),
+            ('{"expires_at": 7}', "expires_at is a number"),
             ("", "ends too early"),
         ]:
             with self.subTest(document):
@@ -104,6 +108,29 @@ class Documents(CliTest):
                 self.assertIn(why, self.errors)
                 self.assertNotIn("secret", self.errors)
         self.run_cli("get", "a", "s", code=3)
+
+    def test_the_memory_of_a_put(self):
+        """Four times the document at most, whatever is in it, and whoever refuses it."""
+        size = 40_000_000
+        # A process of its own, as the memory of whoever starts the program counts as the program's.
+        measure = ("import resource, subprocess, sys; code = subprocess.call(sys.argv[2:], stdin=open(sys.argv[1], 'rb'));"
+                   "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
+        path = self.directory / "large"
+        for content, code in [
+            ('"' + "x" * size + '"', 0),
+            ('"' + "\\n" * (size // 2) + '"', 0),
+            ("[" + "1234567890," * (size // 11) + "1]", 0),
+            ("[" + "[]," * (size // 3) + "1e999]", 1),
+        ]:
+            path.write_text('{"data": {"x": ' + content + "}}")
+            for source in (path, "-"):
+                with self.subTest(content[:5], source=source):
+                    done = subprocess.run(
+                        [sys.executable, "-c", measure, path, *self.command("put", "a", "s", source, "--timeout", "5m")],
+                        capture_output=True, text=True, check=False,
+                        env=support.environment(self.url, ASAN_OPTIONS="quarantine_size_mb=1"))
+                    self.assertEqual(done.returncode, code, done.stderr)
+                    self.assertLess(int(done.stdout.split()[-1]) * 1024, 4 * size)
 
     def test_rm(self):
         version = self.put("a", "s1")["version"]

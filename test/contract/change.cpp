@@ -25,7 +25,7 @@ using pgstate::state_patch;
 namespace {
 
 agent_message message(const std::string& content) {
-    return {"user", content};
+    return {"user", content, pgstate::timestamp(1h)};
 }
 
 constexpr change_options creating{.create = true};
@@ -58,6 +58,7 @@ TEST_CASE("append adds to the history and leaves the rest", "[contract][change]"
 
 TEST_CASE("append takes a vector, one message, and messages in braces", "[contract][change]") {
     store_under_test store;
+    const auto before = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     // In expressions with co_await and of temporaries, which is where a compiler may go wrong.
     const auto loaded = store.run([&]() -> asio::awaitable<agent_state> {
         const std::string longer(100, 'x'); // more than what a string keeps in itself
@@ -84,6 +85,10 @@ TEST_CASE("append takes a vector, one message, and messages in braces", "[contra
                                                "tool: xxxxxxxxxxxx", "user: later", "tool: xxxxxxxxxxxx"});
     CHECK(loaded.history[7].metadata.at("n") == 1);
     CHECK(loaded.history[8].timestamp == pgstate::timestamp(1s));
+    CHECK(loaded.history[0].timestamp >= before);
+    for (std::size_t i = 1; i < loaded.history.size(); ++i)
+        if (i != 8) CHECK(loaded.history[i].timestamp >= loaded.history[i == 9 ? 7 : i - 1].timestamp);
+    CHECK(loaded.history[9].timestamp <= std::chrono::system_clock::now());
 }
 
 TEST_CASE("100 appends at once: 100 messages, each caller's in order", "[contract][change]") {

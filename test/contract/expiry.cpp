@@ -2,6 +2,7 @@
 #include "support/stores.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include <chrono>
 #include <exception>
@@ -35,14 +36,80 @@ TEST_CASE("a save with a ttl says when the state expires, and so does a load", "
     const auto again = store.wait(store->save(loaded, longer));
     CHECK(again.expires_at == again.updated_at + 2h);
 
-    // And one without ends the expiry.
-    loaded.version = again.version;
-    CHECK(store.wait(store->save(loaded, only_if_unchanged)).expires_at == std::nullopt);
-    CHECK(store.loaded("a", "s").expires_at == std::nullopt);
-
-    store.wait(store->save(state, for_an_hour));
+    // A new state that is saved over it ends the expiry.
     CHECK(store.wait(store->save(state)).expires_at == std::nullopt);
     CHECK(store.loaded("a", "s").expires_at == std::nullopt);
+}
+
+TEST_CASE("a state that was loaded keeps its expiry, unless the save has a ttl", "[contract][expiry]") {
+    const auto default_ttl = GENERATE(0h, 3h); // of states that are made
+    store_under_test store(any_kind(), default_ttl);
+    const auto made = store.wait(store->save(agent_state("a", "s"), for_an_hour));
+    const auto keeps = [&](const pgstate::saved& saved, const std::optional<pgstate::timestamp>& expiry) {
+        CHECK(saved.expires_at == expiry);
+        CHECK(store.loaded("a", "s").expires_at == expiry);
+    };
+    for (const bool if_unchanged : {false, true}) {
+        CAPTURE(if_unchanged);
+        auto state = store.loaded("a", "s");
+        state.expires_at.reset(); // what the state says of it does not matter
+        keeps(store.wait(store->save(state, {.if_unchanged = if_unchanged})), made.expires_at);
+        auto within = store.loaded("a", "s");
+        store.wait(store->transaction(
+            [&](pgstate::transaction& tx) { tx.save(within, {.if_unchanged = if_unchanged}); }));
+        keeps(store.wait(store->update("a", "s", [](agent_state& each) { each.data["n"] = 1; })),
+              made.expires_at);
+        for (const bool atomic : {false, true}) {
+            const std::vector<agent_state> states{store.loaded("a", "s")};
+            keeps(store.wait(store->save_all(states, {.atomic = atomic, .if_unchanged = if_unchanged}))
+                      .front()
+                      .value(),
+                  made.expires_at);
+        }
+    }
+    // A touch after the load counts, and so does one that ends the expiry.
+    auto state = store.loaded("a", "s");
+    const auto touched = store.wait(store->touch("a", "s", 2h));
+    keeps(store.wait(store->save(state)), touched.expires_at);
+    state = store.loaded("a", "s");
+    store.wait(store->touch("a", "s", std::nullopt));
+    keeps(store.wait(store->save(state, only_if_unchanged)), std::nullopt);
+    // Told otherwise.
+    for (const bool if_unchanged : {false, true}) {
+        state = store.loaded("a", "s");
+        const auto told = store.wait(store->save(state, {.if_unchanged = if_unchanged, .ttl = 5h}));
+        keeps(told, told.updated_at + 5h);
+    }
+    // It has expired: nothing of it is left to keep.
+    state = store.loaded("a", "s");
+    store.let_pass(6h);
+    const auto anew = store.wait(store->save(state));
+    keeps(anew, default_ttl == 0h ? std::nullopt : std::optional(anew.updated_at + default_ttl));
+}
+
+TEST_CASE("saves that keep expiries and saves that make states go together", "[contract][expiry]") {
+    store_under_test store;
+    constexpr int states = 40;
+    std::vector<std::optional<pgstate::timestamp>> wanted;
+    for (int i = 0; i < states; ++i) {
+        pgstate::save_options options;
+        if (i % 2 != 0) options.ttl = std::chrono::hours(i);
+        wanted.push_back(store.wait(store->save(agent_state("a", std::to_string(i)), options)).expires_at);
+    }
+    int done = 0;
+    for (int i = 0; i < states; ++i) {
+        auto state = store.loaded("a", std::to_string(i));
+        pgstate::save_options options{.if_unchanged = i % 3 == 0};
+        if (i % 5 == 0) options.ttl = 100h;
+        store->save(state, options,
+                    [&, i, told = options.ttl](std::exception_ptr failure, pgstate::saved saved) {
+                        ++done;
+                        CHECK_FALSE(failure);
+                        CHECK(saved.expires_at == (told ? std::optional(saved.updated_at + *told)
+                                                        : wanted[static_cast<std::size_t>(i)]));
+                    });
+    }
+    store.run_until([&] { return done == states; });
 }
 
 TEST_CASE("saves with and without a ttl may go together", "[contract][expiry]") {
@@ -177,7 +244,7 @@ TEST_CASE("update and save_all take a ttl", "[contract][expiry][update][bulk]") 
     const auto set = [](agent_state& state) { state.data["value"] = 1; };
     const auto updated = store.wait(store->update("a", "s", set, {.create = true, .ttl = 1h}));
     CHECK(updated.expires_at == updated.updated_at + 1h);
-    CHECK(store.wait(store->update("a", "s", set)).expires_at == std::nullopt);
+    CHECK(store.wait(store->update("a", "s", set)).expires_at == updated.expires_at);
     const pgstate::update_options at_once{.create = true, .ttl = 0ms};
     store.refuses(store->update("a", "s", set, at_once, as_result), "update");
 

@@ -104,14 +104,16 @@ private:
         agent_state state("a", key);
         const std::int64_t value = below(1000);
         state.data["value"] = value;
-        state.version = version.value_or(0);
+        constexpr std::int64_t some = 7; // where nothing is asked, it only says that the state was loaded
+        state.version = version ? *version : coin() ? some : 0;
         pgstate::save_options options;
         options.if_unchanged = version.has_value();
         options.ttl = pick_ttl();
         const auto result = store_.wait(store_->save(state, options, as_result));
         if (version && *version != (there ? there->version : 0))
             return refused(there, result, errc::conflict);
-        there = model_state{0, value, {}, options.ttl};
+        const bool keeps = there && state.version != 0 && !options.ttl;
+        there = model_state{0, value, {}, keeps ? there->left : options.ttl};
         took_effect(key, there, result);
     }
 

@@ -50,7 +50,7 @@ TEST_CASE("text of every language survives, as values and as names", "[contract]
         state.data[text] = text;
         state.context[text] = boost::json::object{{text, boost::json::array{text}}};
         state.extra[text] = text;
-        state.history.emplace_back(text, text);
+        state.history.emplace_back(text, text, pgstate::timestamp(std::chrono::hours(1)));
         state.history.back().metadata[text] = text;
         state.history.back().extra[text] = text;
     }
@@ -161,7 +161,12 @@ TEST_CASE("a state that a save is applied to can be saved again if it is unchang
     store.wait(store->save(state, {.if_unchanged = true})).apply_to(state);
     store.wait(store->append("a", "s", {{"user", "Hello!"}})).apply_to(state);
     state.history.emplace_back("user", "Hello!");
+    // A message without a time gets that of this save, and has it from then on.
+    const auto saved = store.wait(store->save(state, {.if_unchanged = true}));
+    saved.apply_to(state);
+    CHECK(state.history[0].timestamp == saved.updated_at);
     store.wait(store->save(state, {.if_unchanged = true}));
+    CHECK(store.loaded("a", "s").history[0].timestamp == saved.updated_at);
 }
 
 TEST_CASE("versions grow and never repeat, not even after an erase", "[contract]") {

@@ -80,6 +80,20 @@ TEST_CASE("an empty state has every member of a document, and times of now", "[c
         CHECK(time_in(object, name) >= before);
 }
 
+TEST_CASE("a message without a time gets that of its save, the others keep theirs", "[codec]") {
+    agent_state state("a", "s");
+    state.history = {{"user", "old", created}, {"user", "new"}};
+    const auto before = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    for (const auto& history :
+         {boost::json::parse(encode(state)).at("history"),
+          boost::json::parse(pgstate::codec::encode_messages(state.history, "append"))}) {
+        CHECK(time_in(history.at(0).as_object(), "timestamp") == created);
+        CHECK(time_in(history.at(1).as_object(), "timestamp") >= before);
+        CHECK(time_in(history.at(1).as_object(), "timestamp") <= std::chrono::system_clock::now());
+    }
+    CHECK(state.history[1].timestamp == timestamp());
+}
+
 TEST_CASE("a document gives its state back, the columns first", "[codec]") {
     for (const bool moved : {false, true}) {
         auto expected = moved ? full_state("key agent", "key session") : full_state("a", "s");
@@ -135,7 +149,8 @@ TEST_CASE("of a repeated member the last counts", "[codec]") {
 TEST_CASE("unknown members of every type are kept and written back", "[codec]") {
     const char* members = R"("s":"x\n","i":-1,"u":18446744073709551615,"d":1.5,"t":true,"f":false,"n":null,)"
                           R"("a":[1,[2,{"k":[]}]],"o":{"p":{"q":{}}},"":0,"rôle":"e\u0301","Data":1)";
-    const auto loaded = load(std::string("{") + members + R"(,"history":[{)" + members + "}]}");
+    const auto loaded = load(std::string("{") + members +
+                             R"(,"history":[{"timestamp":"2030-01-01T00:00:00Z",)" + members + "}]}");
     const auto expected = boost::json::parse(std::string("{") + members + "}").as_object();
     CHECK(loaded.extra == expected);
     REQUIRE(loaded.history.size() == 1);
@@ -209,7 +224,7 @@ TEST_CASE("an error about a row shows its key in one line", "[codec]") {
 
 TEST_CASE("nesting has one limit for saving and loading", "[codec]") {
     agent_state state("a", "s");
-    state.history.emplace_back("user", "");
+    state.history.emplace_back("user", "", created);
     // The document, history, the message and its metadata are four levels, data and extra two and one.
     state.history[0].metadata["x"] = nested(508);
     state.history[0].extra["x"] = nested(509);

@@ -51,12 +51,15 @@ struct on_table {
     }
     /// \param version  -1: any
     operation_ptr save(const std::string& session, std::int64_t version = -1,
-                       std::chrono::milliseconds ttl = 0ms) const {
+                       std::optional<std::chrono::milliseconds> ttl = {}) const {
         agent_state state("agent", session);
         state.version = std::max<std::int64_t>(version, 0);
-        return new postgres::save_operation(types.save.of(version >= 0, state.version),
-                                            detail::encoded_state(state), version >= 0, ttl, ignored,
-                                            executor());
+        return save(state, {.if_unchanged = version >= 0, .ttl = ttl});
+    }
+    operation_ptr save(const agent_state& state, const pgstate::save_options& options,
+                       std::chrono::milliseconds default_ttl = 0ms) const {
+        return new postgres::save_operation(types.save, detail::encoded_state(state), options, default_ttl,
+                                            ignored, executor());
     }
     operation_ptr erase(const std::string& session, std::optional<std::int64_t> version = {}) const {
         const auto& as =
@@ -113,18 +116,30 @@ TEST_CASE_METHOD(on_some_table, "one operation takes the single-row statement, s
     for (std::size_t i = 0; i < 3; ++i)
         CHECK(count_of(many.values.value(i)) == 3);
     CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
-    CHECK(on.build({on.save("a", 7), on.save("b", 8)}).values.size() == 5);
+    CHECK(on.build({on.save("a", 7), on.save("b", 8)}).values.size() == 6);
 }
 
-TEST_CASE_METHOD(on_some_table, "only where somebody gave a ttl are they sent", "[operations]") {
+TEST_CASE_METHOD(on_some_table, "states are made with a ttl only where somebody gave one", "[operations]") {
     CHECK(on.build({on.save("a")}).values.size() == 4);
     CHECK(on.build({on.save("a", -1, 1s)}).values.size() == 5);
-    CHECK(on.build({on.save("a", 7)}).values.size() == 5);
-    CHECK(on.build({on.save("a", 7, 1s)}).values.size() == 6);
+    CHECK(on.build({on.save("a", 0)}).values.size() == 4);
+    CHECK(on.build({on.save("a", 0, 1s)}).values.size() == 5);
     const auto many = on.build({on.save("a"), on.save("b", -1, 1s)});
     REQUIRE(many.values.size() == 5);
     CHECK(count_of(many.values.value(3)) == 2);
     CHECK(on.build({on.save("a", 7), on.save("b", 8, 1s)}).values.size() == 6);
+}
+
+TEST_CASE_METHOD(on_some_table, "a save of a loaded state without a ttl keeps the expiry", "[operations]") {
+    agent_state state("agent", "a");
+    const auto fresh = on.save(state, {}, 1s);
+    state.version = 7;
+    const auto blind = on.save(state, {}, 1s);
+    CHECK(on.build({blind}).values.size() == 5); // where the row is gone it is made, with the default ttl
+    CHECK(on.build({blind}).what != on.build({fresh}).what);
+    CHECK(on.build({on.save(state, {.ttl = 1s})}).what == on.build({fresh}).what);
+    const auto conditional = on.build({on.save(state, {.if_unchanged = true}, 1s)});
+    CHECK(conditional.values.value(4) == std::string(8, '\0')); // no default for what is there already
 }
 
 TEST_CASE_METHOD(on_some_table, "a change is sent with its key, its terms and itself", "[operations]") {

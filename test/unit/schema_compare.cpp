@@ -23,15 +23,21 @@ settings::resolved_config resolved(schema_config schema = {}, sweep_config sweep
     return settings::resolve(input);
 }
 
+/// A column as `wanted` has it.
+schema::column_shape column_of(const schema::column_definition& wanted) {
+    return {.name = std::string(wanted.name),
+            .oid = static_cast<unsigned>(wanted.oid),
+            .type = std::string(wanted.type),
+            .not_null = wanted.not_null,
+            .identity = wanted.identity};
+}
+
 table_shape go_made() {
     table_shape shape;
     shape.schema = "public";
     shape.schema_exists = shape.exists = true;
-    shape.columns = {{.name = "agent_id", .type = "text", .not_null = true},
-                     {.name = "session_id", .type = "text", .not_null = true},
-                     {.name = "state", .type = "jsonb", .not_null = true},
-                     {.name = "created_at", .type = "timestamp with time zone", .has_default = true},
-                     {.name = "updated_at", .type = "timestamp with time zone", .has_default = true}};
+    for (const auto& each : schema::columns())
+        if (each.since == 0) shape.columns.push_back(column_of(each));
     shape.indexes = {{"agent_states_pkey", "btree", {"agent_id", "session_id"}, true},
                      {"idx_agent_states_agent_id", "btree", {"agent_id"}},
                      {"idx_agent_states_updated_at", "btree", {"updated_at"}}};
@@ -41,10 +47,8 @@ table_shape go_made() {
 
 table_shape current() {
     auto shape = go_made();
-    shape.columns.push_back(
-        {.name = "version", .type = "bigint", .not_null = true, .has_default = true, .identity = true});
-    shape.columns.push_back({.name = "expires_at", .type = "timestamp with time zone"});
-    shape.columns.push_back({.name = "write_name", .type = "uuid"});
+    for (const auto& each : schema::columns())
+        if (each.since != 0) shape.columns.push_back(column_of(each));
     shape.recorded = 3;
     return shape;
 }
@@ -57,6 +61,7 @@ void drop_column(table_shape& shape, std::string_view name) {
     std::erase_if(shape.columns, [&](const auto& c) { return c.name == name; });
 }
 
+using rows = schema::index_shape::rows;
 using texts = std::vector<std::string>;
 
 /// A change to the current shape, and how it is refused.
@@ -138,7 +143,7 @@ TEST_CASE("missing indexes are added, unless another serves or lean wants none",
     shape.indexes.push_back(
         {.name = "unfinished", .method = "btree", .columns = {"updated_at"}, .usable = false});
     shape.indexes.push_back(
-        {.name = "partial", .method = "btree", .columns = {"updated_at"}, .predicate = "(version > 5)"});
+        {.name = "partial", .method = "btree", .columns = {"updated_at"}, .of = rows::not_null});
     shape.indexes.push_back({.name = "hash", .method = "hash", .columns = {"updated_at"}});
     shape.indexes.push_back({.name = "wide", .method = "btree", .columns = {"updated_at", "agent_id"}});
     difference = compare(shape, resolved());
@@ -158,14 +163,14 @@ TEST_CASE("a partial index serves where the same one is wanted, and one over all
                 "NOT NULL) is missing"});
     CHECK(compare(shape, resolved({.indexes = index_mode::lean}, {.period = 60s})).current());
 
-    const auto with = [&](std::string predicate) {
+    const auto with = [&](rows of) {
         auto have = current();
-        have.indexes.push_back({"mine", "btree", {"expires_at"}, false, std::move(predicate)});
+        have.indexes.push_back({"mine", "btree", {"expires_at"}, false, of});
         return have;
     };
-    CHECK(compare(with("(expires_at IS NOT NULL)"), sweeping).current());
-    CHECK(compare(with(""), sweeping).current());
-    CHECK(!compare(with("(expires_at IS NULL)"), sweeping).current());
+    CHECK(compare(with(rows::not_null), sweeping).current());
+    CHECK(compare(with(rows::all), sweeping).current());
+    CHECK(!compare(with(rows::others), sweeping).current());
 
     shape.taken_index_names.push_back("idx_agent_states_expires_at");
     CHECK(
@@ -206,16 +211,19 @@ TEST_CASE("each wrong column is named", "[schema]") {
         void (*change)(schema::column_shape&);
     };
     for (const auto& one : {
-             wrong{"state", "is text, not jsonb", [](auto& c) { c.type = "text"; }},
+             wrong{"state", "is text, not jsonb", [](auto& c) { c.oid = 25, c.type = "text"; }},
              wrong{"agent_id", "is character varying(64), not text",
-                   [](auto& c) { c.type = "character varying(64)"; }},
+                   [](auto& c) { c.oid = 1043, c.modified = true, c.type = "character varying(64)"; }},
              wrong{"updated_at", "is timestamp without time zone, not timestamp with time zone",
-                   [](auto& c) { c.type = "timestamp without time zone"; }},
-             wrong{"version", "is integer, not bigint", [](auto& c) { c.type = "integer"; }},
+                   [](auto& c) { c.oid = 1114, c.type = "timestamp without time zone"; }},
+             wrong{"updated_at", "is timestamp(0) with time zone, not timestamp with time zone",
+                   [](auto& c) { c.modified = true, c.type = "timestamp(0) with time zone"; }},
+             wrong{"state", "is jsonb of another schema, not jsonb", [](auto& c) { c.oid = 16'400; }},
+             wrong{"version", "is integer, not bigint", [](auto& c) { c.oid = 23, c.type = "integer"; }},
              wrong{"version", "allows NULL", [](auto& c) { c.not_null = false; }},
              wrong{"version", "is not GENERATED BY DEFAULT AS IDENTITY", [](auto& c) { c.identity = false; }},
              wrong{"version", "is a generated column", [](auto& c) { c.generated = true; }},
-             wrong{"write_name", "is bigint, not uuid", [](auto& c) { c.type = "bigint"; }},
+             wrong{"write_name", "is bigint, not uuid", [](auto& c) { c.oid = 20, c.type = "bigint"; }},
              wrong{"state", "allows NULL", [](auto& c) { c.not_null = false; }},
              wrong{"updated_at", "is a generated column", [](auto& c) { c.generated = true; }},
          }) {

@@ -77,9 +77,8 @@ std::string parameter_after(std::size_t before) {
 std::string over_a_row(const table_sql& sql, const form_sql& form) {
     auto condition = std::string(table_sql::by_key) + " AND ($3::bigint IS NULL OR t.version = $3)";
     if (!form.guard.empty()) condition += " AND " + form.guard;
-    return sql.replace(form.document, "coalesce(" + table_sql::expiry_in("$4") + ", t.expires_at)", "",
-                       condition, parameter_after(before_change + form.parameters.size()),
-                       written_row::columns(true));
+    return sql.replace(form.document, table_sql::expiry_or_kept("$4"), "", condition,
+                       parameter_after(before_change + form.parameters.size()), written_row::columns(true));
 }
 
 std::string or_creating_one(const table_sql& sql, const form_sql& form) {

@@ -4,6 +4,7 @@
 #include "postgres/operations/probe.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -53,11 +54,15 @@ void add_expiries(wire::parameters& values, const batch::operation_list& operati
 
 } // namespace
 
-save_operation::save_operation(const batch::operation_type& as, detail::encoded_state state,
-                               bool if_unchanged, std::chrono::milliseconds ttl, handler_type handler,
-                               const boost::asio::any_completion_executor& io)
-    : caller_operation(telemetry::operation_id::save, as, std::move(handler), io), state_(std::move(state)),
-      if_unchanged_(if_unchanged), ttl_(ttl) {
+save_operation::save_operation(const save_types& types, detail::encoded_state state,
+                               const save_options& options, std::chrono::milliseconds default_ttl,
+                               handler_type handler, const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::save, types.of(options, state.version), std::move(handler),
+                       io),
+      state_(std::move(state)), if_unchanged_(options.if_unchanged),
+      keeps_expiry_(state_.version != 0 && !options.ttl),
+      ttl_(
+          options.ttl.value_or(keeps_expiry_ && if_unchanged_ ? std::chrono::milliseconds(0) : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
     bytes += state_.document.size();
 }
@@ -75,7 +80,7 @@ bool save_operation::wants_retry(const wire::rows& rows, int row) {
 result<saved> save_operation::decode() {
     if (!probed())
         return row() < 0 ? write_suppressed("save")
-                         : written_row::read(*this, rows(), row(), ttl_.count() != 0);
+                         : written_row::read(*this, rows(), row(), keeps_expiry_ || ttl_.count() != 0);
     const auto version = probed_row::version_in(rows(), row());
     return version == state_.version ? write_suppressed("save")
                                      : codec::conflict("save", state_.version, version);
@@ -84,11 +89,12 @@ result<saved> save_operation::decode() {
 insert_type::insert_type(sql::target_table& table, table_sql::existing what) : writing_type(table, true) {
     using enum wire::type_oid;
     const auto& sql = table.sql();
-    const std::string_view purpose = what == table_sql::existing::unchanged ? "create" : "save";
+    constexpr std::array<std::string_view, 3> purposes{"save", "renew", "create"};
+    const auto purpose = purposes[static_cast<std::size_t>(what)];
     const auto make = [&](bool with_expiry, sql::types of_one, sql::types of_many) -> forms {
         const auto one = with_expiry ? table_sql::one_row("$3", table_sql::expiry_in("$4"), "$5")
                                      : table_sql::one_row("$3", never, "$4");
-        const auto returning = written_row::columns(with_expiry);
+        const auto returning = written_row::columns(with_expiry || what == table_sql::existing::renewed);
         return {sql::prepared(purpose, sql.insert(one, what, returning), std::move(of_one)),
                 sql::prepared(purpose, sql.insert(array_source(with_expiry), what, returning),
                               std::move(of_many))};
@@ -121,18 +127,11 @@ replace_type::replace_type(sql::target_table& table) : writing_type(table, true,
     const auto& sql = table.sql();
     const auto key = std::string(table_sql::by_key) + " AND t.version = $4";
     const auto input = std::string(table_sql::by_input) + " AND t.version = u.v";
-    without_expiry_ = sql::make_lookup(
-        "replace", sql.replace("$3", never, "", key, "$5", written_row::columns(false)),
-        {text, text, jsonb, int8, uuid},
-        sql.replace("u.d::jsonb", never,
-                    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY"
-                    " AS u(a, s, d, v, n)",
-                    input, "$5", written_row::columns(false) + ", u.n"),
-        {text_array, text_array, text_array, int8_array, uuid});
-    with_expiry_ = sql::make_lookup(
-        "replace", sql.replace("$3", table_sql::expiry_in("$5"), "", key, "$6", written_row::columns(true)),
+    statements_ = sql::make_lookup(
+        "replace",
+        sql.replace("$3", table_sql::expiry_or_kept("$5"), "", key, "$6", written_row::columns(true)),
         {text, text, jsonb, int8, int8, uuid},
-        sql.replace("u.d::jsonb", table_sql::expiry_in("u.l"),
+        sql.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"),
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
                     " WITH ORDINALITY AS u(a, s, d, v, l, n)",
                     input, "$6", written_row::columns(true) + ", u.n"),
@@ -142,9 +141,7 @@ replace_type::replace_type(sql::target_table& table) : writing_type(table, true,
 batch::command replace_type::build_without_name(const batch::operation_list& operations) const {
     const bool one = operations.size() == 1;
     const bool large = table().large();
-    const bool expires = any_expires(operations);
-    const auto& forms = expires ? with_expiry_ : without_expiry_;
-    batch::command made{&(one ? forms.one : forms.many).of(large),
+    batch::command made{&(one ? statements_.one : statements_.many).of(large),
                         {},
                         one || large ? table().before() : table().before_lookups()};
     if (one) {
@@ -152,24 +149,25 @@ batch::command replace_type::build_without_name(const batch::operation_list& ope
         sql::add_key(made.values, save);
         made.values.add_jsonb_in_place(save.state().document);
         made.values.add_int8(save.state().version);
-        if (expires) made.values.add_int8(save.ttl().count());
+        made.values.add_int8(save.ttl().count());
     } else {
         sql::add_keys(made.values, operations);
         add_documents(made.values, operations);
         made.values.begin_int8_array(operations.size());
         for (const auto& each : operations)
             made.values.element_int8(as_save(each).state().version);
-        if (expires) add_expiries(made.values, operations);
+        add_expiries(made.values, operations);
     }
     return made;
 }
 
 save_types::save_types(sql::target_table& table)
-    : save(table, table_sql::existing::replaced), create(table, table_sql::existing::unchanged),
-      replace(table) {}
+    : save(table, table_sql::existing::replaced), renew(table, table_sql::existing::renewed),
+      create(table, table_sql::existing::unchanged), replace(table) {}
 
-const batch::operation_type& save_types::of(bool if_unchanged, std::int64_t version) const noexcept {
-    if (!if_unchanged) return save;
+const batch::operation_type& save_types::of(const save_options& options,
+                                            std::int64_t version) const noexcept {
+    if (!options.if_unchanged) return version == 0 || options.ttl ? save : renew;
     return version == 0 ? static_cast<const batch::operation_type&>(create) : replace;
 }
 

@@ -12,14 +12,18 @@
 
 namespace pgstate::postgres {
 
+struct save_types;
+
 class save_operation final : public caller_operation<saved> {
 public:
-    /// \param ttl  0: never expires
-    save_operation(const batch::operation_type& as, detail::encoded_state state, bool if_unchanged,
-                   std::chrono::milliseconds ttl, handler_type handler,
+    /// \param options      valid
+    /// \param default_ttl  of a state that is made, if `options` have none; 0: it never expires
+    save_operation(const save_types& types, detail::encoded_state state, const save_options& options,
+                   std::chrono::milliseconds default_ttl, handler_type handler,
                    const boost::asio::any_completion_executor& io);
 
     const detail::encoded_state& state() const noexcept { return state_; }
+    /// From now; 0: of a state that is made: it never expires, of one that is replaced: it keeps its expiry.
     std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
     std::optional<std::int64_t> if_version() const noexcept override;
@@ -31,6 +35,7 @@ private:
 
     detail::encoded_state state_;
     bool if_unchanged_;
+    bool keeps_expiry_; ///< of the row that is there
     std::chrono::milliseconds ttl_;
     contradictions contradicted_;
 };
@@ -59,18 +64,17 @@ public:
 private:
     batch::command build_without_name(const batch::operation_list& operations) const override;
 
-    sql::lookup without_expiry_;
-    sql::lookup with_expiry_;
+    sql::lookup statements_;
 };
 
 /// The types that a save can have.
 struct save_types {
     explicit save_types(sql::target_table& table);
 
-    /// \param if_unchanged, version  save_options::if_unchanged and agent_state::version
-    const batch::operation_type& of(bool if_unchanged, std::int64_t version) const noexcept;
+    const batch::operation_type& of(const save_options& options, std::int64_t version) const noexcept;
 
     insert_type save;
+    insert_type renew;
     insert_type create;
     replace_type replace;
 };
