@@ -106,7 +106,7 @@ void engine::accept(intake::list arrived) {
         ++count;
         open_.push_back(what);
         auto& life = what.life;
-        life.writes = what.writes();
+        life.writes = what.exclusive = what.writes();
         life.timed = what.deadline != clock::time_point::max();
         life.may_wait = room_.for_waiting > 0;
         if (life.writes && what.asked->keyed && locked_keys_.contains(what.key_hash))

@@ -108,6 +108,26 @@ TEST_CASE("whose time runs out at a lock is told so, and that nothing was applie
     CHECK(std::ranges::includes(backends(observer), before)); // no connection was given up for it
 }
 
+TEST_CASE("writes of a key that was locked go one after the other", "[locks]") {
+    const auto connections = GENERATE(1, 4);
+    CAPTURE(connections);
+    opened_store f("&pool_max_conns=" + std::to_string(connections), {}, lock_waits::as_configured);
+    save_some(f, 1);
+    const auto before = f.wait(f.store.load("a", "s0"));
+    {
+        const row_lock locked(f.database, "a", "s0");
+        require_failure(f.wait(f.store.save(*before, {.timeout = 300ms}, as_result)), errc::timed_out);
+    }
+    // The store remembers the lock: each of these looks first whether it is there.
+    std::vector<outcome<saved>> all(20);
+    for (auto& each : all)
+        f.store.save(*before, {.if_unchanged = true}, as_result(each.handler()));
+    run_until(f.context, [&] { return all_over(all); });
+    CHECK(all.front().value->has_value());
+    for (std::size_t i = 1; i < all.size(); ++i)
+        require_failure(*all[i].value, errc::conflict);
+}
+
 TEST_CASE("short time-outs on a locked row cost no connections, and the others nothing", "[locks]") {
     const auto connections = GENERATE(1, 4);
     CAPTURE(connections);
