@@ -28,7 +28,7 @@ struct opened_pool {
     opened_pool& operator=(const opened_pool&) = delete;
     ~opened_pool() {
         try {
-            wait(pool.close());
+            pgstate_test::wait(context, pool.close());
         } catch (...) {
             // Cases about closing say what must hold; here it is only tidied up.
         }
