@@ -1,5 +1,7 @@
 #include "batch/engine.hpp"
 
+#include "detail/cancellation.hpp"
+
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
@@ -58,12 +60,9 @@ void engine::refuse(operation_ptr what, error why) {
 }
 
 void engine::cancel(operation_ptr what, boost::asio::cancellation_type how) {
-    using boost::asio::cancellation_type;
-    // Of asio's types, total alone promises that no side effect follows.
-    const bool may_have_effects =
-        (how & (cancellation_type::terminal | cancellation_type::partial)) != cancellation_type::none;
-    boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what), may_have_effects] {
-        self->feed(*what, may_have_effects ? event::cancelled : event::cancelled_if_unsent);
+    const auto happened = detail::allows_effects(how) ? event::cancelled : event::cancelled_if_unsent;
+    boost::asio::post(strand_, [self = shared_from_this(), what = std::move(what), happened] {
+        self->feed(*what, happened);
         self->end_turn();
     });
 }
@@ -107,7 +106,7 @@ void engine::accept(intake::list arrived) {
         ++count;
         open_.push_back(what);
         auto& life = what.life;
-        life.writes = what.writes();
+        life.writes = what.exclusive = what.writes();
         life.timed = what.deadline != clock::time_point::max();
         life.may_wait = room_.for_waiting > 0;
         if (life.writes && what.asked->keyed && locked_keys_.contains(what.key_hash))

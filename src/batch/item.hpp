@@ -14,7 +14,7 @@ struct turn_queue;
 
 /// What operations of one type have in common, as far as it matters when they are sent.
 struct traits {
-    bool writes = false;     ///< changes rows: other operations of its key run before it or after it
+    bool writes = false;     ///< changes rows
     bool keyed = false;      ///< is about one (agent, session), and ordered with the others of that key
     bool shares = false;     ///< may share a statement with others of its type. \pre keyed
     bool takes_long = false; ///< may read much of the table: never gets all connections of an engine
@@ -40,6 +40,9 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     /// What it is sent as. Its address says which operations may share a statement. It may change while the item is
     /// `sent`; `keyed` stays as it is.
     const traits* type = nullptr;
+    /// It has its key for itself: others of that key are before it or after it. A write has, also where it is first sent as
+    /// something that only reads. Stays as it is.
+    bool exclusive = false;
     std::string_view agent_id;
     std::string_view session_id;
     std::size_t key_hash = 0;    ///< hash_key of the two
@@ -52,7 +55,6 @@ struct item : boost::intrusive::list_base_hook<>, boost::intrusive::set_base_hoo
     // The planner's own.
     static constexpr std::uint16_t not_counted = 0xffff;
     turn_queue* waiting_in = nullptr;        ///< where it is ready
-    bool writer = false;                     ///< it has its key for itself
     std::uint8_t counted_in = 0;             ///< the limited group that it was sent in; 0: none
     bool passed_over = false;                ///< a statement's worth of its agent's were ready before it
     std::uint16_t agent_place = not_counted; ///< where it is counted among its agent's ready ones

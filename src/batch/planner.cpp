@@ -90,7 +90,7 @@ void planner::submit(item& what) {
     if (!what.type->keyed) return make_ready(what);
 
     auto& queue = *find_or_add(what)->second;
-    const bool free = queue.waiting.empty() && !queue.writer && (!what.type->writes || queue.readers == 0);
+    const bool free = queue.waiting.empty() && !queue.writer && (!what.exclusive || queue.readers == 0);
     if (!free) {
         what.state = item::status::blocked;
         queue.waiting.push_back(what);
@@ -102,8 +102,7 @@ void planner::submit(item& what) {
 }
 
 void planner::occupy(key_queue& key, item& what) {
-    what.writer = what.type->writes;
-    if (what.writer)
+    if (what.exclusive)
         key.writer = true;
     else
         ++key.readers;
@@ -146,7 +145,7 @@ void planner::leave(item& what) {
     if (!what.type->keyed) return;
     const auto at = keys_.find(key{what.key_hash, what.agent_id, what.session_id});
     auto& queue = *at->second;
-    if (what.writer)
+    if (what.exclusive)
         queue.writer = false;
     else
         --queue.readers;
@@ -158,7 +157,7 @@ void planner::admit_waiting(key_map::iterator at) {
     auto& queue = *at->second;
     while (!queue.waiting.empty() && !queue.writer) {
         auto& first = queue.waiting.front();
-        if (first.type->writes && queue.readers > 0) return;
+        if (first.exclusive && queue.readers > 0) return;
         queue.waiting.pop_front();
         --blocked_;
         occupy(queue, first);

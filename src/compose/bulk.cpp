@@ -1,5 +1,6 @@
 #include "codec/validate.hpp"
 #include "compose/composed.hpp"
+#include "detail/cancellation.hpp"
 
 #include <boost/asio/any_completion_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -32,6 +33,7 @@ struct bulk_load {
     using answer = std::optional<agent_state>; ///< to one operation
     using part = answer;                       ///< what is kept of it
     using value = detail::load_results;        ///< what the call gives
+    static constexpr bool writes = false;
     static constexpr std::string_view name = "load_all";
     static constexpr std::string_view argument = "keys";
     static value whole(std::vector<part>&& parts) { return std::move(parts); }
@@ -41,6 +43,7 @@ struct bulk_erase {
     using answer = bool;
     using part = char; // not bool: each is written by itself
     using value = std::int64_t;
+    static constexpr bool writes = true;
     static constexpr std::string_view name = "erase_all";
     static constexpr std::string_view argument = "keys";
     static value whole(std::vector<part>&& parts) { return std::count(parts.begin(), parts.end(), char{1}); }
@@ -50,6 +53,7 @@ struct bulk_save {
     using answer = saved;
     using part = result<saved>;
     using value = detail::save_results;
+    static constexpr bool writes = true;
     static constexpr std::string_view name = "save_all";
     static constexpr std::string_view argument = "states";
     static value whole(std::vector<part>&& parts) { return std::move(parts); }
@@ -74,9 +78,10 @@ public:
         if (auto slot = completion_.slot(); slot.is_connected()) {
             // The slot may outlive the call, the store and their event loop: it owns nothing of theirs.
             signals_ = std::make_shared<std::vector<boost::asio::cancellation_signal>>(count);
+            // Of several writes some may be done.
             slot.assign([weak = std::weak_ptr(signals_)](boost::asio::cancellation_type type) {
                 const auto signals = weak.lock();
-                if (!signals) return;
+                if (!signals || (Bulk::writes && !detail::allows_effects(type))) return;
                 for (auto& each : *signals)
                     each.emit(type);
             });

@@ -1,5 +1,6 @@
 #include "pool/call.hpp"
 
+#include "detail/cancellation.hpp"
 #include "detail/deadline.hpp"
 #include "detail/pending_completion.hpp"
 
@@ -29,8 +30,8 @@ public:
         place_ = open_calls::enter(pool_->calls());
         if (!place_) return failed(error(errc::closed, name()));
         if (auto slot = completion_->slot(); slot.is_connected())
-            slot.assign([weak = weak_from_this()](boost::asio::cancellation_type) {
-                if (const auto self = weak.lock()) self->cancel();
+            slot.assign([weak = weak_from_this()](boost::asio::cancellation_type how) {
+                if (const auto self = weak.lock()) self->cancel(how);
             });
         if (terms_.timeout.count() > 0) {
             const std::lock_guard guard(mutex_);
@@ -94,8 +95,12 @@ private:
 
     std::string_view name() const noexcept { return telemetry::name_of(terms_.operation); }
 
-    void cancel() {
+    void cancel(boost::asio::cancellation_type how) {
         pool_->withdraw(*this);
+        {
+            const std::lock_guard guard(mutex_);
+            if (running_ && !detail::allows_effects(how)) return;
+        }
         finish(error(boost::asio::error::operation_aborted, name()));
     }
 

@@ -16,6 +16,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <future>
@@ -82,6 +84,7 @@ struct proxied_connection {
     fault_proxy::connection_id id = 0;
     proxy_stream::socket client;
     proxy_stream::socket server;
+    unsigned short port_to_server = 0; ///< this end's; 0: there is none
     proxied_way to_server;
     proxied_way to_client;
     bool black_hole = false;
@@ -162,7 +165,7 @@ public:
     void reset_all(ending how) {
         const auto all = std::exchange(open_, {});
         for (const auto& [id, each] : all)
-            end(*each, how);
+            sever(*each, how);
     }
 
     void calm() {
@@ -172,7 +175,7 @@ public:
         const auto all = open_;
         for (const auto& [id, each] : all)
             if (each->black_hole || each->to_server.has_hole || each->to_client.has_hole)
-                end(*each, ending::rst);
+                sever(*each, ending::rst);
         accept(arrivals::forward);
     }
 
@@ -187,11 +190,18 @@ public:
             ids.push_back(id);
         return ids;
     }
+    const std::set<unsigned short>& severed() const { return severed_; }
 
 private:
     static void change(proxied_connection& of, direction way, const conditions& what) {
         of.at(way).conditions = what;
         of.at(way).wake.cancel();
+    }
+
+    /// A fault ends it, and neither of its ends.
+    void sever(proxied_connection& what, ending how) {
+        if (what.port_to_server != 0) severed_.insert(what.port_to_server);
+        end(what, how);
     }
 
     void end(proxied_connection& what, ending how) {
@@ -231,6 +241,10 @@ private:
         }
         boost::system::error_code no_tcp;
         what->server.set_option(tcp::no_delay(true), no_tcp);
+        if (const auto here = what->server.local_endpoint(); here.protocol().family() == AF_INET) {
+            what->port_to_server = ntohs(reinterpret_cast<const sockaddr_in*>(here.data())->sin_port);
+            severed_.erase(what->port_to_server); // it is another connection's now
+        }
         proxy_asio::co_spawn(context_, pump(what, direction::to_server), proxy_asio::detached);
         proxy_asio::co_spawn(context_, pump(what, direction::to_client), proxy_asio::detached);
     }
@@ -290,7 +304,7 @@ private:
             }
             if (last) {
                 ++counts_.cuts;
-                if (!self.over) end(what, *last);
+                if (!self.over) sever(what, *last);
                 co_return false;
             }
             bytes += size;
@@ -342,6 +356,7 @@ private:
     std::array<std::optional<armed_cut>, 2> cut_any_;
     std::array<std::optional<armed_cut>, 2> cut_next_;
     std::map<connection_id, connection_ptr> open_;
+    std::set<unsigned short> severed_;
     counts counts_;
     std::thread thread_;
 };
@@ -384,6 +399,9 @@ fault_proxy::counts fault_proxy::count() const {
 }
 std::vector<fault_proxy::connection_id> fault_proxy::connections() const {
     return impl_->call([&] { return impl_->connections(); });
+}
+std::set<unsigned short> fault_proxy::severed() const {
+    return impl_->call([&] { return impl_->severed(); });
 }
 
 fault_proxy::target socket_of(const pgstate::embedded_server& server) {

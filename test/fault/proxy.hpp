@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,9 @@ public:
     counts count() const;
     /// Those that are open.
     std::vector<connection_id> connections() const;
+    /// The ports from which connections to a TCP server came that a fault has ended. A server process that is at work
+    /// learns of that late, and neither side has asked for it.
+    std::set<unsigned short> severed() const;
 
 private:
     class impl;

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +106,26 @@ TEST_CASE("whose time runs out at a lock is told so, and that nothing was applie
     const auto state = f.wait(f.store.load("a", "s0"));
     CHECK(state->data.at("value") == 0);
     CHECK(std::ranges::includes(backends(observer), before)); // no connection was given up for it
+}
+
+TEST_CASE("writes of a key that was locked go one after the other", "[locks]") {
+    const auto connections = GENERATE(1, 4);
+    CAPTURE(connections);
+    opened_store f("&pool_max_conns=" + std::to_string(connections), {}, lock_waits::as_configured);
+    save_some(f, 1);
+    const auto before = f.wait(f.store.load("a", "s0"));
+    {
+        const row_lock locked(f.database, "a", "s0");
+        require_failure(f.wait(f.store.save(*before, {.timeout = 300ms}, as_result)), errc::timed_out);
+    }
+    // The store remembers the lock: each of these looks first whether it is there.
+    std::vector<outcome<saved>> all(20);
+    for (auto& each : all)
+        f.store.save(*before, {.if_unchanged = true}, as_result(each.handler()));
+    run_until(f.context, [&] { return all_over(all); });
+    CHECK(all.front().value->has_value());
+    for (std::size_t i = 1; i < all.size(); ++i)
+        require_failure(*all[i].value, errc::conflict);
 }
 
 TEST_CASE("short time-outs on a locked row cost no connections, and the others nothing", "[locks]") {
@@ -223,23 +244,49 @@ TEST_CASE("a process that stands still is given up with its statement's time, wh
     CHECK(f.wait(f.store.load("a", "s1")).has_value());
 }
 
-TEST_CASE("a sent write is not abandoned for a cancellation that allows no side effects",
+TEST_CASE("what may have side effects is not abandoned for a cancellation that allows none",
           "[locks][cancellation]") {
     opened_store f("&pool_max_conns=4", {}, lock_waits::as_configured);
     save_some(f, 1);
     row_lock locked(f.database, "a", "s0");
     asio::cancellation_signal stop;
-    outcome<saved> write;
-    f.store.save(numbered_state(5, "s0"), {.timeout = 20s},
-                 as_result(asio::bind_cancellation_slot(stop.slot(), write.handler())));
+    bool over = false;
+    std::optional<pgstate::error> failure;
+    const auto bound = [&] {
+        return as_result(asio::bind_cancellation_slot(stop.slot(), [&](auto result) {
+            over = true;
+            if (result.has_error()) failure = result.error();
+        }));
+    };
+    const std::vector<agent_state> states{numbered_state(5, "s0")};
+    const std::string what =
+        GENERATE("save", "save_all", "atomic save_all", "transaction", "with_connection");
+    CAPTURE(what);
+    if (what == "save")
+        f.store.save(states.front(), bound());
+    else if (what == "save_all")
+        f.store.save_all(states, bound());
+    else if (what == "atomic save_all")
+        f.store.save_all(states, {.atomic = true}, bound());
+    else if (what == "transaction")
+        f.store.transaction([&](pgstate::transaction& t) { t.save(states.front()); }, bound());
+    else
+        f.store.pool().with_connection(
+            [](pqxx::connection& c) {
+                pqxx::nontransaction(c).exec(
+                    "UPDATE agent_states SET state = jsonb_set(state, '{data,value}', '5')");
+            },
+            bound());
     pqxx::connection observer(f.database);
     f.wait_until(observer, somebody_waits_for_a_lock);
     stop.emit(asio::cancellation_type::total);
     locked.let_go();
-    run_until(f.context, [&] { return write.over(); });
-    // Either it was sent, and then it was applied; or it was between two tries, and then it was not.
-    const bool applied = write.value->has_value();
-    if (!applied) CHECK(write.value->error() == asio::error::operation_aborted);
+    run_until(f.context, [&] { return over; });
+    // A save that was between two tries was not applied.
+    if (failure) {
+        CHECK(what == "save");
+        CHECK(*failure == asio::error::operation_aborted);
+    }
     const auto state = f.wait(f.store.load("a", "s0"));
-    CHECK(state->data.at("value") == (applied ? 5 : 0));
+    CHECK(state->data.at("value") == (failure ? 0 : 5));
 }

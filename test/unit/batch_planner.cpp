@@ -73,6 +73,7 @@ struct bench {
                     std::size_t bytes = 10, bool alone = false) {
         auto& made = all.emplace_back();
         made.type = what;
+        made.exclusive = what->writes;
         made.agent_id = agent_id;
         made.session_id = session_id;
         made.key_hash = hash_key(made.agent_id, made.session_id);
@@ -133,11 +134,39 @@ TEST_CASE("writes to one key go one after the other, as submitted", "[planner]")
     CHECK(on.plan.blocked() == 0);
 }
 
+TEST_CASE("what is exclusive has its key for itself, also while it is sent as a read", "[planner]") {
+    bench on;
+    const auto submit = [&]() -> item& {
+        auto& made = on.all.emplace_back();
+        made.type = type::probe;
+        made.exclusive = true;
+        made.agent_id = "agent";
+        made.session_id = "k";
+        made.key_hash = hash_key(made.agent_id, made.session_id);
+        on.plan.submit(made);
+        return made;
+    };
+    auto& first = submit();
+    auto& second = submit();
+    auto& read = on.submit(type::load, "k");
+    REQUIRE(on.plan.next(1) == items{&first});
+    first.type = type::save;
+    on.plan.again(first);
+    REQUIRE(on.plan.next(1) == items{&first});
+    CHECK(on.plan.next(1).empty());
+    on.plan.finished(first);
+    REQUIRE(on.plan.next(1) == items{&second});
+    CHECK(on.plan.next(1).empty());
+    on.plan.finished(second);
+    CHECK(on.plan.next(1) == items{&read});
+}
+
 TEST_CASE("the same session of another agent is another key", "[planner]") {
     bench on;
     auto& one = on.submit(type::save, "k");
     item other;
     other.type = type::save;
+    other.exclusive = true;
     other.agent_id = "another";
     other.session_id = "k";
     on.plan.submit(other);

@@ -29,6 +29,9 @@ std::optional<soak_arguments> parse_soak_arguments(int argc, const char* const* 
     add("foreign-writers", po::value(&a.foreign_writers)->default_value(0)->value_name("N"),
         "clients, up to 16, that write some of the keys with the SQL of the Go SDK; with --guard alone, as a version "
         "is used twice without it");
+    add("impatient", po::value(&a.impatient)->default_value(0)->value_name("N"),
+        "more clients, whose operations have 20 to 200 ms and are cancelled at random times; a session of others' then locks "
+        "rows, and the store's server processes are counted all the time");
     add("verbose", po::bool_switch(&a.verbose), "print every fault");
     po::variables_map given;
     const po::positional_options_description none;
@@ -46,6 +49,7 @@ std::optional<soak_arguments> parse_soak_arguments(int argc, const char* const* 
     if (a.erases > 10) throw po::error("--erases must be from 0 to 10");
     if (a.foreign_writers > 16) throw po::error("--foreign-writers must be from 0 to 16");
     if (a.foreign_writers > 0 && !a.guard) throw po::error("--foreign-writers needs --guard");
+    if (a.impatient > 1'000) throw po::error("--impatient must be from 0 to 1000");
     return a;
 }
 

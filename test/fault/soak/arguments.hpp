@@ -14,6 +14,7 @@ struct soak_arguments {
     unsigned erases = 4;          ///< percent of the operations
     bool guard = false;           ///< schema.guard
     unsigned foreign_writers = 0; ///< sessions of the Go SDK's SQL
+    unsigned impatient = 0;       ///< clients with short time-outs, who cancel
     bool verbose = false;
 };
 

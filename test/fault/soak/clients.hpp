@@ -8,13 +8,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -25,7 +25,7 @@ using soak_clock = std::chrono::steady_clock;
 
 inline constexpr auto soak_agent = "soak";
 inline constexpr std::chrono::seconds soak_operation_timeout{5};
-/// An operation that has not completed so long after its time-out never will.
+/// An operation that has not completed so long after its time-out has hung.
 inline constexpr std::chrono::seconds soak_grace{5};
 
 /// What the clients do between two checks, and how it went. Its members are used in the clients' thread but for the
@@ -52,44 +52,45 @@ public:
     std::size_t acknowledged = 0;
     std::size_t failed = 0;
     std::size_t unknown = 0;
-    std::size_t unknown_on_foreign_keys = 0; ///< writes; several where an operation has several
-    std::string broken;                      ///< a client ended by an exception
+    /// Why writes are unknown: how many of foreign keys, and of others. Several where an operation has several.
+    std::map<std::string, std::array<std::size_t, 2>> unknown_writes;
+    std::string broken; ///< a client ended by an exception
 
 private:
-    using random_type = std::mt19937_64;
     using kind = history::kind;
+    struct caller;
     class call;
 
     template <class T>
-    void count(const pgstate::result<T>& r);
-    history::write begun(kind what, const std::string& key, unsigned client);
+    void count(const call& of, const pgstate::result<T>& r);
+    history::write begun(kind what, const std::string& key, const caller& by);
     template <class T>
-    void finish(history::write what, soak_clock::time_point invoked, const pgstate::result<T>& r);
+    void finish(history::write what, const call& of, const pgstate::result<T>& r);
     template <class T>
     void finish_one(history::write what, const call& of, const pgstate::result<T>& r);
     /// Different keys, in any order.
-    std::vector<history::write> several(const std::vector<std::string>& all, std::size_t count,
-                                        random_type& random, unsigned id);
+    std::vector<history::write> several(const std::vector<std::string>& all, std::size_t count, caller& by);
 
     asio::awaitable<void> client(unsigned id);
-    asio::awaitable<void> save(std::string key, unsigned id);
-    asio::awaitable<void> save_if_unchanged(std::string key, unsigned id);
-    asio::awaitable<std::optional<pgstate::agent_state>> load(std::string key, unsigned id);
-    asio::awaitable<void> append(std::string key, unsigned id);
-    asio::awaitable<void> increment(std::string key, unsigned id);
-    asio::awaitable<void> merge(std::string key, unsigned id);
-    asio::awaitable<void> erase(std::string key, unsigned id);
-    asio::awaitable<void> touch(std::string key, unsigned id);
-    asio::awaitable<void> list(unsigned id);
-    asio::awaitable<void> save_all(const std::vector<std::string>& all, random_type& random, unsigned id);
-    asio::awaitable<void> transaction(const std::vector<std::string>& all, random_type& random, unsigned id);
+    asio::awaitable<void> save(std::string key, caller& by);
+    asio::awaitable<void> save_if_unchanged(std::string key, caller& by);
+    asio::awaitable<std::optional<pgstate::agent_state>> load(std::string key, caller& by);
+    asio::awaitable<void> append(std::string key, caller& by);
+    asio::awaitable<void> increment(std::string key, caller& by);
+    asio::awaitable<void> merge(std::string key, caller& by);
+    asio::awaitable<void> erase(std::string key, caller& by);
+    asio::awaitable<void> touch(std::string key, caller& by);
+    asio::awaitable<void> list(caller& by);
+    asio::awaitable<void> save_all(const std::vector<std::string>& all, caller& by);
+    asio::awaitable<void> transaction(const std::vector<std::string>& all, caller& by);
 
     pgstate::postgres_store& store_;
     asio::io_context& context_;
     const soak_arguments& given_;
     const std::uint64_t number_;
     std::atomic<std::uint64_t>& last_id_;
-    std::vector<std::atomic<soak_clock::rep>> begun_; ///< by client: since when one is under way; 0: none is
+    std::vector<std::atomic<soak_clock::rep>>
+        due_; ///< by client: when the one that is under way has hung; 0: none is
 };
 
 } // namespace pgstate_test

@@ -1,6 +1,7 @@
 #include "fault/soak/foreign_writers.hpp"
 
-#include <pqxx/connection>
+#include "fault/soak/direct_sessions.hpp"
+
 #include <pqxx/except>
 #include <pqxx/nontransaction>
 #include <pqxx/result>
@@ -12,7 +13,6 @@
 namespace pgstate_test {
 namespace {
 
-using namespace std::chrono_literals;
 using random_type = std::mt19937_64;
 
 /// The Go SDK's SQL, but for RETURNING: the history needs the version that the guard gave the row.
@@ -41,15 +41,10 @@ void note_answer(history::write& what, const pqxx::result& answer) {
 } // namespace
 
 foreign_writer::foreign_writer(settings how, std::atomic<history::write_id>& last_id)
-    : how_(std::move(how)), last_id_(last_id), thread_([this](const std::stop_token& stop) {
-          while (!stop.stop_requested()) {
-              try {
-                  work(stop);
-              } catch (const pqxx::failure&) {
-                  std::this_thread::sleep_for(5ms); // until the server is there again
-              }
-          }
-      }) {}
+    : how_(std::move(how)), last_id_(last_id),
+      thread_(
+          keep_session(how_.connection_string,
+                       [this](pqxx::connection& with, const std::stop_token& stop) { work(with, stop); })) {}
 
 std::vector<history::write> foreign_writer::finish() {
     thread_.request_stop();
@@ -57,9 +52,8 @@ std::vector<history::write> foreign_writer::finish() {
     return std::move(done_);
 }
 
-void foreign_writer::work(const std::stop_token& stop) {
-    pqxx::connection session(how_.connection_string);
-    pqxx::nontransaction sql(session);
+void foreign_writer::work(pqxx::connection& with, const std::stop_token& stop) {
+    pqxx::nontransaction sql(with);
     random_type random(how_.seed + last_id_);
     while (!stop.stop_requested()) {
         const auto choice = random() % 100;

@@ -3,6 +3,8 @@
 
 #include "fault/history.hpp"
 
+#include <pqxx/connection>
+
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -11,8 +13,7 @@
 
 namespace pgstate_test {
 
-/// Writes states as the Go SDK does, which knows nothing of versions: a thread with a session of its own, that begins anew
-/// after each fault of the server.
+/// Writes states as the Go SDK does, which knows nothing of versions.
 class foreign_writer {
 public:
     struct settings {
@@ -31,7 +32,7 @@ public:
     std::vector<history::write> finish();
 
 private:
-    void work(const std::stop_token& stop);
+    void work(pqxx::connection& with, const std::stop_token& stop);
 
     const settings how_;
     std::atomic<history::write_id>& last_id_;

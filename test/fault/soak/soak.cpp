@@ -6,6 +6,7 @@
 #include "fault/proxy.hpp"
 #include "fault/soak/arguments.hpp"
 #include "fault/soak/clients.hpp"
+#include "fault/soak/direct_sessions.hpp"
 #include "fault/soak/faults.hpp"
 #include "fault/soak/foreign_writers.hpp"
 #include "pgstate/pgstate.hpp"
@@ -19,6 +20,7 @@
 #include <pqxx/result>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -43,18 +45,26 @@ using namespace pgstate_test;
 /// After each, the clients pause, and the history so far is checked and forgotten.
 constexpr auto epoch_length = 10s;
 constexpr std::size_t connections = 8;
+constexpr auto application = "soak";
+
+std::size_t count_backends(pqxx::connection& with, const std::string& condition) {
+    return pqxx::nontransaction(with)
+        .exec("SELECT count(*) FROM pg_stat_activity WHERE " + condition)[0][0]
+        .as<std::size_t>();
+}
 
 class soak {
 public:
     explicit soak(const soak_arguments& given)
-        : given_(given), server_(options()), proxy_(socket_of(server_)),
+        : given_(given), server_(options()), proxy_(tcp_of(server_)),
           tormentor_(server_, proxy_, given.seed, given.verbose), random_(given.seed + 1) {}
 
     /// 0 if all is well.
     int run() {
         std::cout << "seed " << given_.seed << ", " << given_.clients << " clients, " << given_.minutes
-                  << " minutes" << (given_.guard ? ", guarded, " : ", ") << given_.foreign_writers
-                  << " foreign writers" << std::endl;
+                  << " minutes, " << given_.impatient << " impatient clients"
+                  << (given_.guard ? ", guarded, " : ", ") << given_.foreign_writers << " foreign writers"
+                  << std::endl;
         const auto descriptors_before = open_descriptors();
         work();
         const auto descriptors_after = settled_descriptors(descriptors_before);
@@ -75,7 +85,9 @@ private:
         {
             pgstate::postgres_store store;
             try {
-                store = open(context, through(proxy_) + "&application_name=soak");
+                store = open(context, through_with_password(proxy_, server_) +
+                                          "?sslmode=disable&application_name=" + application);
+                backend_watch watch(server_.connection_string(), application, proxy_, connections + 1);
                 const auto end =
                     soak_clock::now() + std::chrono::duration_cast<soak_clock::duration>(
                                             std::chrono::duration<double, std::ratio<60>>(given_.minutes));
@@ -85,6 +97,8 @@ private:
                 }
                 memory_after_ = resident_memory();
                 close(store);
+                backends_ = watch.finish();
+                count_leaked();
             } catch (const std::exception& e) {
                 problems_.push_back(std::string("the soak ended: ") + e.what());
             }
@@ -117,6 +131,10 @@ private:
         current.start();
         for (unsigned i = 0; i < given_.foreign_writers; ++i)
             foreign_.push_back(write_foreign(current, i));
+        std::jthread locker;
+        if (given_.impatient > 0)
+            locker = lock_rows(server_.connection_string(), soak_agent, current.keys(), given_.seed + number,
+                               locks_);
         while (soak_clock::now() < end) {
             const auto pause = std::chrono::duration<double>(
                 given_.fault_every * std::uniform_real_distribution<>(0.5, 1.5)(random_));
@@ -129,6 +147,7 @@ private:
             if (hung_ > 0) break;
         }
         current.stopping = true;
+        locker = {};
         const auto patience =
             soak_clock::now() + soak_operation_timeout + soak_operation_timeout + soak_grace;
         while (current.running > 0 && soak_clock::now() < patience)
@@ -151,7 +170,7 @@ private:
             foreign_writer::settings{.connection_string = server_.connection_string(),
                                      .agent = soak_agent,
                                      .keys = during.foreign_keys(),
-                                     .client = given_.clients + number,
+                                     .client = given_.clients + given_.impatient + number,
                                      .seed = given_.seed},
             last_id_);
     }
@@ -174,12 +193,8 @@ private:
         {
             pqxx::connection observer(server_.connection_string());
             const auto deadline = soak_clock::now() + 30s;
-            const auto backends = [&] {
-                return pqxx::nontransaction(observer)
-                    .exec("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'soak'")[0][0]
-                    .as<std::size_t>();
-            };
-            while (backends() > proxy_.count().open && soak_clock::now() < deadline)
+            const auto of_store = "application_name = '" + std::string(application) + "'";
+            while (count_backends(observer, of_store) > proxy_.count().open && soak_clock::now() < deadline)
                 std::this_thread::sleep_for(5ms);
         }
         auto direct = open(context, server_.connection_string());
@@ -189,6 +204,17 @@ private:
             of.note_load(key, state, invoked);
         }
         direct.close(asio::use_future).get();
+    }
+
+    /// Server processes that work for this program, though nothing of it is connected any more.
+    void count_leaked() {
+        pqxx::connection observer(server_.connection_string());
+        const auto count = [&] {
+            return count_backends(observer, "backend_type = 'client backend' AND pid <> pg_backend_pid()");
+        };
+        const auto deadline = soak_clock::now() + 10s;
+        while ((leaked_ = count()) > 0 && soak_clock::now() < deadline)
+            std::this_thread::sleep_for(5ms);
     }
 
     void add_up(epoch& to, std::vector<history::write> foreign) {
@@ -202,7 +228,9 @@ private:
         acknowledged_ += of.acknowledged;
         failed_ += of.failed;
         unknown_ += of.unknown;
-        unknown_on_foreign_keys_ += of.unknown_on_foreign_keys;
+        for (const auto& [why, counts] : of.unknown_writes)
+            for (std::size_t i = 0; i < counts.size(); ++i)
+                unknown_writes_[why][i] += counts[i];
         for (const auto& [name, count] : of.errors)
             errors_[name] += count;
         for (const auto& each : of.past.check()) {
@@ -229,6 +257,13 @@ private:
         constexpr std::size_t mebibyte = 1U << 20U;
         if (memory_after_ > 2 * memory_before_ + 64 * mebibyte) problems_.push_back("memory has grown");
         if (hung_ > 0) problems_.push_back("operations did not complete");
+        if (leaked_ > 0) problems_.push_back("server processes are left");
+        if (backends_.looks == 0) problems_.push_back("nobody counted the server processes");
+        if (backends_.excesses > 0)
+            problems_.push_back("the store had too many server processes, at " +
+                                std::to_string(backends_.excesses) + " looks; first" +
+                                backends_.first_excess);
+        if (given_.impatient > 0 && locks_ == 0) problems_.push_back("nobody locked a row");
         if (given_.foreign_writers > 0 && foreign_answered_ == 0)
             problems_.push_back("no foreign write succeeded");
 
@@ -236,15 +271,20 @@ private:
                   << unknown_ << " unknown\n";
         for (const auto& [name, count] : errors_)
             std::cout << "  " << name << ": " << count << '\n';
+        for (const auto& [why, counts] : unknown_writes_)
+            std::cout << "  unknown writes, " << why << ": " << counts[0] + counts[1] << ", of foreign keys "
+                      << counts[1] << '\n';
         if (given_.foreign_writers > 0)
             std::cout << "foreign writes: " << foreign_answered_ << " answered, " << foreign_unknown_
-                      << " unknown; of the unknown operations, " << unknown_on_foreign_keys_
-                      << " writes of the same keys\n";
+                      << " unknown\n";
+        if (given_.impatient > 0) std::cout << "locks held by others: " << locks_ << '\n';
+        std::cout << "the store's backends: at most " << backends_.most << " of " << connections + 1 << " at "
+                  << backends_.looks << " looks\n";
         std::cout << "lost " << violations_["lost"] << ", doubled " << violations_["doubled"]
                   << ", repeated versions " << violations_["repeated"] << ", other violations "
                   << violations_["phantom"] + violations_["backwards"] + violations_["versions"] +
                          violations_["winners"]
-                  << ", hung " << hung_ << '\n';
+                  << ", hung " << hung_ << ", leaked " << leaked_ << '\n';
         std::vector<soak_clock::duration> all;
         const auto ms = [](soak_clock::duration time) {
             return std::chrono::duration<double, std::milli>(time).count();
@@ -282,10 +322,13 @@ private:
     std::size_t acknowledged_ = 0;
     std::size_t failed_ = 0;
     std::size_t unknown_ = 0;
-    std::size_t unknown_on_foreign_keys_ = 0;
+    std::map<std::string, std::array<std::size_t, 2>> unknown_writes_;
     std::size_t foreign_answered_ = 0;
     std::size_t foreign_unknown_ = 0;
     std::size_t hung_ = 0;
+    std::size_t leaked_ = 0;
+    std::atomic<std::size_t> locks_{0};
+    backend_watch::findings backends_;
     std::map<std::string, std::size_t> errors_;
     std::map<std::string, std::size_t> violations_;
     std::map<std::string, std::vector<soak_clock::duration>> recoveries_;
