@@ -71,8 +71,7 @@ agent_state state_of(int caller) {
 TEST_CASE("what an operation allocates", "[allocations]") {
     opened_store f("&pool_max_conns=2", {}, lock_waits::as_configured);
     for (int i = 0; i < callers; ++i)
-        const auto state = state_of(i);
-    f.wait(f.store.save(state));
+        f.wait(f.store.save(state_of(i)));
 
     // The operation, its handler, and a share of what its statement needs. The bounds leave room for smaller batches.
     SECTION("a save: also the document") {

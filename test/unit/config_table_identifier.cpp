@@ -100,11 +100,9 @@ TEST_CASE("index names are the Go SDK's wherever they fit", "[config]") {
     CHECK(plain.index_name("agent_id") == "idx_agent_states_agent_id");
     CHECK(plain.index_name("updated_at") == "idx_agent_states_updated_at");
     CHECK(plain.quoted_index("agent_id") == R"("idx_agent_states_agent_id")");
-    CHECK(plain.quoted_qualified_index("agent_id") == R"("idx_agent_states_agent_id")");
 
     const table_identifier odd{"s\"c", "t\"; --"};
     CHECK(odd.quoted_index("agent_id") == R"("idx_t""; --_agent_id")");
-    CHECK(odd.quoted_qualified_index("agent_id") == R"("s""c"."idx_t""; --_agent_id")");
 
     // 4 + 50 + 1 + 8 = 63 bytes fit; one more does not.
     const std::string fits(50, 'x');
