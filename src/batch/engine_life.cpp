@@ -38,7 +38,7 @@ void engine::enqueue(operation& what) {
 const operation_type& engine::type_for(const operation& what) const noexcept {
     switch (what.life.as) {
     case life::phase::looking: return sql_->look();
-    case life::phase::probing: return sql_->probe();
+    case life::phase::probing: return sql_->probe(what);
     case life::phase::settling:
     case life::phase::fenced: return sql_->settle();
     case life::phase::fencing: return sql_->fence();

@@ -59,8 +59,8 @@ class dialect {
 public:
     virtual ~dialect() = default;
 
-    /// Reads the version that a conditional write met which found no matching row.
-    virtual const operation_type& probe() const noexcept = 0;
+    /// Reads the version that `what` met, which found no matching row, and whatever else it needs to say why.
+    virtual const operation_type& probe(const operation& what) const noexcept = 0;
     /// Finds out whether another session holds a lock on the row of a write.
     virtual const operation_type& look() const noexcept = 0;
     /// Reads the row of a write whose connection broke.

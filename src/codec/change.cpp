@@ -18,10 +18,12 @@
 namespace pgstate::codec {
 namespace {
 
-constexpr std::string_view not_held = "the sum would fit neither a 64-bit integer nor a double";
-
 [[noreturn]] void refuse_change(std::string_view operation, const std::string& why) {
     throw error(errc::invalid_argument, operation, why);
+}
+
+[[noreturn]] void refuse_increment(std::string_view reason) {
+    refuse_change("increment", std::string("what the pointer names cannot be incremented: ").append(reason));
 }
 
 void check_size(std::size_t bytes, std::string_view operation) {
@@ -90,23 +92,19 @@ void merge_into(boost::json::object& members, const std::vector<std::string>& re
 
 __extension__ using wide = __int128; ///< holds any sum of two 64-bit integers
 
-/// As the server's numeric does it: exact, and then held to 64 bits; a double stays one.
+/// Two integers are added exactly, and all else as doubles, as by postgres/operations/change.cpp.
 boost::json::value sum_of(const boost::json::value& number, const std::variant<std::int64_t, double>& by) {
-    if (const auto* more = std::get_if<double>(&by)) {
-        const double sum = number.to_number<double>() + *more;
-        if (!std::isfinite(sum)) throw not_incremented(not_held);
-        return sum;
-    }
-    const auto more = std::get<std::int64_t>(by);
-    if (number.is_double()) {
-        const double sum = number.get_double() + static_cast<double>(more);
-        if (sum < -0x1p63 || sum >= 0x1p64) throw not_incremented(not_held);
+    const auto* const integer = std::get_if<std::int64_t>(&by);
+    if (!integer || number.is_double()) {
+        const double more = integer ? static_cast<double>(*integer) : std::get<double>(by);
+        const double sum = number.to_number<double>() + more;
+        if (!std::isfinite(sum)) refuse_increment("the sum would not fit into a double");
         return sum;
     }
     wide sum = number.is_uint64() ? wide{number.get_uint64()} : wide{number.get_int64()};
-    sum += more;
+    sum += *integer;
     if (sum < std::numeric_limits<std::int64_t>::min() || sum > std::numeric_limits<std::uint64_t>::max())
-        throw not_incremented(not_held);
+        refuse_increment("the sum would not fit into 64 bits");
     if (sum > std::numeric_limits<std::int64_t>::max()) return static_cast<std::uint64_t>(sum);
     return static_cast<std::int64_t>(sum);
 }
@@ -116,6 +114,7 @@ boost::json::value* member_of(boost::json::value& around, const std::string& ste
     if (auto* object = around.if_object()) return object->if_contains(step);
     auto* const elements = around.if_array();
     if (!elements) return nullptr;
+    if (step.size() > 1 && step.front() == '0') return nullptr; // no index (RFC 6901, section 4)
     std::size_t at = 0;
     const char* end = step.data() + step.size();
     const auto [stopped, failure] = std::from_chars(step.data(), end, at);
@@ -125,7 +124,7 @@ boost::json::value* member_of(boost::json::value& around, const std::string& ste
 void add_to(boost::json::object& root, const std::vector<std::string>& steps,
             const std::variant<std::int64_t, double>& by) {
     const auto add_in = [&](boost::json::value& number) {
-        if (!number.is_number()) throw not_incremented("there is something else than a number");
+        if (!number.is_number()) refuse_increment("the value is not a number");
         number = sum_of(number, by);
     };
     if (steps.size() == 2) return add_in(root.emplace(steps.back(), 0).first->value());
@@ -138,7 +137,7 @@ void add_to(boost::json::object& root, const std::vector<std::string>& steps,
         if (auto* const object = around->if_object())
             return add_in(object->emplace(steps.back(), 0).first->value());
     }
-    throw not_incremented("an object on the way to it is missing");
+    refuse_increment("an object or an array element on the way to it is missing");
 }
 
 } // namespace
@@ -157,11 +156,6 @@ error not_found(std::string_view operation) {
     std::string message = "there is no such state, or it has expired; save it first";
     if (operation != "touch") message += ", or have the change create it";
     return {errc::not_found, operation, message};
-}
-
-error not_incremented(std::string_view reason) {
-    return {errc::invalid_argument, "increment",
-            std::string("what the pointer names cannot be incremented: ").append(reason)};
 }
 
 telemetry::operation_id operation_of(const detail::state_change& change) noexcept {
@@ -190,11 +184,9 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
         parameters = {std::move(data), patch->remove_data, std::move(context), patch->remove_context};
     } else {
         const auto& increment = std::get<detail::increment>(change);
-        made.form =
-            std::holds_alternative<double>(increment.by) ? change_form::add_double : change_form::add_integer;
-        auto steps = steps_of(increment.pointer);
-        std::vector<std::string> around(steps.begin(), steps.end() - 1);
-        parameters = {text_of(increment.by), std::move(steps), std::move(around)};
+        made.form = change_form::increment;
+        parameters = {text_of(increment.by), steps_of(increment.pointer)};
+        made.increment = increment;
     }
     made.create = create;
     if (create) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,9 +16,9 @@
 
 namespace pgstate::codec {
 
-/// How a part of a state is changed. An integer and a double are added by different arithmetic.
-enum class change_form : std::uint8_t { append, merge, add_integer, add_double };
-inline constexpr std::size_t change_forms = 4;
+/// How a part of a state is changed.
+enum class change_form : std::uint8_t { append, merge, increment };
+inline constexpr std::size_t change_forms = 3;
 
 struct json_text {
     std::string text;
@@ -30,6 +31,7 @@ struct encoded_change {
     bool create = false; ///< it creates a missing state
     /// Of the form, in the order of its statement; last, where it creates a state, that state's document.
     std::vector<change_parameter> parameters;
+    std::optional<detail::increment> increment{}; ///< of that form: to say why the server could not
 };
 
 telemetry::operation_id operation_of(const detail::state_change& change) noexcept;
@@ -53,8 +55,5 @@ error conflict(std::string_view operation, std::int64_t wanted, std::int64_t cur
 
 /// What a change needs is not there.
 error not_found(std::string_view operation);
-
-/// What the server's refusals of an increment mean.
-error not_incremented(std::string_view reason);
 
 } // namespace pgstate::codec

@@ -22,6 +22,8 @@ target_table::target_table(const settings::table_identifier& table, session_sett
     const auto size = "pg_relation_size(" + quote_literal(sql_.table()) + "::regclass)";
     size_ = setting_preamble("size", size, settings_);
     lookups_only_ = setting_preamble("lookups_only", size, settings_, lookup_settings);
+    exact_doubles_ =
+        setting_preamble("doubles", size, settings_, "set_config('extra_float_digits', '1', true)");
     if (!settings_.empty()) settings_only_ = setting_preamble("settings", no_size, settings_);
 }
 

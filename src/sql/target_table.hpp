@@ -38,6 +38,8 @@ public:
     const wire::preamble* before() noexcept;
     /// The same, where the server must plan no sequential scan, hash join or merge join.
     const wire::preamble* before_lookups() const noexcept { return &lookups_only_; }
+    /// The same, where the server must write doubles so that they read back, whatever extra_float_digits the role has.
+    const wire::preamble* before_doubles() const noexcept { return &exact_doubles_; }
     /// What has to run before a statement on something else.
     const wire::preamble* before_others() const noexcept {
         return settings_only_ ? &*settings_only_ : nullptr;
@@ -60,6 +62,7 @@ private:
     write_names names_;
     wire::preamble size_;                         ///< the table's size
     wire::preamble lookups_only_;                 ///< the same, and the settings of before_lookups
+    wire::preamble exact_doubles_;                ///< the same, and the setting of before_doubles
     std::optional<wire::preamble> settings_only_; ///< absent where there are none
     std::atomic<bool> large_{false};
     std::atomic<std::int64_t> next_look_{0}; ///< on the steady clock

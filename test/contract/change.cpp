@@ -174,35 +174,18 @@ TEST_CASE("100 increments at once add up", "[contract][change]") {
 
 TEST_CASE("an increment that cannot be is refused and changes nothing", "[contract][change]") {
     store_under_test store;
-    auto state = state_with("a", "s", R"({"text":"12","object":{},"null":null,"large":9223372036854775807})");
-    state.data["largest"] = std::numeric_limits<std::uint64_t>::max();
-    state.data["smallest"] = std::numeric_limits<std::int64_t>::min();
-    state.data["double"] = 1e300;
+    const auto state = state_with("a", "s", R"({"n":1})");
     const auto saved = store.wait(store->save(state));
-    for (const auto* pointer : {"/data/text", "/data/object", "/data/null", "/data/text/deeper",
-                                "/data/missing/deeper", "/data/largest", "/data/double", "", "/data",
-                                "/data~", "data/n", "/history/0", "/context", "/data/~2"}) {
+    for (const auto* pointer :
+         {"", "/data", "/data~", "data/n", "/history/0", "/context", "/data/~2", "/data/n/x", "/data/x/y"}) {
         CAPTURE(pointer);
         store.refuses(store->increment("a", "s", pointer, 1, as_result), "increment");
     }
-    store.refuses(store->increment("a", "s", "/data/smallest", -1, as_result), "increment");
     constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
-    store.refuses(store->increment("a", "s", "/data/double", nan, as_result), "increment");
-    const auto above = store.wait(store->increment("a", "s", "/data/double", 1.7e308));
-    store.refuses(store->increment("a", "s", "/data/double", 1.7e308, as_result), "increment");
-
-    auto loaded = store.loaded("a", "s");
-    CHECK(loaded.version == above.version);
-    CHECK(saved.version < above.version);
-    loaded.data["double"] = 1e300;
+    store.refuses(store->increment("a", "s", "/data/n", nan, as_result), "increment");
+    const auto loaded = store.loaded("a", "s");
+    CHECK(loaded.version == saved.version);
     CHECK(loaded.data == state.data);
-
-    // Past the signed ones, but not past 64 bits.
-    store.wait(store->increment("a", "s", "/data/large", 1));
-    store.wait(store->increment("a", "s", "/data/largest", -1));
-    loaded = store.loaded("a", "s");
-    CHECK(loaded.data.at("large") == 9223372036854775808U);
-    CHECK(loaded.data.at("largest") == std::numeric_limits<std::uint64_t>::max() - 1);
 }
 
 TEST_CASE("a change creates nothing unless asked", "[contract][change]") {

@@ -22,6 +22,15 @@ int backend(pqxx::connection& connection) {
 }
 
 struct opened_pool {
+    template <class Operation>
+    auto wait(Operation operation) {
+        return pgstate_test::wait(context, std::move(operation));
+    }
+    template <class Function>
+    auto use(Function function) {
+        return wait(pool.with_connection(std::move(function)));
+    }
+
     explicit opened_pool(const pgstate::config& settings = config_for(fresh_database()))
         : pool(context.get_executor(), settings) {}
     opened_pool(const opened_pool&) = delete;
@@ -32,15 +41,6 @@ struct opened_pool {
         } catch (...) {
             // Cases about closing say what must hold; here it is only tidied up.
         }
-    }
-
-    template <class Operation>
-    auto wait(Operation operation) {
-        return pgstate_test::wait(context, std::move(operation));
-    }
-    template <class Function>
-    auto use(Function function) {
-        return wait(pool.with_connection(std::move(function)));
     }
 
     asio::io_context context;

@@ -1,5 +1,6 @@
 #include "postgres/operations/change.hpp"
 
+#include "postgres/operations/load.hpp"
 #include "postgres/operations/probe.hpp"
 
 #include <cstddef>
@@ -30,10 +31,64 @@ std::string member_or(std::string_view name, std::string_view empty) {
         .append("'::jsonb)");
 }
 
-// The cast refuses what is no number (22023). jsonb_set does nothing where there is nothing to set it in.
-constexpr std::string_view number = "coalesce((t.state #> $6::text[])::numeric, 0)";
-constexpr std::string_view place =
-    "(t.state #> $6::text[] IS NOT NULL OR jsonb_typeof(t.state #> $7::text[]) = 'object')";
+// What load() makes of a number decides how it is added: one without a fraction that fits 64 bits is an integer, any other
+// a double. Each step is a query that is not merged into the next (OFFSET 0): it is evaluated once, and no part of it before
+// what guards it. $5 is the number to add, $6 the path.
+
+std::string is_integer(const std::string& number) {
+    return "(scale(" + number + ") = 0 AND " + number +
+           " BETWEEN -9223372036854775808 AND 18446744073709551615)";
+}
+
+/// A double as the decimal number that a save writes for it: an integral one below 1e21 in full, any other with as few digits
+/// as it can have. The server's text has 17 digits at most, and may have more than the fewest where those lie halfway
+/// between two doubles (1e23 is 9.999999999999999e+22 there): that is so between 1e21 and 1e40 only.
+std::string decimal_of(const std::string& number) {
+    const auto high = "trunc(" + number + " / 4294967296)";
+    const auto text = number + "::text::numeric";
+    return "CASE WHEN abs(" + number + ") BETWEEN 9007199254740992 AND 999999999999999868928 THEN " + high +
+           "::bigint::numeric * 4294967296 + (" + number + " - " + high + " * 4294967296)::bigint WHEN abs(" +
+           number + ") BETWEEN 1e21 AND 1e40 THEN (SELECT rounded FROM (SELECT n, round(" + text +
+           ", n - length(abs(" + text + ")::text)) AS rounded FROM generate_series(15, 17) AS n) AS r" +
+           " WHERE rounded::float8 = " + number + " ORDER BY n LIMIT 1) ELSE " + text + " END";
+}
+
+/// `data` or `context` with the sum in its place; NULL where there can be none. The session shows doubles exactly
+/// (sql::target_table::before_doubles).
+std::string root_with_sum() {
+    const std::string root =
+        "SELECT CASE WHEN jsonb_typeof(t.state) = 'object'"
+        " THEN coalesce(nullif(t.state -> ($6::text[])[1], 'null'), '{}') END AS root OFFSET 0";
+    // In an array the server takes more for an index than a JSON pointer has: signs, blanks, leading zeros.
+    const auto place = "SELECT root, CASE WHEN jsonb_typeof(root) = 'object' AND NOT EXISTS (SELECT FROM"
+                       " unnest(($6::text[])[2:]) WITH ORDINALITY AS s(step, n)"
+                       " WHERE step COLLATE \"C\" ~ '^([-+[:space:]]|0[0-9])'"
+                       " AND jsonb_typeof(root #> ($6::text[])[2:n::integer]) = 'array')"
+                       " THEN coalesce(root #> ($6::text[])[2:], CASE WHEN"
+                       " jsonb_typeof(root #> ($6::text[])[2:cardinality($6::text[]) - 1]) = 'object'"
+                       " THEN '0'::jsonb END) END AS found FROM (" +
+                       root + ") AS a OFFSET 0";
+    const auto numbers =
+        "SELECT root, CASE WHEN jsonb_typeof(found) = 'number' THEN found::numeric END AS was,"
+        " $5::text::numeric AS more FROM (" +
+        place + ") AS b OFFSET 0";
+    const auto doubles = "SELECT root, was, more, " + is_integer("was") + " AS was_integer, " +
+                         is_integer("more") +
+                         " AS more_integer, CASE WHEN was = 0 OR abs(was) BETWEEN 4.9e-324 AND"
+                         " 1.7976931348623158e308 THEN was::float8 END AS x, more::float8 AS y FROM (" +
+                         numbers + ") AS c OFFSET 0";
+    // A number of more digits than its double has is not read by load(). Half of the sum tells whether it fits.
+    const auto sums = "SELECT root, was, more, was_integer AND more_integer AS exact, CASE WHEN"
+                      " (was_integer OR was IN (x::text::numeric, " +
+                      decimal_of("x") +
+                      ")) AND CASE WHEN least(abs(x), abs(y)) <= 1 THEN true"
+                      " ELSE abs(x / 2 + y / 2) <= 8.988465674311579e307::float8 END"
+                      " THEN x + y END AS sum FROM (" +
+                      doubles + ") AS d OFFSET 0";
+    return "(SELECT jsonb_set(root, ($6::text[])[2:], (CASE WHEN NOT exact THEN " + decimal_of("sum") +
+           " + 0.0 WHEN " + is_integer("was + more") + " THEN was + more END)::text::jsonb) FROM (" + sums +
+           ") AS e)";
+}
 
 form_sql sql_of(codec::change_form form) {
     using enum type_oid;
@@ -50,19 +105,13 @@ form_sql sql_of(codec::change_form form) {
                     " - $8::text[]) || $7::jsonb)",
                 {},
                 {jsonb, text_array, jsonb, text_array}};
-    case codec::change_form::add_integer: {
-        const auto sum = std::string(number) + " + $5::numeric";
-        return {"add",
-                "jsonb_set(t.state, $6::text[], to_jsonb(" + sum + "))",
-                std::string(place) + " AND " + sum + " BETWEEN -9223372036854775808 AND 18446744073709551615",
-                {text, text_array, text_array}};
+    case codec::change_form::increment: break;
     }
-    case codec::change_form::add_double: break;
-    }
-    return {"add_double",
-            "jsonb_set(t.state, $6::text[], to_jsonb(" + std::string(number) + "::float8 + $5::float8))",
-            std::string(place),
-            {text, text_array, text_array}};
+    const auto root = root_with_sum();
+    return {"increment",
+            "jsonb_set(t.state, ($6::text[])[:1], " + root + ")",
+            root + " IS NOT NULL",
+            {text, text_array}};
 }
 
 // $1 and $2 are the key. $3 is the version that the row must have, or NULL; where a state may be created, the ttl of a
@@ -147,7 +196,7 @@ bool change_operation::probes() const noexcept {
 /// the one it met.
 bool change_operation::wants_retry(const wire::rows& rows, int row) {
     const auto version = probed_row::version_in(rows, row);
-    if (terms_.if_version && (version != *terms_.if_version || increments())) return false;
+    if (terms_.if_version && version != *terms_.if_version) return false;
     return (row >= 0 || change_.create) && contradicted_.worth_retry(version);
 }
 
@@ -157,26 +206,22 @@ result<saved> change_operation::decode() {
     const auto current = rows().int8(row(), probed_row::version);
     if (terms_.if_version && *terms_.if_version != current)
         return codec::conflict(name(), *terms_.if_version, current);
-    if (!increments()) return write_suppressed(name());
-    return codec::not_incremented(
-        "the sum would not fit into 64 bits, an object on the way to it is missing, or a "
-        "trigger or policy of the table suppresses the write");
-}
-
-error change_operation::explain(error failure) const {
-    if (!increments()) return failure;
-    // The casts' refusals: invalid_parameter_value and numeric_value_out_of_range.
-    if (failure.sqlstate() == "22023") return codec::not_incremented("the value is not a number");
-    if (failure.sqlstate() == "22003") return codec::not_incremented("the sum would not fit into a double");
-    return failure;
+    if (increments()) {
+        auto found = loaded_row::read(rows(), row(), agent_, session_, name());
+        codec::apply(*change_.increment, found); // says why it cannot be
+    }
+    return write_suppressed(name());
 }
 
 change_type::change_type(sql::target_table& table, codec::change_form form, bool create)
     : writing_type(table, false), statement_(statement_of(table.sql(), form, create)) {}
 
 batch::command change_type::build_without_name(const batch::operation_list& operations) const {
-    batch::command made{&statement_.of(table().large()), {}, table().before()};
-    static_cast<const change_operation&>(*operations.front()).add_to(made.values);
+    const auto& change = static_cast<const change_operation&>(*operations.front());
+    batch::command made{&statement_.of(table().large()),
+                        {},
+                        change.increments() ? table().before_doubles() : table().before()};
+    change.add_to(made.values);
     return made;
 }
 

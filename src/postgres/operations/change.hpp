@@ -32,6 +32,8 @@ public:
     /// Adds the parameters, which stay here until the statement is sent.
     void add_to(wire::parameters& values) const;
 
+    bool increments() const noexcept { return change_.increment.has_value(); }
+
     std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
     bool conditional() const noexcept override { return terms_.if_version.has_value(); }
     bool probes() const noexcept override;
@@ -39,8 +41,6 @@ public:
 
 private:
     result<saved> decode() override;
-    error explain(error failure) const override;
-    bool increments() const noexcept { return id == telemetry::operation_id::increment; }
 
     std::string agent_;
     std::string session_;

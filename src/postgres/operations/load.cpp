@@ -6,13 +6,13 @@
 #include <utility>
 
 namespace pgstate::postgres {
-namespace {
 
-namespace loaded_row {
-enum : int { ordinal, state, version, created_at, updated_at, expires_at };
+agent_state loaded_row::read(const wire::rows& rows, int row, std::string_view agent_id,
+                             std::string_view session_id, std::string_view operation) {
+    return codec::decode(agent_id, session_id, rows.jsonb(row, state), rows.int8(row, probed_row::version),
+                         rows.timestamptz(row, created_at), rows.timestamptz(row, updated_at),
+                         expiry_in(rows, row, expires_at), operation);
 }
-
-} // namespace
 
 load_operation::load_operation(const batch::operation_type& as, std::string agent, std::string session,
                                handler_type handler, const boost::asio::any_completion_executor& io)
@@ -23,10 +23,7 @@ load_operation::load_operation(const batch::operation_type& as, std::string agen
 
 result<std::optional<agent_state>> load_operation::decode() {
     if (row() < 0) return std::nullopt;
-    return codec::decode(
-        agent_, session_, rows().jsonb(row(), loaded_row::state), rows().int8(row(), loaded_row::version),
-        rows().timestamptz(row(), loaded_row::created_at), rows().timestamptz(row(), loaded_row::updated_at),
-        expiry_in(rows(), row(), loaded_row::expires_at));
+    return loaded_row::read(rows(), row(), agent_, session_, name());
 }
 
 } // namespace pgstate::postgres

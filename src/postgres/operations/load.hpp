@@ -7,8 +7,17 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace pgstate::postgres {
+
+/// The columns of a load's answer. It answers a probe too: it begins with the columns of one.
+namespace loaded_row {
+enum : int { state = probed_row::version + 1, created_at, updated_at, expires_at };
+/// \throws error corrupt_state - of `operation`
+agent_state read(const wire::rows& rows, int row, std::string_view agent_id, std::string_view session_id,
+                 std::string_view operation);
+} // namespace loaded_row
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
@@ -25,7 +34,7 @@ private:
 class load_type final : public selecting_type {
 public:
     explicit load_type(sql::target_table& table)
-        : selecting_type(table, "load", "t.state, t.version, t.created_at, t.updated_at, t.expires_at") {}
+        : selecting_type(table, "load", "t.version, t.state, t.created_at, t.updated_at, t.expires_at") {}
 };
 
 } // namespace pgstate::postgres

@@ -57,7 +57,12 @@ public:
     sql::target_table& table() noexcept { return table_; }
     const operation_types& types() const noexcept { return types_; }
 
-    const batch::operation_type& probe() const noexcept override { return types_.probe; }
+    /// Of an increment the whole state is read: it tells why the number cannot be incremented.
+    const batch::operation_type& probe(const batch::operation& what) const noexcept override {
+        return what.id == telemetry::operation_id::increment
+                   ? static_cast<const batch::operation_type&>(types_.load)
+                   : types_.probe;
+    }
     const batch::operation_type& look() const noexcept override { return types_.look; }
     const batch::operation_type& settle() const noexcept override { return types_.settle; }
     const batch::operation_type& fence() const noexcept override { return types_.fence; }
