@@ -127,6 +127,6 @@ void run(pgstate::config config) {
 
 } // namespace
 
-int main() {
-    return run_blocking_example("completion_tokens", run);
+int main(int argc, char** argv) {
+    return run_blocking_example(argc, argv, run);
 }

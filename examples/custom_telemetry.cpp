@@ -83,6 +83,6 @@ asio::awaitable<void> run(pgstate::config config) {
 
 } // namespace
 
-int main() {
-    return run_example("custom_telemetry", run);
+int main(int argc, char** argv) {
+    return run_example(argc, argv, run);
 }

@@ -91,6 +91,6 @@ void run(const pgstate::config& config) {
 
 } // namespace
 
-int main() {
-    return run_blocking_example("many_agents", run);
+int main(int argc, char** argv) {
+    return run_blocking_example(argc, argv, run);
 }

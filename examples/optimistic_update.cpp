@@ -63,6 +63,6 @@ asio::awaitable<void> run(pgstate::config config) {
 
 } // namespace
 
-int main() {
-    return run_example("optimistic_update", run);
+int main(int argc, char** argv) {
+    return run_example(argc, argv, run);
 }

@@ -1,13 +1,14 @@
-// The first program of the README, against the server that DATABASE_URL names, or a private one.
+// The first program of the README, on a private server, or with --database URL on another.
 #include <pgstate/embedded_server.hpp>
 
 #include <boost/asio.hpp>
 
-#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 
 // [quickstart]
 #include <pgstate/pgstate.hpp>
@@ -15,7 +16,7 @@ namespace asio = boost::asio;
 
 asio::awaitable<void> run_agent(std::string database_url) {
     // "postgres://user:pass@localhost:5432/mydb?pool_max_conns=8"
-    pgstate::config config{.connection_string = database_url};
+    pgstate::config config{.connection_string = database_url, .table_name = "quickstart"};
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
 
     pgstate::agent_state state{"agent-1", "session-1"};
@@ -33,14 +34,18 @@ asio::awaitable<void> run_agent(std::string database_url) {
 }
 // [quickstart]
 
-int main() {
+int main(int argc, char** argv) {
     try {
         std::unique_ptr<pgstate::embedded_server> server;
-        const char* given = std::getenv("DATABASE_URL");
-        std::string database_url = given ? given : "";
-        if (database_url.empty()) {
+        std::string database_url;
+        if (argc == 3 && argv[1] == std::string_view("--database")) {
+            database_url = argv[2];
+        } else if (argc == 1) {
             server = std::make_unique<pgstate::embedded_server>();
             database_url = server->connection_string();
+        } else {
+            throw std::invalid_argument(
+                "the only option is --database URL, for another than a private server");
         }
         asio::io_context io;
         std::exception_ptr failure;

@@ -2,7 +2,7 @@
 # Installs what is missing, builds the examples and runs agent_runtime: 64 agents in 256 sessions keep their state in
 # PostgreSQL, are killed with SIGKILL in the middle, and go on where they were.
 # Usage: examples/run.sh [agent_runtime option...]
-# Uses the server that DATABASE_URL names, or else a private one in a temporary directory.
+# Uses a private PostgreSQL in a temporary directory; with --database URL that one, and there the table pgstate_demo.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -147,6 +147,6 @@ asio::awaitable<void> run(pgstate::config config) {
 
 } // namespace
 
-int main() {
-    return run_example("snippets", run);
+int main(int argc, char** argv) {
+    return run_example(argc, argv, run);
 }

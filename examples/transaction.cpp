@@ -19,9 +19,10 @@ namespace {
 asio::awaitable<void> make_accounts(pgstate::connection_pool& pool) {
     co_await pool.with_connection([](pqxx::connection& connection) {
         pqxx::work sql(connection);
-        sql.exec("DROP TABLE IF EXISTS accounts");
-        sql.exec("CREATE TABLE accounts (name TEXT PRIMARY KEY, credit INT NOT NULL CHECK (credit >= 0))");
-        sql.exec("INSERT INTO accounts VALUES ('john', 1)");
+        sql.exec("CREATE TABLE IF NOT EXISTS pgstate_example_accounts "
+                 "(name TEXT PRIMARY KEY, credit INT NOT NULL CHECK (credit >= 0))");
+        sql.exec(
+            "INSERT INTO pgstate_example_accounts VALUES ('john', 1) ON CONFLICT (name) DO UPDATE SET credit = 1");
         sql.commit();
     });
 }
@@ -30,7 +31,7 @@ asio::awaitable<int> credit(pgstate::connection_pool& pool) {
     // [with_connection]
     auto credit = co_await pool.with_connection([](pqxx::connection& connection) {
         pqxx::work sql(connection);
-        return sql.query_value<int>("SELECT credit FROM accounts WHERE name = 'john'");
+        return sql.query_value<int>("SELECT credit FROM pgstate_example_accounts WHERE name = 'john'");
     });
     // [with_connection]
     co_return credit;
@@ -40,7 +41,7 @@ asio::awaitable<std::int64_t> charge_and_save(pgstate::postgres_store& store, pg
     // [transaction]
     auto charge = [state](pgstate::transaction& tx) {
         // A pqxx::transaction_base, for whatever is to be committed together with the state.
-        tx.sql().exec("UPDATE accounts SET credit = credit - 1 WHERE name = 'john'");
+        tx.sql().exec("UPDATE pgstate_example_accounts SET credit = credit - 1 WHERE name = 'john'");
         return tx.save(state).version;
     };
     auto version = co_await store.transaction(charge);
@@ -80,13 +81,11 @@ asio::awaitable<void> run(pgstate::config config) {
     expect(loaded && loaded->version == first && left == 0, "one charge and one save");
     std::cout << "one charge, one save, credit left: " << left << '\n';
 
-    co_await store.pool().with_connection(
-        [](pqxx::connection& connection) { pqxx::nontransaction(connection).exec("DROP TABLE accounts"); });
     co_await store.close();
 }
 
 } // namespace
 
-int main() {
-    return run_example("transaction", run);
+int main(int argc, char** argv) {
+    return run_example(argc, argv, run);
 }

@@ -2,8 +2,8 @@
 # Kills agent_runtime in the middle of its work, starts it again, and shows that no turn was lost or repeated.
 # Usage: kill_and_resume.sh DIRECTORY KILL_AFTER PACE [agent_runtime option...]
 #        DIRECTORY: where the programs are; KILL_AFTER: acknowledged turns; PACE: of the second run, see agent_runtime
-# Uses the server that DATABASE_URL names (the table pgstate_demo, whose sessions it erases in the end), or else a
-# private one that is gone afterwards.
+# Uses a private PostgreSQL that is gone afterwards. With --database URL it works on that server, in the table pgstate_demo,
+# whose sessions it erases in the end.
 set -euo pipefail
 
 programs=${1:?where are the programs?}
@@ -24,7 +24,9 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-if [ -z "${DATABASE_URL:-}" ]; then
+agents=("$programs/agent_runtime" --table pgstate_demo --ack-file "$scratch/acks" "$@")
+
+case " $* " in *" --database"*) ;; *)
     echo "starting a private PostgreSQL"
     "$programs/embedded_postgres" --url-file "$scratch/url" > "$scratch/server.log" 2>&1 &
     server=$!
@@ -32,11 +34,9 @@ if [ -z "${DATABASE_URL:-}" ]; then
         kill -0 "$server" 2> /dev/null || { cat "$scratch/server.log" >&2; exit 1; }
         sleep 0.1
     done
-    DATABASE_URL=$(< "$scratch/url")
-    export DATABASE_URL
-fi
-
-agents=("$programs/agent_runtime" --table pgstate_demo --ack-file "$scratch/acks" "$@")
+    agents+=(--database "$(< "$scratch/url")")
+    ;;
+esac
 
 # At full speed, so that the kill meets saves on their way.
 echo "first run, to be killed after $kill_after acknowledged turns"

@@ -2,18 +2,12 @@
 
 #include <boost/program_options.hpp>
 
-#include <cstdlib>
 #include <iostream>
 
 namespace po = boost::program_options;
 
 namespace demo {
 namespace {
-
-std::string environment(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
 
 // Read as a signed number: lexical_cast would turn "-1" into a very large unsigned one.
 template <class Number>
@@ -33,7 +27,7 @@ po::options_description describe(options& chosen) {
     auto add = all.add_options();
     add("help,h", "show this and exit");
     add("database", po::value(&chosen.database_url)->value_name("URL"),
-        "where PostgreSQL is; by default the environment variable DATABASE_URL");
+        "where PostgreSQL is; kill_and_resume.sh starts a private one");
     add("table", po::value(&chosen.table)->default_value("pgstate_demo")->value_name("NAME"),
         "the table that holds the states, created if it is missing");
     add("agents", number(64), "agents that work at the same time");
@@ -78,8 +72,7 @@ std::optional<options> parse_options(int argc, const char* const* argv) {
     chosen.threads = in_range<unsigned>(given, "threads", 1, 1'000);
     chosen.kill_after = in_range<std::uint64_t>(given, "kill-after", 0, 1'000'000'000);
     chosen.pace = std::chrono::milliseconds(in_range<std::int64_t>(given, "pace", 0, 60'000));
-    if (chosen.database_url.empty()) chosen.database_url = environment("DATABASE_URL");
-    if (chosen.database_url.empty()) throw usage_error("set DATABASE_URL, or say --database URL");
+    if (chosen.database_url.empty()) throw usage_error("say --database URL");
     return chosen;
 }
 

@@ -1,7 +1,7 @@
 #include "connection.hpp"
 
-#include "problem.hpp"
 #include "request_id.hpp"
+#include "target.hpp"
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,6 +13,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -32,25 +33,33 @@ constexpr milliseconds short_wait{500};
 // What a client may go on sending after it was answered for good; and for how long.
 constexpr std::size_t most_to_discard = std::size_t{64} << 20;
 constexpr milliseconds longest_discard{2000};
+// What is held of a connection besides a header: the sizes of chunks and trailers, and what is read of the next request.
+constexpr std::size_t read_ahead = std::size_t{64} << 10;
+// As much as a connection that waits holds memory for.
+constexpr std::size_t idle_read = 1024;
 
 auto failing_into(error_code& failure) {
     return asio::redirect_error(asio::use_awaitable, failure);
 }
 
-/// What the client is told of a request that could not be read; nothing where it is gone, or never began one.
-std::optional<http_error> refusal_of(const error_code& failure, bool timed_out) {
-    if (timed_out) return http_error(408, "the request took too long to arrive");
-    if (failure == http::error::end_of_stream || failure == http::error::partial_message) return std::nullopt;
-    if (failure == http::error::body_limit)
-        return http_error(413, "the content is larger than this server takes");
-    if (failure == http::error::header_limit)
-        return http_error(431, "the header is larger than this server takes");
-    if (failure == http::error::bad_version)
-        return http_error(505, "this server speaks HTTP/1.1 and HTTP/1.0");
-    const http::error any_of_beast = http::error::bad_method;
-    if (failure.category() == make_error_code(any_of_beast).category())
-        return http_error(400, "the request is not valid HTTP: " + failure.message());
-    return std::nullopt;
+std::string_view text_of(const boost::beast::flat_buffer& buffer) {
+    return {static_cast<const char*>(buffer.data().data()), buffer.size()};
+}
+
+/// Whether the first line ends as those of another version do. Beast's bad_version is also what a wrong end of line is.
+bool has_another_version(std::string_view received) {
+    const auto line = received.substr(0, received.find("\r\n"));
+    const auto version = line.substr(line.rfind(' ') + 1);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    return version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) && version[6] == '.' &&
+           is_digit(version[7]) && version != "HTTP/1.0" && version != "HTTP/1.1";
+}
+
+/// Beast 1.81 takes a line feed in a quoted extension, where others see the end of the chunk's size.
+void check_chunk(std::uint64_t, boost::beast::string_view extensions, error_code& failure) {
+    const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7f; };
+    if (std::any_of(extensions.begin(), extensions.end(), is_control))
+        failure = http::error::bad_chunk_extension;
 }
 
 std::string http_date() {
@@ -66,12 +75,37 @@ std::string http_date() {
 struct connection::incoming {
     http::request_parser<http::string_body> parser;
     request message;
-    error_code failure;
-    bool begun = false; ///< something of it came
+    error_code failure;                ///< it could not be read
+    std::optional<http_error> refusal; ///< it was read as far as where it ends
+    bool begun = false;                ///< something of it came
 
     explicit incoming(const limits& bounds) {
         parser.header_limit(static_cast<std::uint32_t>(bounds.header));
         parser.body_limit(bounds.body);
+        parser.on_chunk_header(check_chunk);
+    }
+
+    /// What RFC 9112 demands of a header and Beast does not. Where it is not certain at which byte a request ends, what
+    /// follows would be run as another.
+    /// \throws http_error
+    void check_header() const {
+        const auto& header = parser.get();
+        if (header.count(http::field::transfer_encoding) != 0) {
+            // Section 6.1. Beast itself refuses chunked beside Content-Length.
+            if (header.version() < 11) throw http_error(400, "HTTP/1.0 has no Transfer-Encoding");
+            const auto codings = joined(http::field::transfer_encoding);
+            const auto comma = codings.find(',');
+            const bool others_first = parser.chunked() && comma != 0 && comma < codings.size() - 1;
+            if (!boost::beast::iequals(codings, "chunked"))
+                throw http_error(others_first ? 501 : 400,
+                                 "of the transfer codings this server takes only chunked, and only once");
+        }
+        // Section 3.2.
+        const auto hosts = header.count(http::field::host);
+        if (hosts > 1 || (hosts == 0 && header.version() >= 11))
+            throw http_error(400, "a request has one header field Host");
+        if (hosts == 1 && !is_host(header[http::field::host]))
+            throw http_error(400, "Host is a host, and perhaps a port");
     }
 
     /// Several header fields of one name are one list (RFC 9110, section 5.3).
@@ -99,7 +133,8 @@ struct connection::incoming {
 };
 
 connection::connection(asio::ip::tcp::socket socket, connection_context context, place given)
-    : socket_(std::move(socket)), timer_(socket_.get_executor()), context_(context), place_(given) {
+    : socket_(std::move(socket)), timer_(socket_.get_executor()), buffer_(context.bounds.header + read_ahead),
+      context_(context), place_(given) {
     error_code ignored;
     socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
 }
@@ -121,13 +156,23 @@ milliseconds connection::patience() const {
     return hurried ? short_wait : context_.bounds.idle_timeout;
 }
 
-// Only waits, so that nothing is read and lost when the time is up.
+/// Whether there is something of a request. An empty line before it is passed over (RFC 9112, section 2.2): some clients
+/// end a body with one.
+bool connection::has_begun() {
+    while (text_of(buffer_).starts_with("\r\n"))
+        buffer_.consume(2);
+    return buffer_.size() > 1 || (buffer_.size() == 1 && text_of(buffer_) != "\r");
+}
+
 asio::awaitable<bool> connection::wait_for_request() {
-    if (buffer_.size() != 0) co_return true;
+    if (has_begun()) co_return true;
     idle_ = true;
     start_timer(patience());
     error_code failure;
-    co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, failing_into(failure));
+    while (!failure && !has_begun()) {
+        const auto room = buffer_.prepare(idle_read);
+        buffer_.commit(co_await socket_.async_read_some(room, failing_into(failure)));
+    }
     stop_timer();
     idle_ = false;
     if (!failure) co_return true;
@@ -146,9 +191,9 @@ asio::awaitable<bool> connection::serve_request() {
     const request& message = received.message;
 
     response answer;
-    if (received.failure) {
-        const auto refusal = refusal_of(received.failure, timed_out_ && received.begun);
-        if (!refusal) co_return false;
+    const auto refusal = refusal_of(received);
+    if (received.failure && !refusal) co_return false;
+    if (refusal) {
         answer = to_response(refusal->what_happened(), message.id);
     } else if (place_ == place::none) {
         answer = to_response(problem_of({pgstate::errc::overloaded, "connect"}, {}), message.id);
@@ -157,7 +202,7 @@ asio::awaitable<bool> connection::serve_request() {
     }
 
     const bool keep_open =
-        !received.failure && received.parser.keep_alive() && !context_.draining && place_ == place::free;
+        !refusal && received.parser.keep_alive() && !context_.draining && place_ == place::free;
     finished_request done{.id = message.id,
                           .method = message.method,
                           .route = answer.route,
@@ -177,6 +222,12 @@ asio::awaitable<void> connection::read(incoming& from) {
     if (from.failure && !from.parser.is_header_done()) co_return;
     from.take_header();
     if (from.failure) co_return;
+    try {
+        from.check_header();
+    } catch (const http_error& e) {
+        from.refusal = e;
+        co_return;
+    }
     const auto& header = from.parser.get();
     if (header.version() >= 11 && boost::beast::iequals(header[http::field::expect], "100-continue")) {
         constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -185,6 +236,25 @@ asio::awaitable<void> connection::read(incoming& from) {
     }
     co_await http::async_read(socket_, buffer_, from.parser, failing_into(from.failure));
     from.message.body = std::move(from.parser.get().body());
+}
+
+/// What the client is told of a request that could not be taken; nothing where it could, or where the client is gone.
+/// After each of these the connection is closed.
+std::optional<http_error> connection::refusal_of(const incoming& received) const {
+    const error_code& failure = received.failure;
+    if (!failure) return received.refusal;
+    if (timed_out_ && received.begun) return http_error(408, "the request took too long to arrive");
+    if (failure == http::error::end_of_stream || failure == http::error::partial_message) return std::nullopt;
+    if (failure == http::error::body_limit)
+        return http_error(413, "the content is larger than this server takes");
+    if (failure == http::error::header_limit || failure == http::error::buffer_overflow)
+        return http_error(431, "the header is larger than this server takes");
+    if (failure == http::error::bad_version && has_another_version(text_of(buffer_)))
+        return http_error(505, "this server speaks HTTP/1.1 and HTTP/1.0");
+    const http::error any_of_beast = http::error::bad_method;
+    if (failure.category() == make_error_code(any_of_beast).category())
+        return http_error(400, "the request is not valid HTTP: " + failure.message());
+    return std::nullopt;
 }
 
 asio::awaitable<bool> connection::write(const incoming& to, response what, bool keep_open) {
@@ -215,8 +285,7 @@ asio::awaitable<void> connection::close() {
     start_timer(longest_discard);
     for (std::size_t discarded = 0; !failure && discarded < most_to_discard;) {
         buffer_.clear();
-        discarded +=
-            co_await socket_.async_read_some(buffer_.prepare(std::size_t{64} << 10), failing_into(failure));
+        discarded += co_await socket_.async_read_some(buffer_.prepare(read_ahead), failing_into(failure));
     }
     stop_timer();
     socket_.close(failure);

@@ -2,6 +2,7 @@
 #define SESSION_SERVER_CONNECTION_HPP
 
 #include "options.hpp"
+#include "problem.hpp"
 #include "request_telemetry.hpp"
 #include "service.hpp"
 
@@ -13,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace session_server {
 
@@ -50,8 +52,10 @@ private:
     struct incoming; ///< a request, and what of it Beast knows
 
     boost::asio::awaitable<bool> wait_for_request();
+    bool has_begun();
     boost::asio::awaitable<bool> serve_request();
     boost::asio::awaitable<void> read(incoming& from);
+    std::optional<http_error> refusal_of(const incoming& received) const;
     boost::asio::awaitable<bool> write(const incoming& to, response what, bool keep_open);
     boost::asio::awaitable<void> close();
 

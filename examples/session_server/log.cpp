@@ -2,64 +2,86 @@
 
 #include <pgstate/rfc3339.hpp>
 
-#include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
 
-#include <spdlog/formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <charconv>
 #include <chrono>
-#include <string>
-#include <string_view>
-#include <utility>
+#include <cmath>
+#include <span>
+#include <type_traits>
+#include <variant>
 
 namespace session_server {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view request_log_name = "http";
-
-std::string_view text_of(spdlog::string_view_t text) {
-    return {text.data(), text.size()};
+/// pgstate's levels come in the same order.
+spdlog::level::level_enum level_of(pgstate::log_level level) {
+    return static_cast<spdlog::level::level_enum>(level);
 }
 
-/// spdlog's patterns cannot escape what they insert, so this is a formatter of its own.
-class json_lines final : public spdlog::formatter {
-public:
-    void format(const spdlog::details::log_msg& record, spdlog::memory_buf_t& line) override {
-        const auto when = std::chrono::floor<std::chrono::microseconds>(record.time);
-        json::object members{{"time", pgstate::to_rfc3339(when)},
-                             {"level", text_of(spdlog::level::to_string_view(record.level))},
-                             {"logger", text_of(record.logger_name)}};
-        auto message = text_of(record.payload);
-        std::string text;
-        if (text_of(record.logger_name) == request_log_name) {
-            text = json::serialize(members);
-            text.back() = ','; // and the members of the message, which is an object that is not empty
-            text += message.substr(1);
-        } else {
-            members["message"] = message;
-            text = json::serialize(members);
-        }
-        text += '\n';
-        line.append(text.data(), text.data() + text.size());
-    }
+void append_value(std::string& line, const pgstate::attribute_value& value) {
+    std::visit(
+        [&line](const auto& held) {
+            if constexpr (!std::is_same_v<std::decay_t<decltype(held)>, double>) {
+                line += json::serialize(json::value(held));
+            } else if (std::isfinite(held)) {
+                char digits[400]; // the largest has 309, the smallest 343 with its zeros
+                line.append(
+                    digits,
+                    std::to_chars(digits, digits + sizeof digits, held, std::chars_format::fixed).ptr);
+            } else {
+                line += "null";
+            }
+        },
+        value);
+}
 
-    std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<json_lines>(); }
-};
+void append_member(std::string& line, std::string_view name, const pgstate::attribute_value& value) {
+    line += line.empty() ? '{' : ',';
+    line += json::serialize(json::value(name));
+    line += ':';
+    append_value(line, value);
+}
 
 } // namespace
 
+bool json_logger::enabled(pgstate::log_level level) const {
+    return lines_->should_log(level_of(level));
+}
+
+void json_logger::log(const pgstate::log_record& record) {
+    const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    std::string line;
+    append_member(line, "time", std::string_view(pgstate::to_rfc3339(now)));
+    append_member(line, "level", to_string(record.level));
+    append_member(line, "logger", std::string_view(lines_->name()));
+    append_member(line, "message", record.message);
+    for (const auto& [name, value] : record.attributes)
+        append_member(line, name, value);
+    line += '}';
+    // As a view it is taken to the letter; as anything else it might be a format string.
+    lines_->log(level_of(record.level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+void json_logger::write(pgstate::log_level level, std::string_view message,
+                        std::initializer_list<pgstate::attribute> attributes) {
+    if (enabled(level)) log({.level = level, .message = message, .attributes = std::span(attributes)});
+}
+
 logs make_logs(spdlog::level::level_enum level) {
     const auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    sink->set_formatter(std::make_unique<json_lines>());
-    const auto logger = [&](std::string_view name) {
-        auto made = std::make_shared<spdlog::logger>(std::string(name), sink);
-        made->set_level(level);
-        return made;
+    sink->set_pattern("%v");
+    const auto logger = [&](const char* name) {
+        auto lines = std::make_shared<spdlog::logger>(name, sink);
+        lines->set_level(level);
+        return std::make_shared<json_logger>(std::move(lines));
     };
-    return {.server = logger("server"), .store = logger("pgstate"), .requests = logger(request_log_name)};
+    return {.server = logger("server"), .store = logger("pgstate"), .requests = logger("http")};
 }
 
 } // namespace session_server

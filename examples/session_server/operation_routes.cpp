@@ -33,9 +33,10 @@ asio::awaitable<response> alive(const request&, const parameters&) {
     co_return status_response("alive");
 }
 
-asio::awaitable<response> readiness(pgstate::state_store& store, const std::atomic<bool>& draining) {
-    if (draining) throw http_error(503, "the server is shutting down");
-    const auto report = co_await store.health_check();
+asio::awaitable<response> readiness(pgstate::state_store& store, std::chrono::milliseconds time,
+                                    const std::atomic<bool>& leaving) {
+    if (leaving) throw http_error(503, "the server is shutting down");
+    const auto report = co_await store.health_check({.timeout = time});
     if (report.read_only) throw http_error(503, "the database is read-only");
     co_return status_response("ready");
 }
@@ -52,14 +53,16 @@ asio::awaitable<response> description(const request&, const parameters&) {
 
 } // namespace
 
-void add_operation_routes(router& routes, pgstate::state_store& store,
+void add_operation_routes(router& routes, pgstate::state_store& store, std::chrono::milliseconds ready_time,
                           std::shared_ptr<const prometheus::Collectable> metrics,
-                          const std::atomic<bool>& draining) {
+                          const std::atomic<bool>& leaving) {
     const auto add = [&routes](std::string_view path, handler run) {
         routes.add({.method = "GET", .path = path, .admitted = admission::always, .run = std::move(run)});
     };
     add("/healthz", alive);
-    add("/readyz", [&](const request&, const parameters&) { return readiness(store, draining); });
+    add("/readyz", [&store, &leaving, ready_time](const request&, const parameters&) {
+        return readiness(store, ready_time, leaving);
+    });
     add("/metrics", [metrics](const request&, const parameters&) { return measurements(metrics); });
     add("/openapi.json", description);
 }

@@ -52,7 +52,8 @@ std::string spelled(milliseconds time) {
     return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
 }
 
-void add_duration(CLI::App& app, const std::string& name, milliseconds& value, const std::string& help) {
+void add_duration(CLI::App& app, const std::string& name, milliseconds& value, const std::string& help,
+                  std::uint32_t least = 1) {
     static const std::map<std::string, std::uint32_t> units{{"ms", 1}, {"s", 1000}, {"m", 60'000}};
     const std::function<void(const std::uint32_t&)> set = [&value](const std::uint32_t& count) {
         value = milliseconds(count);
@@ -60,7 +61,7 @@ void add_duration(CLI::App& app, const std::string& name, milliseconds& value, c
     app.add_option_function(name, set, help)
         ->envname(variable_of(name))
         ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"))
-        ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{86'400'000}))
+        ->check(CLI::Range(least, std::uint32_t{86'400'000}))
         ->default_str(spelled(value));
 }
 
@@ -127,8 +128,11 @@ void describe_limits(CLI::App& app, options& chosen) {
                  "how long an answer may take to be taken");
     add_duration(app, "--request-timeout", chosen.request_timeout,
                  "how long the database may take for a request");
+    add_duration(app, "--ready-timeout", chosen.ready_timeout, "how long /readyz waits for the database");
+    add_duration(app, "--shutdown-delay", chosen.shutdown_delay,
+                 "how long to serve on after SIGTERM or SIGINT, while /readyz says 503", 0);
     add_duration(app, "--shutdown-grace", chosen.shutdown_grace,
-                 "how long requests under way may take after SIGTERM or SIGINT");
+                 "how long requests under way may take after that");
 }
 
 void describe(CLI::App& app, options& chosen) {

@@ -38,6 +38,8 @@ struct options {
 
     limits bounds;
     std::chrono::milliseconds request_timeout = std::chrono::seconds(10);
+    std::chrono::milliseconds ready_timeout = std::chrono::seconds(1);
+    std::chrono::milliseconds shutdown_delay{0};
     std::chrono::milliseconds shutdown_grace = std::chrono::seconds(20);
     spdlog::level::level_enum log_level = spdlog::level::info;
     bool print_routes = false;

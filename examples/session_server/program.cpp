@@ -3,7 +3,6 @@
 #include "operation_routes.hpp"
 #include "server.hpp"
 #include "session_routes.hpp"
-#include <pgstate/adapters/spdlog.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -14,10 +13,12 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <csignal>
+#include <cstdint>
 #include <exception>
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -25,6 +26,7 @@ namespace session_server {
 namespace {
 
 namespace asio = boost::asio;
+using pgstate::log_level;
 
 // In one step, so that whoever waits for the file never sees a part of it.
 void write_port(const std::filesystem::path& path, unsigned short port) {
@@ -40,11 +42,11 @@ void write_port(const std::filesystem::path& path, unsigned short port) {
 } // namespace
 
 program::program(const options& chosen)
-    : chosen_(chosen), logs_(make_logs(chosen.log_level)), telemetry_(*registry_, logs_.requests),
+    : chosen_(chosen), logs_(make_logs(chosen.log_level)), telemetry_(*registry_, *logs_.requests),
       service_(routes_, chosen.bounds.requests, telemetry_.under_way()),
       io_(static_cast<int>(chosen.threads)) {
     add_session_routes(routes_, store_, chosen.request_timeout);
-    add_operation_routes(routes_, store_, metrics_, draining_);
+    add_operation_routes(routes_, store_, chosen.ready_timeout, metrics_, leaving_);
 }
 
 void program::print_routes() const {
@@ -54,7 +56,7 @@ void program::print_routes() const {
 
 int program::run() {
     if (chosen_.embedded) {
-        logs_.server->info("starting a private PostgreSQL");
+        logs_.server->write(log_level::info, "starting a private PostgreSQL");
         pgstate::embedded_server_options where;
         where.data_directory = chosen_.embedded_data;
         database_ = std::make_unique<pgstate::embedded_server>(where);
@@ -74,7 +76,8 @@ int program::run() {
     }
     store_ = pgstate::postgres_store();
     if (failure) std::rethrow_exception(failure);
-    if (!finished) logs_.server->error("the grace time is over; requests under way were given up");
+    if (!finished)
+        logs_.server->write(log_level::error, "the grace time is over; requests under way were given up");
     return finished ? 0 : 1;
 }
 
@@ -84,7 +87,7 @@ pgstate::config program::configuration() {
     settings.table_name = chosen_.table;
     settings.operation_timeout = chosen_.request_timeout;
     settings.schema.migrate = chosen_.migrate;
-    settings.logger = std::make_shared<pgstate::spdlog_logger>(logs_.store);
+    settings.logger = logs_.store;
     settings.metrics = metrics_;
     return settings;
 }
@@ -97,18 +100,30 @@ asio::awaitable<void> program::serve() {
 
     const asio::ip::tcp::endpoint where(asio::ip::make_address(chosen_.address), chosen_.port);
     const connection_context context{service_, telemetry_, chosen_.bounds, draining_};
-    server listening(executor, where, context, logs_.server);
+    server listening(executor, where, context, *logs_.server);
     asio::co_spawn(listening.get_executor(), listening.run(), asio::detached);
     if (!chosen_.port_file.empty()) write_port(chosen_.port_file, listening.port());
-    logs_.server->info("listening on {} port {}", chosen_.address, listening.port());
+    logs_.server->write(log_level::info, "listening",
+                        {{"server.address", std::string_view(chosen_.address)},
+                         {"server.port", std::int64_t{listening.port()}}});
 
     co_await signals.async_wait(asio::use_awaitable);
     signals.clear(); // a second one ends the program at once, as it would without this
+    co_await leave();
     co_await shut_down(listening);
 }
 
+/// Serves on while load balancers find out.
+asio::awaitable<void> program::leave() {
+    leaving_ = true;
+    if (chosen_.shutdown_delay.count() == 0) co_return;
+    logs_.server->write(log_level::info, "not ready any more; shutting down after the delay");
+    asio::steady_timer delay(io_, chosen_.shutdown_delay);
+    co_await delay.async_wait(asio::use_awaitable);
+}
+
 asio::awaitable<void> program::shut_down(server& listening) {
-    logs_.server->info("shutting down");
+    logs_.server->write(log_level::info, "shutting down");
     asio::steady_timer grace(io_, chosen_.shutdown_grace);
     grace.async_wait([this](const boost::system::error_code& cancelled) {
         if (!cancelled) io_.stop();
@@ -117,7 +132,7 @@ asio::awaitable<void> program::shut_down(server& listening) {
     draining_ = true;
     co_await asio::co_spawn(listening.get_executor(), listening.drain(), asio::use_awaitable);
     co_await store_.close();
-    logs_.server->info("every request was answered");
+    logs_.server->write(log_level::info, "every request was answered");
 }
 
 } // namespace session_server

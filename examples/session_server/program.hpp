@@ -35,6 +35,7 @@ public:
 private:
     pgstate::config configuration();
     boost::asio::awaitable<void> serve();
+    boost::asio::awaitable<void> leave();
     boost::asio::awaitable<void> shut_down(class server& listening);
 
     const options chosen_;
@@ -43,7 +44,8 @@ private:
     const std::shared_ptr<pgstate::prometheus_metrics> metrics_ =
         std::make_shared<pgstate::prometheus_metrics>(registry_);
     request_telemetry telemetry_;
-    std::atomic<bool> draining_ = false;
+    std::atomic<bool> leaving_ = false;  ///< /readyz says so; all else goes on
+    std::atomic<bool> draining_ = false; ///< each answer is the last of its connection
     router routes_;
     service service_;
 

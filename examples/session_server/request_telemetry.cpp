@@ -1,12 +1,9 @@
 #include "request_telemetry.hpp"
 
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
+#include <cstdint>
 
 namespace session_server {
 namespace {
@@ -26,20 +23,20 @@ prometheus::Gauge& gauge(prometheus::Registry& registry, const std::string& name
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
 }
 
-spdlog::level::level_enum level_of(unsigned status) {
-    return status >= 500 ? spdlog::level::warn : spdlog::level::info;
+pgstate::log_level level_of(unsigned status) {
+    return status >= 500 ? pgstate::log_level::warn : pgstate::log_level::info;
 }
 
 } // namespace
 
-request_telemetry::request_telemetry(prometheus::Registry& registry, std::shared_ptr<spdlog::logger> log)
+request_telemetry::request_telemetry(prometheus::Registry& registry, json_logger& log)
     : durations_(prometheus::BuildHistogram()
                      .Name("http_server_request_duration_seconds")
                      .Help("From a request's first byte to the last of its answer")
                      .Register(registry)),
       connections_(gauge(registry, "http_server_open_connections", "Clients' connections")),
       under_way_(gauge(registry, "http_server_active_requests", "Requests that are being answered")),
-      log_(std::move(log)) {}
+      log_(log) {}
 
 void request_telemetry::record(const finished_request& request) {
     const std::chrono::duration<double> seconds = request.duration;
@@ -50,16 +47,14 @@ void request_telemetry::record(const finished_request& request) {
              buckets())
         .Observe(seconds.count());
 
-    const auto level = level_of(request.status);
-    if (!log_->should_log(level)) return;
-    log_->log(level, boost::json::serialize(
-                         boost::json::object{{"request_id", request.id},
-                                             {"method", label_of(request.method)},
-                                             {"route", request.route},
-                                             {"status", request.status},
-                                             {"duration_ms", std::round(seconds.count() * 1e6) / 1e3},
-                                             {"bytes_received", request.bytes_received},
-                                             {"bytes_sent", request.bytes_sent}}));
+    log_.write(level_of(request.status), "request",
+               {{"request_id", request.id},
+                {"method", label_of(request.method)},
+                {"route", request.route},
+                {"status", std::int64_t{request.status}},
+                {"duration_ms", std::round(seconds.count() * 1e6) / 1e3},
+                {"bytes_received", static_cast<std::int64_t>(request.bytes_received)},
+                {"bytes_sent", static_cast<std::int64_t>(request.bytes_sent)}});
 }
 
 } // namespace session_server

@@ -1,11 +1,12 @@
 #ifndef SESSION_SERVER_REQUEST_TELEMETRY_HPP
 #define SESSION_SERVER_REQUEST_TELEMETRY_HPP
 
+#include "log.hpp"
+
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
-#include <spdlog/logger.h>
 
 #include <chrono>
 #include <cstddef>
@@ -27,11 +28,11 @@ struct finished_request {
     std::size_t bytes_sent = 0;                     ///< of the body
 };
 
-/// Logs and measures requests.
+/// Logs and measures requests. The registry and the logger outlive it.
 /// Thread safety: all members.
 class request_telemetry {
 public:
-    request_telemetry(prometheus::Registry& registry, std::shared_ptr<spdlog::logger> log);
+    request_telemetry(prometheus::Registry& registry, json_logger& log);
 
     void record(const finished_request& request);
     prometheus::Gauge& connections() noexcept { return connections_; }
@@ -41,7 +42,7 @@ private:
     prometheus::Family<prometheus::Histogram>& durations_;
     prometheus::Gauge& connections_;
     prometheus::Gauge& under_way_;
-    std::shared_ptr<spdlog::logger> log_;
+    json_logger& log_;
 };
 
 } // namespace session_server

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 namespace session_server {
@@ -21,8 +22,8 @@ using boost::system::error_code;
 } // namespace
 
 server::server(asio::any_io_executor executor, const tcp::endpoint& where, connection_context context,
-               std::shared_ptr<spdlog::logger> log)
-    : strand_(executor), acceptor_(strand_, where), ended_(strand_), context_(context), log_(std::move(log)) {
+               json_logger& log)
+    : strand_(executor), acceptor_(strand_, where), ended_(strand_), context_(context), log_(log) {
     ended_.expires_at(asio::steady_timer::time_point::max());
 }
 
@@ -36,7 +37,8 @@ asio::awaitable<void> server::run() {
             start(std::move(socket));
         } else if (failure != asio::error::operation_aborted && failure != asio::error::connection_aborted) {
             // No descriptors are left, most likely; those that are accepted already will end some time.
-            log_->warn("cannot accept: {}", failure.message());
+            log_.write(pgstate::log_level::warn, "cannot accept",
+                       {{"error.message", std::string_view(failure.message())}});
             asio::steady_timer pause(strand_, std::chrono::milliseconds(100));
             co_await pause.async_wait(asio::use_awaitable);
         }
@@ -65,7 +67,8 @@ void server::end(const std::shared_ptr<connection>& which, std::exception_ptr fa
     try {
         std::rethrow_exception(failure);
     } catch (const std::exception& e) {
-        log_->error("a connection failed: {}", e.what());
+        log_.write(pgstate::log_level::error, "a connection failed",
+                   {{"error.message", std::string_view(e.what())}});
     }
 }
 

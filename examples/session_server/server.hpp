@@ -2,14 +2,13 @@
 #define SESSION_SERVER_SERVER_HPP
 
 #include "connection.hpp"
+#include "log.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-
-#include <spdlog/logger.h>
 
 #include <exception>
 #include <memory>
@@ -26,7 +25,7 @@ public:
     /// Listens.
     /// \throws boost::system::system_error - the address cannot be listened on
     server(boost::asio::any_io_executor executor, const boost::asio::ip::tcp::endpoint& where,
-           connection_context context, std::shared_ptr<spdlog::logger> log);
+           connection_context context, json_logger& log);
 
     executor_type get_executor() const { return strand_; }
     unsigned short port() const { return acceptor_.local_endpoint().port(); }
@@ -51,7 +50,7 @@ private:
     bool accepting_ = false;          ///< `run` is under way
     std::unordered_set<std::shared_ptr<connection>> connections_;
     const connection_context context_;
-    const std::shared_ptr<spdlog::logger> log_;
+    json_logger& log_;
 };
 
 } // namespace session_server

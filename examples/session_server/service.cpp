@@ -77,6 +77,7 @@ asio::awaitable<response> service::answer(const request& message) {
     std::string_view route = unmatched_route;
     response answered;
     try {
+        if (message.method == "OPTIONS" && message.target == "*") co_return response{.status = 204};
         const auto found = routes_.find(message.method, message.target);
         if (!found.matched) throw http_error(404, "there is nothing at this path");
         route = found.matched->path;

@@ -1,6 +1,7 @@
 #include "session_routes.hpp"
 
 #include "content_negotiation.hpp"
+#include "exact_json.hpp"
 #include "merge_patch.hpp"
 #include "preconditions.hpp"
 #include "problem.hpp"

@@ -4,7 +4,6 @@
 #include <pgstate/rfc3339.hpp>
 
 #include <boost/json/array.hpp>
-#include <boost/json/parse.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -81,15 +80,6 @@ json::object to_json(pgstate::agent_message message) {
 }
 
 } // namespace
-
-json::value parse_json(std::string_view text) {
-    json::parse_options options;
-    options.max_depth = 500; // documents of the store can be 512 deep
-    boost::system::error_code failure;
-    auto parsed = json::parse(text, failure, {}, options);
-    if (failure) throw http_error(400, "the content is not JSON: " + failure.message());
-    return parsed;
-}
 
 json::object to_json(pgstate::agent_state state) {
     json::object made = std::move(state.extra);

@@ -13,10 +13,8 @@
 
 namespace session_server {
 
-// Sessions as clients see them. What is refused here is an http_error: 400 for what is no JSON, 422 for JSON of another
-// shape. It names the place and never what stands there.
-
-boost::json::value parse_json(std::string_view text);
+// Sessions as clients see them. What is refused here is an http_error 422, which names the place and never what
+// stands there.
 
 /// A session for GET.
 boost::json::object to_json(pgstate::agent_state state);

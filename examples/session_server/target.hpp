@@ -14,9 +14,13 @@ struct target {
     std::map<std::string, std::string, std::less<>> query;
 };
 
-/// Takes a path with a query, or all of an absolute URI, as proxies are sent.
+/// Takes a path with a query, or an absolute URI, as proxies are sent: of the schemes http and https, with a host and
+/// without a user.
 /// \throws http_error 400 - it is neither, by RFC 3986's grammar, or a name of the query stands twice
 target parse_target(std::string_view text);
+
+/// Whether it is what Host has: a host that is not empty, and perhaps a port.
+bool is_host(std::string_view text);
 
 /// For a path's segment or a query's value: all but RFC 3986's unreserved characters as "%XX".
 std::string percent_encode(std::string_view text);

@@ -3,19 +3,24 @@
 
 Usage: test_server.py SESSION_SERVER EMBEDDED_POSTGRES [unittest option...]
 """
+import contextlib
 import http.client
 import json
+import math
 import os
+import random
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import unittest
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
@@ -231,6 +236,19 @@ class Database:
         identity = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         self.started = subprocess.Popen(self.command, cwd=self.data, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, **identity)
+
+    @contextlib.contextmanager
+    def hanging(self):
+        """Meanwhile it takes connections and answers none."""
+        children = Path(f"/proc/{self.pid()}/task/{self.pid()}/children").read_text(encoding="utf-8")
+        processes = [self.pid(), *map(int, children.split())]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     def lock(self, table="agent_states"):
         return TableLock(self, table)
@@ -457,6 +475,35 @@ class Sessions(unittest.TestCase):
         self.status(415, "PUT", self.at, "{}", {"Content-Encoding": "gzip"})
         self.status(404, "GET", self.at)
 
+    def test_numbers(self):
+        """What was put is what a GET gives, to the last digit, or it is refused."""
+        def put(number):
+            return self.ask("PUT", self.at, '{"data": {"x": [%s]}}' % number)
+
+        def exact(text):
+            return json.loads(text, parse_float=Decimal, parse_int=Decimal)["data"]["x"]
+
+        for number in ("0", "-1", "9223372036854775807", "-9223372036854775808", "18446744073709551615", "0.1", "0.30000000000000004",
+                       "123456.79", "1e2", "1.50", "1E+20", "0.1e1", "100000000000000000000", "1.7976931348623157e308", "5e-324",
+                       "2.2250738585072014e-308", "0.0000001", "-0.0", "0e5", "4.35", "9007199254740993", "1.0000000000000002"):
+            self.assertIn(put(number).status, (200, 201), number)
+            self.assertEqual(exact(self.status(200, "GET", self.at).body), [Decimal(number)])
+        before = self.status(200, "GET", self.at)
+        for number in ("18446744073709551616", "-9223372036854775809", "123456789012345678901234567890", "1e309", "-1e309", "1e400",
+                       "1e999999999999", "1e-400", "4e-324", "0.1000000000000000055511151231257827", "3.14159265358979323846",
+                       "9007199254740993.0", "0.30000000000000000000004", "1.00000000000000001"):
+            refused = put(number)
+            self.assertEqual(refused.status, 400, number)
+            self.assertNotIn(number, refused.body.decode())
+            self.status(400, "PATCH", self.at, '{"context": {"x": %s}}' % number)
+            self.status(400, "POST", self.at + "/messages", '{"role": "a", "content": "b", "metadata": {"x": %s}}' % number)
+        self.assertEqual(self.status(200, "GET", self.at).body, before.body)
+
+    def test_random_doubles(self):
+        doubles = [x for x in struct.unpack("<2000d", random.Random(1).randbytes(16_000)) if math.isfinite(x)]
+        self.status(201, "PUT", self.at, {"data": {"x": doubles}})
+        self.assertEqual(self.status(200, "GET", self.at).json["data"]["x"], doubles)
+
     def test_accept(self):
         self.status(201, "PUT", self.at, "{}", {"Content-Type": "Application/JSON; charset=utf-8"})
         for accepted in ("*/*", "application/*", "text/html, application/json;q=0.5", "application/json, */*;q=0"):
@@ -546,10 +593,16 @@ class Sessions(unittest.TestCase):
         lines = [json.loads(line) for line in log.splitlines()]
         line = next(line for line in lines if line.get("request_id") == "logged")
         self.assertEqual({k: line[k] for k in line.keys() - {"time", "duration_ms", "bytes_sent"}},
-                         {"level": "info", "logger": "http", "request_id": "logged", "method": "PUT", "status": 201,
+                         {"level": "info", "logger": "http", "message": "request", "request_id": "logged", "method": "PUT", "status": 201,
                           "route": "/agents/{agent}/sessions/{session}", "bytes_received": 30})
         self.assertTrue(all({"time", "level", "logger"} <= line.keys() for line in lines))
-        self.assertTrue(any(line["logger"] == "pgstate" and "store opened" in line["message"] for line in lines))
+        opened = next(line for line in lines if line["message"] == "store opened")
+        self.assertEqual((opened["logger"], opened["db.collection.name"]), ("pgstate", "agent_states"))
+        self.assertEqual(next(line for line in lines if line["message"] == "listening")["server.port"], self.server.port)
+        connected = next(line for line in lines if line["message"] == "connected")
+        self.assertTrue(0 < connected["duration"] < PATIENCE, connected)
+        for duration in re.findall(r'"duration(?:_ms)?":([^,}]*)', log):
+            self.assertRegex(duration, r"^\d+(\.\d+)?$")
         for private in (self.agent, "s3cret", "BREW"):
             self.assertNotIn(private, log)
 
@@ -602,7 +655,7 @@ class Operation(unittest.TestCase):
         self.assertEqual(ask("PUT", path("a", "fits"), json.dumps({"data": {"x": "y" * 900}})).status, 201)
         self.assertEqual(ask("PUT", path("a", "b"), "x" * 1025).status, 413)
         self.assertEqual(ask("PUT", path("a", "b"), "x" * (8 << 20)).status, 413)
-        chunked = b"PUT /agents/a/sessions/b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + b"x" * 2048
+        chunked = b"PUT /agents/a/sessions/b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + b"x" * 2048
         answer = server.raw_answer(chunked)
         self.assertEqual(answer.status, 413)
         check_problem(answer)
@@ -610,7 +663,7 @@ class Operation(unittest.TestCase):
 
     def test_times(self):
         server = self.serve("--read-timeout", "200ms", "--idle-timeout", "200ms")
-        answer = server.raw_answer(b"PUT /agents/a/sessions/b HTTP/1.1\r\nContent-Length: 10\r\n\r\n123")
+        answer = server.raw_answer(b"PUT /agents/a/sessions/b HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n123")
         check_documented("PUT", "/agents/a/sessions/b", answer)
         self.assertEqual((answer.status, answer.headers["Connection"]), (408, "close"))
         self.assertEqual(server.raw_answer(b"GET /hea").status, 408)
@@ -691,6 +744,35 @@ class Operation(unittest.TestCase):
             lock.release()
             self.assertEqual((written.get().status, written.get().headers["Connection"]), (201, "close"))
         self.assertEqual(server.wait(), 0)
+
+    def test_readiness_has_a_time_of_its_own(self):
+        """A probe is answered while its prober waits, whatever a request may take."""
+        ask = self.client(self.serve("--ready-timeout", "200ms", "--request-timeout", "10m"))
+        self.assertEqual(ask("GET", "/readyz").status, 200)
+        with self.database.hanging():
+            self.assertIn(ask("GET", "/readyz").status, (503, 504))
+        wait_for(lambda: ask("GET", "/readyz").status == 200, "readiness")
+
+    def test_shutdown_delay(self):
+        """A load balancer sees that the server leaves before clients are refused."""
+        server = self.serve("--shutdown-delay", "10m")
+        kept = self.client(server)
+        self.assertEqual(kept("GET", "/readyz").status, 200)
+        server.signal()
+        wait_for(lambda: "not ready any more" in server.log(), "record")
+        for ask in (kept, self.client(server)):
+            answer = ask("GET", "/readyz")
+            self.assertEqual((answer.status, answer.headers["Connection"], answer.headers["Retry-After"]), (503, None, "1"))
+            self.assertIn(ask("PUT", path("delay", "b"), {}).status, (200, 201))
+            self.assertEqual(ask("GET", "/healthz").status, 200)
+        server.signal()
+        self.assertEqual(server.wait(), -signal.SIGTERM)
+
+        server = self.serve("--shutdown-delay", "300ms")
+        began = time.monotonic()
+        server.signal()
+        self.assertEqual(server.wait(), 0)
+        self.assertGreaterEqual(time.monotonic() - began, 0.3)
 
     def test_shutdown_is_bounded(self):
         for arguments, signals, code in ((("--shutdown-grace", "200ms"), 1, 1), ((), 2, -signal.SIGTERM)):

@@ -90,10 +90,28 @@ TEST_CASE("a problem says when to come back") {
 }
 
 TEST_CASE("a target may be a whole URI, as proxies are sent") {
-    const auto parsed = parse_target("http://user@[::1]:8080/agents/a%2Fb?limit=1");
+    const auto parsed = parse_target("http://[::1]:8080/agents/a%2Fb?limit=1");
     CHECK(parsed.segments == std::vector<std::string>{"agents", "a/b"});
     CHECK(parsed.query.at("limit") == "1");
-    CHECK(parse_target("http://host").segments.empty());
+    CHECK(parse_target("HTTPS://host").segments.empty());
+    for (const auto* text :
+         {"http:/a", "http:///a", "http://:80/a", "http://user@host/a", "http://host:99999/a", "ftp://host/a",
+          "http://ho st/a", "http://host/a#b", "urn:/a", "host:80"}) {
+        CAPTURE(text);
+        CHECK_THROWS_AS(parse_target(text), http_error);
+    }
+}
+
+TEST_CASE("a host is not empty, has no user, and a port that there can be") {
+    for (const auto* text : {"a", "a.example:8080", "a:", "127.0.0.1", "[::1]:80", "xn--bcher-kva.example"}) {
+        CAPTURE(text);
+        CHECK(is_host(text));
+    }
+    for (const auto* text :
+         {"", ":80", "a b", "a/b", "user@a", "a:b", "a:99999", "[::1", "http://a", "a, b", "\xC3\xBC"}) {
+        CAPTURE(text);
+        CHECK_FALSE(is_host(text));
+    }
 }
 
 TEST_CASE("whatever is percent-encoded comes back") {
@@ -106,7 +124,7 @@ TEST_CASE("whatever is percent-encoded comes back") {
     CHECK(parse_target("/?a=b+c&d&").query ==
           std::map<std::string, std::string, std::less<>>{{"a", "b c"}, {"d", ""}});
     for (const auto* text :
-         {"", "*", "a", "/%", "/%1", "/%G0", "/?a=%1", "/?a=1&a=2", "/a b", "/\xC3\xBC", "urn:/a"}) {
+         {"", "*", "a", "/%", "/%1", "/%G0", "/?a=%1", "/?a=1&a=2", "/a b", "/\xC3\xBC", "/a#b"}) {
         CAPTURE(text);
         CHECK_THROWS_AS(parse_target(text), http_error);
     }

@@ -5,26 +5,32 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace asio = boost::asio;
 
-int run_blocking_example(const char* name, const std::function<void(pgstate::config)>& example) {
+int run_blocking_example(int argc, const char* const* argv,
+                         const std::function<void(pgstate::config)>& example) {
+    const std::string name = std::filesystem::path(argv[0]).filename().string();
     try {
         std::unique_ptr<pgstate::embedded_server> server;
         pgstate::config config;
-        const char* given = std::getenv("DATABASE_URL");
-        config.connection_string = given ? given : "";
-        if (config.connection_string.empty()) {
+        if (argc == 3 && argv[1] == std::string_view("--database")) {
+            config.connection_string = argv[2];
+        } else if (argc == 1) {
             server = std::make_unique<pgstate::embedded_server>();
             config.connection_string = server->connection_string();
+        } else {
+            throw std::invalid_argument(
+                "the only option is --database URL, for another than a private server");
         }
-        config.table_name = "pgstate_examples";
+        config.table_name = "pgstate_example_" + name;
         example(config);
         return 0;
     } catch (const std::exception& e) {
@@ -33,8 +39,9 @@ int run_blocking_example(const char* name, const std::function<void(pgstate::con
     }
 }
 
-int run_example(const char* name, const std::function<asio::awaitable<void>(pgstate::config)>& example) {
-    return run_blocking_example(name, [&example](pgstate::config config) {
+int run_example(int argc, const char* const* argv,
+                const std::function<asio::awaitable<void>(pgstate::config)>& example) {
+    return run_blocking_example(argc, argv, [&example](pgstate::config config) {
         asio::io_context io;
         std::exception_ptr failure;
         asio::co_spawn(io, example(std::move(config)), [&](std::exception_ptr e) { failure = e; });

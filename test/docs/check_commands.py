@@ -98,9 +98,6 @@ def main(root, examples):
                 failure = run(environment, scratch, psql, body)
                 if failure:
                     faults.append(f"{name}:{line}: {failure}{body}")
-        failure = run(environment, scratch, [f"{examples}/quickstart"])  # takes the table of the pages over
-        if failure:
-            faults.append(f"quickstart on the table of the pages: {failure}")
         for name, command in shown:
             if command not in ELSEWHERE:
                 failure = run(environment, scratch, command)
