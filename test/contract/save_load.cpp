@@ -119,7 +119,8 @@ TEST_CASE("a state of two megabytes comes back whole", "[contract]") {
     for (int i = 0; i < 10'000; ++i)
         state.history.emplace_back(i % 2 ? "assistant" : "user",
                                    "message number " + std::to_string(i) +
-                                       " with some more words to be a real one");
+                                       " with some more words to be a real one",
+                                   pgstate::timestamp(std::chrono::seconds(i + 1)));
     store.wait(store->save(state));
     CHECK((contents_of(store.loaded("a", "s")) ==
            contents_of(state))); // not expanded: nobody reads two megabytes
