@@ -174,7 +174,8 @@ public:
     ///
     /// \param pointer  where it is, as a JSON pointer (RFC 6901) that begins with "/data/" or "/context/". Objects on
     ///                 the way must be there already, unless the state is created
-    /// \param by       an integer, with which the result must fit into 64 bits, or a float or double: see increment_number
+    /// \param by       an integer, or a float or double: see increment_number. If both numbers are integers, the result
+    ///                 must fit into 64 bits; else they are added as doubles, and the result is a double
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     as of `append`; invalid_argument - also where there is something else than a number, the result does
     ///             not fit, or an object on the way is missing. Nothing is changed

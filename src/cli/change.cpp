@@ -184,7 +184,10 @@ asio::awaitable<int> put(const context& with) {
     const auto done = co_await store.transaction(std::move(function), as_result);
     if (!done) {
         const auto& e = done.error();
-        if (e.sqlstate().starts_with("22")) throw_refused(name, refusal_of_document(e));
+        if (e.sqlstate().starts_with("22")) {
+            const auto why = co_await refusal_of_document(store, e, work->text);
+            throw_refused(name, why);
+        }
         throw e;
     }
     co_await store.close();

@@ -2,11 +2,36 @@
 
 #include "text.hpp"
 
+#include <pqxx/connection>
+#include <pqxx/nontransaction>
+#include <pqxx/result>
+
 #include <string_view>
 
 namespace pgstate::cli {
 
 constexpr std::string_view statement_timeout = "57014";
+
+namespace {
+
+/// Whether JSON has the escape \u0000, and not an escaped backslash before "u0000".
+bool has_nul(std::string_view json) {
+    constexpr std::string_view nul = "\\u0000";
+    for (auto at = json.find(nul); at != json.npos; at = json.find(nul, at + 1)) {
+        const auto before = json.substr(0, at);
+        const auto last = before.find_last_not_of('\\');
+        if ((before.size() - (last + 1)) % 2 == 0) return true; // npos + 1 is 0
+    }
+    return false;
+}
+
+boost::asio::awaitable<std::string> encoding_of(postgres_store& store) {
+    co_return co_await store.pool().with_connection([](pqxx::connection& connection) {
+        return pqxx::nontransaction(connection).exec("SHOW server_encoding")[0][0].as<std::string>();
+    });
+}
+
+} // namespace
 
 int exit_code_of(const error& e) {
     if (e == errc::invalid_argument) return exit_code::usage;
@@ -29,14 +54,23 @@ std::string message_of(const error& e) {
     return message;
 }
 
-std::string refusal_of_document(const error& e) {
+boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e,
+                                                        std::string_view document) {
     const auto& state = e.sqlstate();
-    if (state == "22P05") return "holds a NUL character (\\u0000), which PostgreSQL cannot store";
-    if (state == "22P02" || state == "22030") return "is not JSON that PostgreSQL takes";
-    if (state == "22007" || state == "22008") return "has a time that is no RFC 3339 time";
-    if (state == "22003") return "has a number that is out of range";
-    if (state == "54000") return "has a key that is too long for the primary key";
-    return "is refused by the server (SQLSTATE " + state + ")";
+    if (state == "22P05" && has_nul(document))
+        co_return "holds a NUL character (\\u0000), which PostgreSQL cannot store";
+    if (state == "22P05") {
+        const auto encoding = co_await encoding_of(store);
+        co_return "holds a character that the database's encoding, " + encoding +
+            ", does not have; a database with ENCODING 'UTF8' has all";
+    }
+    if (state == "22P02" || state == "22030") co_return "is not JSON that PostgreSQL takes";
+    if (state == "22007" || state == "22008") co_return "has a time that is no RFC 3339 time";
+    if (state == "22003") co_return "has a number that is out of range";
+    // Its sentence tells the limit, and an index's name; no contents.
+    if (state == "54000")
+        co_return "is refused by the server: " + std::string(e.what()).substr(e.operation().size() + 2);
+    co_return "is refused by the server (SQLSTATE " + state + ")";
 }
 
 std::string name_of(const std::string& agent, const std::string& session) {

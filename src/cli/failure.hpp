@@ -1,9 +1,13 @@
 #pragma once
 
 #include <pgstate/error.hpp>
+#include <pgstate/postgres_store.hpp>
+
+#include <boost/asio/awaitable.hpp>
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace pgstate::cli {
 
@@ -34,8 +38,9 @@ int exit_code_of(const error& e);
 /// For people: what() and, where this program can help, what to do.
 std::string message_of(const error& e);
 
-/// What the server said of SQL that had a document in it, without the sentence, which may quote the document.
-std::string refusal_of_document(const error& e);
+/// Why the server refused SQL that had `document` in it, without a sentence that may quote it.
+boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e,
+                                                        std::string_view document);
 
 /// "agent "a", session "s"", control characters escaped.
 std::string name_of(const std::string& agent, const std::string& session);

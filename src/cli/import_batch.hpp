@@ -39,6 +39,7 @@ public:
     bool empty() const noexcept { return lines_.empty(); }
     std::size_t size() const noexcept { return lines_.size(); }
     std::size_t first_line() const noexcept { return numbers_.front(); }
+    const std::string& first_text() const noexcept { return lines_.front(); }
 
     /// An empty one that goes on where this one ends.
     import_batch next() const { return {table_, conflict_}; }

@@ -93,19 +93,21 @@ private:
             auto line = std::make_shared<const import_batch>(lines.only(i));
             auto single = [line](pqxx::connection& connection) { return line->write(connection); };
             const auto done = co_await store_.pool().with_connection(std::move(single), as_result);
-            if (!done) throw_refused(done.error(), line->first_line());
+            if (!done) co_await throw_refused(done.error(), *line);
             counts_ += *done;
         }
     }
 
-    [[noreturn]] void throw_refused(const error& e, std::size_t number) const {
+    asio::awaitable<void> throw_refused(const error& e, const import_batch& line) const {
+        const auto number = line.first_line();
         if (e == errc::conflict)
             throw failure(exit_code::conflict,
                           place(number) +
                               " is of a state that is there already, and differs; see --on-conflict");
         if (!e.sqlstate().starts_with("22") && !e.sqlstate().starts_with("23") && e.sqlstate() != "54000")
             throw e;
-        throw failure(exit_code::failed, place(number) + " " + refusal_of_document(e));
+        const auto why = co_await refusal_of_document(store_, e, line.first_text());
+        throw failure(exit_code::failed, place(number) + " " + why);
     }
 
     std::string place(std::size_t number) const {

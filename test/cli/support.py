@@ -57,11 +57,11 @@ class Server:
             raise RuntimeError(done.stderr)
         return done.stdout.strip()
 
-    def fresh_database(self):
+    def fresh_database(self, options=""):
         """The connection string of a new database."""
         self.databases += 1
         name = f"cli_{self.databases}"
-        self.sql(f"CREATE DATABASE {name}")
+        self.sql(f"CREATE DATABASE {name} {options}")
         front, _, query = self.url.partition("?")
         return front.rsplit("/", 1)[0] + "/" + name + ("?" + query if query else "")
 

@@ -31,8 +31,8 @@ class Transfer(CliTest):
         super().setUp()
         self.states = self.directory / "states"
 
-    def other_database(self):
-        url = support.SERVER.fresh_database()
+    def other_database(self, options=""):
+        url = support.SERVER.fresh_database(options)
         self.run_cli("migrate", url=url)
         return url
 
@@ -211,6 +211,18 @@ class Conflicts(Transfer):
                 self.assertIn(why, self.errors)
                 self.assertNotIn("secret", self.errors)
         self.assertEqual(self.count(), 1)
+
+    def test_a_character_that_the_encoding_lacks(self):
+        latin1 = self.other_database("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        for character in ("\u20ac", "\\u20ac"):  # as it is, and escaped
+            document = '{"agent_id": "a", "session_id": "s", "data": {"price": "%s"}}' % character
+            for arguments in (["import"], ["put", "a", "s"]):
+                with self.subTest(arguments=arguments, character=character):
+                    self.run_cli(*arguments, stdin=document, code=1, url=latin1)
+                    self.assertIn("encoding, LATIN1,", self.errors)
+                    self.assertNotIn("NUL", self.errors)
+        self.run_cli("put", "a", "s", stdin='{"data": {"price": "\\u0000"}}', code=1, url=latin1)
+        self.assertIn("NUL character", self.errors)
 
 
 class Interruptions(Transfer):

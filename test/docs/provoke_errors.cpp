@@ -104,6 +104,17 @@ std::string with(std::string url, const std::string& what, const std::string& by
     return url.replace(at, what.size(), by);
 }
 
+void encoding(provoked& errors) {
+    const auto database = fresh_database_name() + "_latin1";
+    execute(server().connection_string("postgres"),
+            "CREATE DATABASE " + database +
+                " ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+    running_store store(config_for(server().connection_string(database)));
+    pgstate::agent_state state("agent-1", "session-1");
+    state.data["price"] = "12 \xe2\x82\xac";
+    errors.add("encoding", store->save(state, wait).get());
+}
+
 void settings(provoked& errors) {
     ::unsetenv("DATABASE_URL"); // NOLINT(concurrency-mt-unsafe): there are no other threads yet
     try {
@@ -237,6 +248,7 @@ int main() {
     try {
         provoked errors;
         settings(errors);
+        encoding(errors);
         connecting(errors);
         rights(errors);
         auto config = config_for(fresh_database());

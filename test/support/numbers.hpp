@@ -69,7 +69,9 @@ private:
         switch (below(4)) {
         case 0: return some.at(below(some.size()));
         case 1: return static_cast<double>(integer());
-        case 2: return static_cast<double>(integer() >> 32) / std::pow(10.0, static_cast<double>(below(9)));
+        case 2: // a few digits, some of which lie halfway between two doubles
+            return static_cast<double>(integer() >> (8 * below(7))) *
+                   std::pow(10.0, static_cast<double>(below(35)) - 9);
         default: break;
         }
         for (;;) // bits at random

@@ -1,0 +1,146 @@
+// Increments where the role, the document or the database is not as pgstate would make it.
+
+#include "support/numbers.hpp"
+
+#include "integration/store_support.hpp"
+#include "support/states.hpp"
+
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include <catch2/catch_get_random_seed.hpp>
+#include <catch2/catch_test_macros.hpp>
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+using namespace pgstate_test;
+using pgstate::agent_state;
+using pgstate::as_result;
+using pgstate::errc;
+
+namespace json = boost::json;
+
+TEST_CASE("a sum does not depend on extra_float_digits", "[numbers]") {
+    const unsigned seed = Catch::getSeed();
+    CAPTURE(seed);
+    random_numbers random(seed);
+    for (const auto* digits : {"-10", "0", "3"}) {
+        CAPTURE(digits);
+        opened_store f(std::string("&options=-c%20extra_float_digits%3D") + digits);
+        pgstate::memory_store memory(f.context.get_executor());
+        const auto sum = [&](pgstate::state_store& store, const json::value& number, const added_number& by) {
+            agent_state state("a", "s");
+            state.data["x"] = number;
+            f.wait(store.save(state));
+            std::visit(
+                [&](auto more) { (void)f.wait(store.increment("a", "s", "/data/x", more, as_result)); }, by);
+            return f.wait(store.load("a", "s")).value().data.at("x");
+        };
+        for (int i = 0; i < 100; ++i) {
+            const auto number = i == 0 ? json::value(123456.79) : random.number();
+            const auto by = i == 0 ? added_number(0.0) : random.addend();
+            CAPTURE(json::serialize(number));
+            CHECK(sum(f.store, number, by) == sum(memory, number, by));
+        }
+    }
+}
+
+TEST_CASE("an increment finds in a document of another writer what load shows", "[numbers]") {
+    struct foreign {
+        const char* document;
+        const char* pointer;
+        const char* expected; ///< data and context; null: load cannot read the document, nor is it changed
+    };
+    const std::vector<foreign> cases{
+        {R"({"data":null})", "/data/n", R"([{"n":1},{}])"},
+        {R"({})", "/data/n", R"([{"n":1},{}])"},
+        {R"({"context":null})", "/context/n", R"([{},{"n":1}])"},
+        {R"({"data":{"n":1E2}})", "/data/n", R"([{"n":101},{}])"},
+        {R"({"data":{"n":1.00}})", "/data/n", R"([{"n":2.0},{}])"},
+        {R"({"data":{"n":18446744073709552000}})", "/data/n", R"([{"n":18446744073709551616.0},{}])"},
+        {R"({"data":{"n":100000000000000000000000}})", "/data/n", R"([{"n":1e23},{}])"},
+        {R"({"data":{"n":99999999999999991611392}})", "/data/m", R"([{"n":1e23,"m":1},{}])"},
+        {R"({"data":{"n":1e400}})", "/data/n", nullptr},
+        {R"({"data":{"n":1e-400}})", "/data/n", nullptr},
+        {R"({"data":{"n":12345678901234567890123}})", "/data/n", nullptr},
+        {R"({"data":{"n":0.1234567890123456789}})", "/data/n", nullptr},
+        {R"({"data":[1]})", "/data/0", nullptr},
+        {R"({"data":"text"})", "/data/n", nullptr},
+        {R"([{"data":{}}])", "/data/n", nullptr},
+        {R"("text")", "/data/n", nullptr},
+    };
+    opened_store f;
+    pqxx::connection admin(f.database);
+    for (const auto& [document, pointer, expected] : cases)
+        for (const bool create : {false, true}) {
+            CAPTURE(document, pointer, create);
+            const pgstate::change_options options{.create = create};
+            pqxx::nontransaction(admin).exec(
+                "INSERT INTO agent_states (agent_id, session_id, state) VALUES ('a', 's', '" +
+                std::string(document) +
+                "') ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state");
+            const auto outcome = f.wait(f.store.increment("a", "s", pointer, 1, options, as_result));
+            if (expected) {
+                INFO((outcome ? "" : outcome.error().what()));
+                REQUIRE(outcome.has_value());
+                const auto loaded = f.wait(f.store.load("a", "s")).value();
+                CHECK(json::value{loaded.data, loaded.context} ==
+                      parsed(std::string(R"({"is":)") + expected + "}").at("is"));
+                continue;
+            }
+            require_failure(outcome, errc::corrupt_state);
+            const auto stored = pqxx::nontransaction(admin).exec("SELECT state = '" + std::string(document) +
+                                                                 "' FROM agent_states");
+            CHECK(stored[0][0].as<bool>());
+        }
+}
+
+TEST_CASE("what the table refuses of an increment is not taken for the number's fault", "[numbers]") {
+    opened_store f;
+    f.wait(f.store.save(agent_state("a", "s")));
+    for (const std::string sqlstate : {"22003", "22023", "22P02", "54000"}) {
+        run_on(f.database, "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+                           " $$ BEGIN RAISE EXCEPTION 'the column is full' USING ERRCODE = '" +
+                               sqlstate +
+                               "'; END $$; CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE ON agent_states"
+                               " FOR EACH ROW EXECUTE FUNCTION refuse()");
+        const auto refused = f.wait(f.store.increment("a", "s", "/data/n", 1, as_result));
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().sqlstate() == sqlstate);
+        CHECK(refused.error().what() == "increment: the column is full (SQLSTATE " + sqlstate + ")");
+    }
+    run_on(f.database, "DROP TRIGGER refuse ON agent_states;"
+                       "ALTER TABLE agent_states ALTER COLUMN version SET MAXVALUE 100 RESTART WITH 100");
+    f.wait(f.store.increment("a", "s", "/data/n", 1));
+    const auto refused = f.wait(f.store.increment("a", "s", "/data/n", 1, as_result));
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().sqlstate() == "2200H");
+}
+
+TEST_CASE("a character that the database's encoding lacks is refused, and the encoding named", "[numbers]") {
+    const auto name = fresh_database_name() + "_latin1";
+    run_on(server().connection_string("postgres"), "CREATE DATABASE " + name +
+                                                       " ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+                                                       " TEMPLATE template0");
+    opened_store f({}, config_for(server().connection_string(name)));
+    agent_state state("a", "caf\xc3\xa9");
+    state.data["price"] = "12 \xe2\x82\xac";
+    const auto check = [&](const auto& outcome) {
+        REQUIRE_FALSE(outcome.has_value());
+        CHECK(outcome.error().sqlstate() == "22P05");
+        CHECK(names(outcome.error(), "\"LATIN1\""));
+    };
+    check(f.wait(f.store.save(state, as_result)));
+    check(f.wait(f.store.load("a", "\xe2\x82\xac", as_result)));
+    state.data["price"] = "12 \xc2\xa3";
+    f.wait(f.store.save(state));
+    CHECK(f.wait(f.store.load("a", state.session_id)).value().data == state.data);
+    pgstate::state_patch patch;
+    patch.data["\xe2\x82\xac"] = 1;
+    check(f.wait(f.store.merge("a", state.session_id, patch, as_result)));
+    check(f.wait(f.store.append("a", state.session_id, {{"user", "\xe2\x82\xac"}}, as_result)));
+    check(f.wait(f.store.increment("a", state.session_id, "/data/\xe2\x82\xac", 1, as_result)));
+}
