@@ -705,7 +705,7 @@ private:
         made.key_hash = hash_key(made.agent_id, made.session_id);
         made.bytes = below(20) == 0 ? limits_.max_bytes * 2 : below(limits_.max_bytes / 6);
         made.how = below(20) == 0 ? manner::alone : manner::shared;
-        live_[&made].write = made.type->writes;
+        live_[&made].write = made.exclusive = made.type->writes;
         plan_.submit(made);
         REQUIRE(made.state != status::outside);
     }
