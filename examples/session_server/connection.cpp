@@ -76,7 +76,7 @@ struct connection::incoming {
     http::request_parser<http::string_body> parser;
     request message;
     error_code failure;                ///< it could not be read
-    std::optional<http_error> refusal; ///< it was read as far as where it ends
+    std::optional<http_error> refusal; ///< of its header
     bool begun = false;                ///< something of it came
 
     explicit incoming(const limits& bounds) {

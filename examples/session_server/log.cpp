@@ -2,14 +2,17 @@
 
 #include <pgstate/rfc3339.hpp>
 
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <span>
 #include <type_traits>
 #include <variant>
@@ -24,10 +27,23 @@ spdlog::level::level_enum level_of(pgstate::log_level level) {
     return static_cast<spdlog::level::level_enum>(level);
 }
 
+/// Messages of a server or of the system may be in another encoding than UTF-8, which JSON is in.
+std::string quoted(std::string_view text) {
+    auto made = json::serialize(json::value(text));
+    const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    boost::system::error_code failure;
+    if (!std::all_of(made.begin(), made.end(), is_ascii)) json::parse(made, failure);
+    if (failure) std::replace_if(made.begin(), made.end(), std::not_fn(is_ascii), '?');
+    return made;
+}
+
 void append_value(std::string& line, const pgstate::attribute_value& value) {
     std::visit(
         [&line](const auto& held) {
-            if constexpr (!std::is_same_v<std::decay_t<decltype(held)>, double>) {
+            using held_type = std::decay_t<decltype(held)>;
+            if constexpr (std::is_same_v<held_type, std::string_view>) {
+                line += quoted(held);
+            } else if constexpr (!std::is_same_v<held_type, double>) {
                 line += json::serialize(json::value(held));
             } else if (std::isfinite(held)) {
                 char digits[400]; // the largest has 309, the smallest 343 with its zeros
@@ -43,7 +59,7 @@ void append_value(std::string& line, const pgstate::attribute_value& value) {
 
 void append_member(std::string& line, std::string_view name, const pgstate::attribute_value& value) {
     line += line.empty() ? '{' : ',';
-    line += json::serialize(json::value(name));
+    line += quoted(name);
     line += ':';
     append_value(line, value);
 }

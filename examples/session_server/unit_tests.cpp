@@ -1,4 +1,5 @@
 // What of the server are pure functions, and what no client can bring about.
+#include "log.hpp"
 #include "problem.hpp"
 #include "target.hpp"
 #include <pgstate/error.hpp>
@@ -7,9 +8,13 @@
 #include <boost/json/parse.hpp>
 
 #include <catch2/catch_test_macros.hpp>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +92,36 @@ TEST_CASE("a problem says when to come back") {
     const auto body = boost::json::parse(answer.body).as_object();
     CHECK(body.at("instance") == "urn:x-request-id:id-1");
     CHECK(body.at("title") == "Service Unavailable");
+}
+
+TEST_CASE("a record is a JSON object in one line, with plain numbers") {
+    std::ostringstream written;
+    const auto sink = std::make_shared<spdlog::sinks::ostream_sink_st>(written);
+    sink->set_pattern("%v");
+    json_logger log(std::make_shared<spdlog::logger>("test", sink));
+    log.write(pgstate::log_level::debug, "not wanted");
+    log.write(pgstate::log_level::warn, "two\nlines {} %v",
+              {{"seconds", 0.000012},
+               {"large", 1.5e20},
+               {"half", 0.5},
+               {"count", std::int64_t{-3}},
+               {"flag", true},
+               {"text", std::string_view("\"\u00e9\"\0", 5)},
+               {"latin1", std::string_view("r\xF4le")}});
+    const auto line = written.str();
+    INFO(line);
+    CHECK(std::count(line.begin(), line.end(), '\n') == 1);
+    CHECK(
+        line.find(
+            "\"seconds\":0.000012,\"large\":150000000000000000000,\"half\":0.5,\"count\":-3,\"flag\":true,") !=
+        line.npos);
+    const auto members = boost::json::parse(line).as_object();
+    CHECK(members.at("level") == "warn");
+    CHECK(members.at("logger") == "test");
+    CHECK(members.at("message") == "two\nlines {} %v");
+    CHECK(members.at("text").as_string() == std::string_view("\"\u00e9\"\0", 5));
+    CHECK(members.at("latin1") == "r?le");
+    CHECK(members.contains("time"));
 }
 
 TEST_CASE("a target may be a whole URI, as proxies are sent") {
