@@ -2,6 +2,7 @@
 
 #include "text.hpp"
 
+#include <iostream>
 #include <string_view>
 
 namespace pgstate::cli {
@@ -31,12 +32,16 @@ std::string message_of(const error& e) {
 
 std::string refusal_of_document(const error& e) {
     const auto& state = e.sqlstate();
-    if (state == "22P05") return "holds a NUL character (\\u0000), which PostgreSQL cannot store";
+    if (state == "22P05") return nul_character;
     if (state == "22P02" || state == "22030") return "is not JSON that PostgreSQL takes";
     if (state == "22007" || state == "22008") return "has a time that is no RFC 3339 time";
     if (state == "22003") return "has a number that is out of range";
     if (state == "54000") return "has a key that is too long for the primary key";
     return "is refused by the server (SQLSTATE " + state + ")";
+}
+
+void report_skipped(const state_key& key, const std::string& why) {
+    std::cerr << "pgstate: skipped " << name_of(key.agent_id, key.session_id) << ": " << why << '\n';
 }
 
 std::string name_of(const std::string& agent, const std::string& session) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgstate/error.hpp>
+#include <pgstate/operations.hpp>
 
 #include <stdexcept>
 #include <string>
@@ -34,8 +35,14 @@ int exit_code_of(const error& e);
 /// For people: what() and, where this program can help, what to do.
 std::string message_of(const error& e);
 
+/// What a document is refused for.
+inline constexpr auto nul_character = "holds a NUL character (\\u0000), which PostgreSQL cannot store";
+
 /// What the server said of SQL that had a document in it, without the sentence, which may quote the document.
 std::string refusal_of_document(const error& e);
+
+/// Says on standard error that a state is left out.
+void report_skipped(const state_key& key, const std::string& why);
 
 /// "agent "a", session "s"", control characters escaped.
 std::string name_of(const std::string& agent, const std::string& session);
