@@ -61,6 +61,14 @@ asio::awaitable<void> search(pgstate::state_store& store) {
     auto page = co_await store.find(query);             // page.next goes into find_options::after
     // [find]
     expect(page.size() == 1, "the state is found");
+    // [unreadable]
+    pgstate::find_options options;
+    options.unreadable = pgstate::on_unreadable::skip;
+    auto readable = co_await store.find(query, options);
+    for (const auto& each : readable.unreadable)
+        std::cout << each.key.agent_id << ", " << each.key.session_id << ": " << each.reason << '\n';
+    // [unreadable]
+    expect(readable.size() == 1 && readable.unreadable.empty(), "the state can be read");
 }
 
 asio::awaitable<void> look_at_errors(pgstate::state_store& store) {

@@ -74,7 +74,7 @@ json::object to_json(pgstate::agent_message message) {
     json::object made = std::move(message.extra);
     made["role"] = message.role;
     made["content"] = message.content;
-    made["timestamp"] = pgstate::to_rfc3339(message.timestamp);
+    made["timestamp"] = pgstate::to_nearest_rfc3339(message.timestamp);
     if (!message.metadata.empty()) made["metadata"] = std::move(message.metadata);
     return made;
 }
@@ -86,9 +86,9 @@ json::object to_json(pgstate::agent_state state) {
     made["agent_id"] = state.agent_id;
     made["session_id"] = state.session_id;
     made["version"] = state.version;
-    made["created_at"] = pgstate::to_rfc3339(state.created_at);
-    made["updated_at"] = pgstate::to_rfc3339(state.updated_at);
-    if (state.expires_at) made["expires_at"] = pgstate::to_rfc3339(*state.expires_at);
+    made["created_at"] = pgstate::to_nearest_rfc3339(state.created_at);
+    made["updated_at"] = pgstate::to_nearest_rfc3339(state.updated_at);
+    if (state.expires_at) made["expires_at"] = pgstate::to_nearest_rfc3339(*state.expires_at);
     made["data"] = std::move(state.data);
     made["context"] = std::move(state.context);
     json::array history;
@@ -103,17 +103,17 @@ json::object to_json(const pgstate::saved& done, std::string_view agent, std::st
     json::object made{{"agent_id", agent},
                       {"session_id", session},
                       {"version", done.version},
-                      {"created_at", pgstate::to_rfc3339(done.created_at)},
-                      {"updated_at", pgstate::to_rfc3339(done.updated_at)}};
-    if (done.expires_at) made["expires_at"] = pgstate::to_rfc3339(*done.expires_at);
+                      {"created_at", pgstate::to_nearest_rfc3339(done.created_at)},
+                      {"updated_at", pgstate::to_nearest_rfc3339(done.updated_at)}};
+    if (done.expires_at) made["expires_at"] = pgstate::to_nearest_rfc3339(*done.expires_at);
     return made;
 }
 
 json::object to_json(const pgstate::session_info& listed) {
     return {{"session_id", listed.session_id},
             {"version", listed.version},
-            {"created_at", pgstate::to_rfc3339(listed.created_at)},
-            {"updated_at", pgstate::to_rfc3339(listed.updated_at)}};
+            {"created_at", pgstate::to_nearest_rfc3339(listed.created_at)},
+            {"updated_at", pgstate::to_nearest_rfc3339(listed.updated_at)}};
 }
 
 pgstate::agent_state to_state(json::value document, std::string_view agent, std::string_view session) {

@@ -649,6 +649,27 @@ class Operation(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "ended with 1: [^$]*schema"):
             self.serve("--table", "missing", "--migrate", "verify")
 
+    def test_times_that_rfc_3339_cannot_hold(self):
+        ask = self.client(self.serve("--table", "odd_times"))
+        psql = Path(self.database.command[0]).parent / "psql"
+        for name, value in [("1", "-infinity"), ("2", "0044-03-15 BC"), ("3", "10000-01-01"), ("4", "infinity"), ("5", "infinity")]:
+            subprocess.run([psql, "-Xqc", "INSERT INTO odd_times (agent_id, session_id, state, created_at, updated_at) VALUES"
+                            f" ('odd', '{name}', '{{}}', '{value}', '{value}')", self.database.url], check=True)
+        listed, target = [], path("odd") + "?limit=1"
+        while target:
+            page = ask("GET", target)
+            listed += page.json["sessions"]
+            link = page.headers["Link"]
+            target = link and link[1:link.index(">")]
+        first, last = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
+        self.assertEqual([(s["session_id"], s["updated_at"]) for s in listed],
+                         [("5", last), ("4", last), ("3", last), ("2", first), ("1", first)])
+        for each in listed:
+            at = path("odd", each["session_id"])
+            got = ask("GET", at)
+            self.assertEqual((got.json["created_at"], got.json["updated_at"]), (each["created_at"], each["updated_at"]))
+            self.assertEqual(ask("PUT", at, {}, {"If-Match": got.etag}).status, 200)
+
     def test_sizes(self):
         server = self.serve("--max-body", "1kb", "--max-header", "2kb")
         ask = self.client(server)

@@ -142,6 +142,12 @@ struct state_query {
     state_query() = default;
 };
 
+/// What `find` does with a state that it cannot read: one for which `load` fails with errc::corrupt_state.
+enum class on_unreadable {
+    fail, ///< fails with that error, which names the state
+    skip, ///< leaves it out of `state_page::states`, and names it in `state_page::unreadable`
+};
+
 /// Of find: which page, how long, and with what.
 struct find_options {
     /// States on a page, 1 to max_limit.
@@ -150,8 +156,9 @@ struct find_options {
     std::string after;
     /// False: without what is in the documents; data, history, context and extra are left empty.
     bool documents = true;
-    std::chrono::milliseconds timeout{0}; ///< as in call_options
-    span_context parent{};                ///< as in call_options
+    on_unreadable unreadable = on_unreadable::fail; ///< nothing is unreadable in a memory_store
+    std::chrono::milliseconds timeout{0};           ///< as in call_options
+    span_context parent{};                          ///< as in call_options
 
     static constexpr std::size_t max_limit = 1'000; ///< the largest page
 
@@ -363,9 +370,17 @@ struct agent_page {
     bool empty() const noexcept { return agents.empty(); }
 };
 
+/// A state that `find` could not read.
+struct unreadable_state {
+    state_key key;
+    std::string reason; ///< what `load` says; it quotes nothing of the state's contents
+};
+
 /// A page of what `find` found.
 struct state_page {
-    std::vector<agent_state> states; ///< at most find_options::limit
+    std::vector<agent_state> states; ///< at most find_options::limit, with those that are unreadable
+    /// With on_unreadable::skip: what was left out of this page. All of it can be, and others follow: see `next`.
+    std::vector<unreadable_state> unreadable;
     /// Give it to `find_options::after`, with the same query, for the page that follows; empty at the end. Opaque;
     /// valid for as long as the table lives.
     std::string next;

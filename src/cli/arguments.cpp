@@ -62,6 +62,11 @@ public:
                          "only over this version (put: 0: only if there is none)");
         return *this;
     }
+    command_options& skip_unreadable() {
+        app_->add_flag("--skip-unreadable", into_.skip_unreadable,
+                       "leave out the states that cannot be read, and name each on standard error");
+        return *this;
+    }
     command_options& schema() {
         auto& schema = into_.settings.schema;
         app_->add_option_function<std::string>(
@@ -162,9 +167,9 @@ void add_commands(command_options& on, arguments& into) {
         "Prints each version that a look at the table finds, once: time, agent, session, version; --json: one\n"
         "object a line. Of several changes between two looks the last one is seen. Erased states are not seen, and\n"
         "neither are those that an import brings with their old times or a transaction of more than 10 s wrote.\n"
-        "SIGINT ends it with exit code 0.\n");
+        "Documents are not read. SIGINT ends it with exit code 0.\n");
     on.agent(false);
-    on.duration("--interval", into.interval, "the pause between two looks (500ms)");
+    on.duration("--interval", into.interval, "the pause between two looks (500ms)").skip_unreadable();
 
     on.add("migrate", "makes the table, or brings it up to date", &migrate_command,
            "Prints the statements that it runs.\n");
@@ -184,14 +189,19 @@ void add_commands(command_options& on, arguments& into) {
     on.add(
         "export", "writes states as JSON, one a line", &export_command,
         "In the order of their keys, as get --json prints them; states that change meanwhile are written as they\n"
-        "were found. Each line is whole: what is interrupted goes on with --resume after the last one.\n");
+        "were found. They go to FILE.part, which takes FILE's place at the end: until then FILE stays as it is.\n"
+        "Each line is whole: what is interrupted goes on with --resume after the last one. A state that import would\n"
+        "refuse ends the export, unless it is to be left out.\n");
     on.agent(false);
     on->add_option("-o,--output", into.file, "the file; none or -: standard output");
-    on->add_flag("--resume", into.resume, "go on after the last complete line of the file");
+    on->add_flag("--resume", into.resume, "go on after the last complete line of FILE.part, or of FILE");
+    on.skip_unreadable();
 
     on.add(
         "import", "reads what export wrote", &import_command,
         "Keys, times and expiry are kept; each state gets a new version, as versions belong to their table.\n"
+        "A line that could not be loaded again is refused, with its number and why. Of a file, nothing is imported then;\n"
+        "of a pipe, no more than the lines 500 or 4 MB before it.\n"
         "A state that is there unchanged is passed over, so an interrupted import goes on when it is run again.\n"
         "One that differs ends the import (fail), stays (skip) or is replaced (replace).\n"
         "--json: {\"states\": number, \"written\": number}.\n");

@@ -35,6 +35,7 @@ struct arguments {
     bool dry_run = false;
     bool mend = false;
     bool resume = false;
+    bool skip_unreadable = false;
     on_conflict conflict = on_conflict::fail;
     std::string shell;
 };

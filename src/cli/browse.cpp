@@ -15,6 +15,7 @@
 #include <chrono>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,7 +61,7 @@ asio::awaitable<void> show_pages(const context& with, const table_writer::row& h
 boost::json::object members_of(const agent_info& agent) {
     return {{"agent_id", agent.agent_id},
             {"sessions", agent.sessions},
-            {"updated_at", to_rfc3339(agent.updated_at)}};
+            {"updated_at", to_nearest_rfc3339(agent.updated_at)}};
 }
 
 /// Of a session_info or an agent_state.
@@ -69,38 +70,44 @@ boost::json::object members_of(const std::string& agent, const Session& session)
     return {{"agent_id", agent},
             {"session_id", session.session_id},
             {"version", session.version},
-            {"created_at", to_rfc3339(session.created_at)},
-            {"updated_at", to_rfc3339(session.updated_at)}};
+            {"created_at", to_nearest_rfc3339(session.created_at)},
+            {"updated_at", to_nearest_rfc3339(session.updated_at)}};
 }
 
 /// The changes that `tail` has shown, or that were there before it began, for as long as they could be found again.
 class seen_changes {
 public:
+    explicit seen_changes(timestamp now) : looked_at_(now) {}
+
     /// True if this version of the state is new here.
     bool add(const agent_state& state) {
         auto& last = seen_[{state.agent_id, state.session_id}];
-        newest_ = std::max(newest_, state.updated_at);
         return std::exchange(last, {state.version, state.updated_at}).first != state.version;
     }
 
-    /// Where to look from. Times are those of the beginning of a transaction, which can show up late.
-    timestamp from() const { return newest_ - late; }
+    /// True the first time.
+    bool add_unreadable(const state_key& key) { return unreadable_.insert(key).second; }
 
-    void forget_what_cannot_return() {
+    /// Where to look from, by the server's clock: a row can have any time. Times are those of the beginning of a
+    /// transaction, which can show up late.
+    timestamp from() const { return looked_at_ - late; }
+
+    /// After everything was looked at that was there at `now`.
+    void looked_at(timestamp now) {
+        looked_at_ = now;
         std::erase_if(seen_, [this](const auto& each) { return each.second.second < from(); });
     }
-
-    void start_at(timestamp now) { newest_ = now; }
 
 private:
     static constexpr std::chrono::seconds late{10};
 
     std::map<state_key, std::pair<std::int64_t, timestamp>> seen_;
-    timestamp newest_{};
+    std::set<state_key> unreadable_;
+    timestamp looked_at_;
 };
 
 void show_change(const context& with, const agent_state& state) {
-    const auto updated = to_rfc3339(state.updated_at);
+    const auto updated = to_nearest_rfc3339(state.updated_at);
     if (with.given.json)
         write_json(members_of(state.agent_id, state));
     else if (with.screen.output)
@@ -112,29 +119,35 @@ void show_change(const context& with, const agent_state& state) {
                   std::to_string(state.version) + '\n');
 }
 
+asio::awaitable<timestamp> server_time(postgres_store& store) {
+    co_return co_await store.pool().with_connection([](pqxx::connection& connection) {
+        pqxx::nontransaction sql(connection);
+        const auto rows = sql.exec("SELECT (extract(epoch FROM now()) * 1000000)::bigint");
+        return timestamp(std::chrono::microseconds(rows[0][0].as<std::int64_t>()));
+    });
+}
+
 /// Looks once at everything that may have changed.
 asio::awaitable<void> look_for_changes(const context& with, postgres_store& store, seen_changes& seen,
                                        bool show) {
+    const auto now = co_await server_time(store);
     state_query query;
     query.agent_id = with.given.agent;
     query.order = find_order::updated_ascending;
     query.updated.from = seen.from();
     find_options options(find_options::max_limit);
     options.documents = false;
+    if (with.given.skip_unreadable) options.unreadable = on_unreadable::skip;
     do {
         const auto page = co_await store.find(query, options);
         for (const auto& state : page)
             if (seen.add(state) && show) show_change(with, state);
+        for (const auto& each : page.unreadable)
+            if (seen.add_unreadable(each.key)) report_skipped(each.key, each.reason);
         options.after = page.next;
     } while (!options.after.empty());
-    seen.forget_what_cannot_return();
+    seen.looked_at(now);
     flush_out();
-}
-
-timestamp server_time(pqxx::connection& connection) {
-    pqxx::nontransaction sql(connection);
-    const auto rows = sql.exec("SELECT (extract(epoch FROM now()) * 1000000)::bigint");
-    return timestamp(std::chrono::microseconds(rows[0][0].as<std::int64_t>()));
 }
 
 } // namespace
@@ -170,6 +183,8 @@ asio::awaitable<int> get(const context& with) {
     if (!found)
         throw failure(exit_code::not_found,
                       "get: there is no such state: " + name_of(key.agent_id, key.session_id));
+    if (found->json.empty())
+        throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + not_a_document);
     const bool for_people = with.screen.output && !with.given.json;
     write_out((for_people ? pretty(found->json, with.screen.colored) : found->json) + '\n');
     co_return exit_code::ok;
@@ -177,9 +192,7 @@ asio::awaitable<int> get(const context& with) {
 
 asio::awaitable<int> tail(const context& with) {
     auto store = co_await with.open();
-    seen_changes seen;
-    auto clock = [](pqxx::connection& connection) { return server_time(connection); };
-    seen.start_at(co_await store.pool().with_connection(std::move(clock)));
+    seen_changes seen(co_await server_time(store));
     co_await look_for_changes(with, store, seen, false);
     asio::steady_timer pause(with.io);
     for (;;) {

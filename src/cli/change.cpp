@@ -80,10 +80,10 @@ void report_saved(const context& with, const saved& done) {
     boost::json::object line{{"agent_id", with.given.agent},
                              {"session_id", with.given.session},
                              {"version", done.version},
-                             {"created_at", to_rfc3339(done.created_at)},
-                             {"updated_at", to_rfc3339(done.updated_at)},
+                             {"created_at", to_nearest_rfc3339(done.created_at)},
+                             {"updated_at", to_nearest_rfc3339(done.updated_at)},
                              {"expires_at", nullptr}};
-    if (done.expires_at) line["expires_at"] = to_rfc3339(*done.expires_at);
+    if (done.expires_at) line["expires_at"] = to_nearest_rfc3339(*done.expires_at);
     write_json(line);
 }
 
@@ -166,12 +166,8 @@ asio::awaitable<int> put(const context& with) {
     }
     // Before anything is sent: what no load could read.
     const detail::document_check check(work->text);
-    if (!check.is_json)
-        throw_refused(name, check.read == work->text.size()
-                                ? "ends too early"
-                                : "is no valid JSON at " + position(work->text, check.read));
-    if (!check.refusal.empty()) throw_refused(name, "is no state: " + check.refusal);
-    work->expires_at = check.expires_at;
+    if (const auto why = wrong_document(work->text, check); !why.empty()) throw_refused(name, why);
+    work->expires_at = check.row.expires_at;
 
     work->table = postgres_store::quoted_table(with.given.settings);
     work->state = agent_state(with.given.agent, with.given.session);
@@ -185,7 +181,7 @@ asio::awaitable<int> put(const context& with) {
     if (!done) {
         const auto& e = done.error();
         if (e.sqlstate().starts_with("22")) {
-            const auto why = co_await refusal_of_document(store, e, work->text);
+            const auto why = co_await refusal_of_document(store, e);
             throw_refused(name, why);
         }
         throw e;

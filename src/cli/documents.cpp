@@ -2,11 +2,10 @@
 
 #include "failure.hpp"
 #include "text.hpp"
+#include <pgstate/rfc3339.hpp>
 
 #include <boost/json/serialize.hpp>
-#include <boost/json/stream_parser.hpp>
-#include <boost/json/value.hpp>
-#include <boost/system/error_code.hpp>
+#include <boost/json/string.hpp>
 
 #include <pqxx/result>
 #include <pqxx/transaction_base>
@@ -19,9 +18,6 @@ namespace {
 
 constexpr auto most_rows = "1000";
 constexpr auto most_bytes = "4194304"; // as stored, which may be compressed
-
-// The deepest nesting that a stored document can have, and one for luck.
-constexpr std::size_t deepest = 513;
 
 /// What a document is made of. The last one is null where it could not be given back as it is.
 std::string columns() {
@@ -37,12 +33,7 @@ using row_of_result = decltype(std::declval<const pqxx::result&>()[0]); // not p
 
 document to_document(const row_of_result& row) {
     document made{state_key(row[0].as<std::string>(), row[1].as<std::string>()), {}};
-    if (row[6].is_null())
-        throw failure(
-            exit_code::failed,
-            name_of(made.key.agent_id, made.key.session_id) +
-                ": the stored document is no object, or has a member \"expires_at\" of its own, which"
-                " here is the row's");
+    if (row[6].is_null()) return made;
     auto& json = made.json;
     const auto time = [&](const char* name, const auto& value) {
         json.append(",\"").append(name).append("\":");
@@ -65,27 +56,12 @@ document to_document(const row_of_result& row) {
     return made;
 }
 
-/// Why `object` is no state, quoting nothing of it; empty: it is one.
-std::string wrong_member(const boost::json::object& object) {
-    const auto is = [&](const char* name, auto... kinds) {
-        const auto* value = object.if_contains(name);
-        return !value || value->is_null() || ((value->kind() == kinds) || ...);
-    };
-    using boost::json::kind;
-    for (const auto* name : {"data", "context"})
-        if (!is(name, kind::object)) return std::string("has a \"") + name + "\" that is no object";
-    for (const auto* name : {"agent_id", "session_id", "created_at", "updated_at", "expires_at"})
-        if (!is(name, kind::string)) return std::string("has a \"") + name + "\" that is no text";
-    if (!is("version", kind::int64)) return "has a \"version\" that is no 64-bit integer";
-    if (!is("history", kind::array)) return "has a \"history\" that is no array";
-    const auto* history = object.if_contains("history");
-    if (history && history->is_array())
-        for (const auto& message : history->get_array())
-            if (!message.is_object()) return "has a \"history\" with something else than objects in it";
-    return {};
+/// Whether a string of `json`, which is valid, has a NUL character in it.
+bool has_nul(std::string_view json) {
+    for (auto at = json.find('\\'); at != json.npos; at = json.find('\\', at + 2))
+        if (json.substr(at).starts_with("\\u0000")) return true;
+    return false;
 }
-
-} // namespace
 
 std::string position(std::string_view text, std::size_t at) {
     const auto before = text.substr(0, at);
@@ -96,8 +72,17 @@ std::string position(std::string_view text, std::size_t at) {
                      : "line " + std::to_string(line) + ", byte " + std::to_string(column);
 }
 
+} // namespace
+
+std::string nearest_time(const std::string& column) {
+    constexpr auto first = "'0001-01-01T00:00:00Z'::timestamptz";
+    constexpr auto last = "'9999-12-31T23:59:59.999999Z'::timestamptz";
+    return std::string("CASE WHEN t.") + column + " < " + first + " THEN " + first + " WHEN t." + column +
+           " > " + last + " THEN " + last + " ELSE t." + column + " END";
+}
+
 std::string time_as_text(const std::string& column) {
-    return "to_char(t." + column + " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    return "to_char((" + nearest_time(column) + ") AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 }
 
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query) {
@@ -136,40 +121,24 @@ std::string stored_document(const std::string& json) {
     return R"(('{"data":{},"history":[],"context":{}}'::jsonb || ()" + json + " - 'expires_at'))";
 }
 
-boost::json::object parse_document(std::string_view text, std::string& refusal) {
-    boost::json::parse_options options;
-    options.max_depth = deepest;
-    boost::json::stream_parser parser({}, options);
-    boost::system::error_code wrong;
-    const auto used = parser.write_some(text.data(), text.size(), wrong);
-    const bool rest = !wrong && text.find_first_not_of(" \t\r\n", used) != text.npos;
-    if (wrong || rest || !parser.done()) {
-        refusal = used == text.size() ? "ends too early" : "is no valid JSON at " + position(text, used);
-        return {};
-    }
-    auto value = parser.release();
-    if (!value.is_object()) {
-        refusal = "is no JSON object";
-        return {};
-    }
-    refusal = wrong_member(value.get_object());
-    return std::move(value.get_object());
+std::string wrong_document(std::string_view text, const detail::document_check& check) {
+    if (!check.is_json)
+        return check.read == text.size() ? "ends too early"
+                                         : "is no valid JSON at " + position(text, check.read);
+    if (!check.refusal.empty()) return "is no state: " + check.refusal;
+    for (const auto& [name, when] :
+         {std::pair("created_at", check.row.created_at), std::pair("updated_at", check.row.updated_at),
+          std::pair("expires_at", check.row.expires_at)})
+        if (when && from_rfc3339(to_nearest_rfc3339(*when)) != when)
+            return std::string("is no state: ") + name + " is not of the years 1 to 9999";
+    return has_nul(text) ? nul_character : std::string();
 }
 
-std::string wrong_key(const boost::json::object& document) {
-    const auto key = key_of(document);
-    if (!key || key->agent_id.empty() || key->session_id.empty())
-        return "has no \"agent_id\" and \"session_id\"";
-    if (key->agent_id.size() + key->session_id.size() > max_key_bytes)
+std::string wrong_key(const state_key& key) {
+    if (key.agent_id.empty() || key.session_id.empty()) return "has no \"agent_id\" and \"session_id\"";
+    if (key.agent_id.size() + key.session_id.size() > max_key_bytes)
         return "has keys of more than " + std::to_string(max_key_bytes) + " bytes together";
     return {};
-}
-
-std::optional<state_key> key_of(const boost::json::object& document) {
-    const auto* agent = document.if_contains("agent_id");
-    const auto* session = document.if_contains("session_id");
-    if (!agent || !session || !agent->is_string() || !session->is_string()) return std::nullopt;
-    return state_key(std::string(agent->get_string()), std::string(session->get_string()));
 }
 
 } // namespace pgstate::cli

@@ -1,8 +1,7 @@
 #pragma once
 
+#include <pgstate/detail/document_check.hpp>
 #include <pgstate/operations.hpp>
-
-#include <boost/json/object.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +24,12 @@ namespace pgstate::cli {
 /// One state.
 struct document {
     state_key key;
-    std::string json; ///< compact
+    std::string json; ///< compact; empty: it cannot be given back, see not_a_document
 };
+
+/// Why a row has no document.
+inline constexpr auto not_a_document =
+    "the stored document is no object, or has a member \"expires_at\" of its own, which here is the row's";
 
 /// What to read: states in the order of their keys (agent_id, session_id, in the database's collation).
 struct document_query {
@@ -36,31 +39,26 @@ struct document_query {
 };
 
 /// The next few states, of some megabytes at most unless a single one is larger; none at the end.
-/// \throws failure - a stored document is no object, or has a member "expires_at" of its own: names its key
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query);
 
 /// One state; nothing if there is none, or it has expired.
 std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
                                       const state_key& key);
 
-/// SQL: a time of the row `t` as in documents.
+/// SQL: a time of the row `t`; for one that RFC 3339 cannot hold, `infinity` for example, the nearest that it can.
+std::string nearest_time(const std::string& column);
+/// SQL: the same as in documents.
 std::string time_as_text(const std::string& column);
 
 /// What the document of a row becomes from `json` (SQL of type jsonb): with every member that other writers expect, and
 /// without what has a column alone.
 std::string stored_document(const std::string& json);
 
-/// Reads a document as a person or `export` wrote it.
-/// \param refusal  what is wrong with it, in words that quote nothing of it; empty: nothing
-boost::json::object parse_document(std::string_view text, std::string& refusal);
+/// Why a document as a person or `export` wrote it is no state that a load could give back, in words that quote nothing of
+/// it; empty: it is one.
+std::string wrong_document(std::string_view text, const detail::document_check& check);
 
-/// Where `at` is in such a text, for people.
-std::string position(std::string_view text, std::size_t at);
-
-/// Why the keys in such a document are none; empty: they are.
-std::string wrong_key(const boost::json::object& document);
-
-/// The key in such a document.
-std::optional<state_key> key_of(const boost::json::object& document);
+/// Why `key` is none; empty: it is one.
+std::string wrong_key(const state_key& key);
 
 } // namespace pgstate::cli

@@ -6,6 +6,7 @@
 #include <pqxx/nontransaction>
 #include <pqxx/result>
 
+#include <iostream>
 #include <string_view>
 
 namespace pgstate::cli {
@@ -13,17 +14,6 @@ namespace pgstate::cli {
 constexpr std::string_view statement_timeout = "57014";
 
 namespace {
-
-/// Whether JSON has the escape \u0000, and not an escaped backslash before "u0000".
-bool has_nul(std::string_view json) {
-    constexpr std::string_view nul = "\\u0000";
-    for (auto at = json.find(nul); at != json.npos; at = json.find(nul, at + 1)) {
-        const auto before = json.substr(0, at);
-        const auto last = before.find_last_not_of('\\');
-        if ((before.size() - (last + 1)) % 2 == 0) return true; // npos + 1 is 0
-    }
-    return false;
-}
 
 boost::asio::awaitable<std::string> encoding_of(postgres_store& store) {
     co_return co_await store.pool().with_connection([](pqxx::connection& connection) {
@@ -54,11 +44,8 @@ std::string message_of(const error& e) {
     return message;
 }
 
-boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e,
-                                                        std::string_view document) {
+boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e) {
     const auto& state = e.sqlstate();
-    if (state == "22P05" && has_nul(document))
-        co_return "holds a NUL character (\\u0000), which PostgreSQL cannot store";
     if (state == "22P05") {
         const auto encoding = co_await encoding_of(store);
         co_return "holds a character that the database's encoding, " + encoding +
@@ -71,6 +58,10 @@ boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, c
     if (state == "54000")
         co_return "is refused by the server: " + std::string(e.what()).substr(e.operation().size() + 2);
     co_return "is refused by the server (SQLSTATE " + state + ")";
+}
+
+void report_skipped(const state_key& key, const std::string& why) {
+    std::cerr << "pgstate: skipped " << name_of(key.agent_id, key.session_id) << ": " << why << '\n';
 }
 
 std::string name_of(const std::string& agent, const std::string& session) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <pgstate/error.hpp>
+#include <pgstate/operations.hpp>
 #include <pgstate/postgres_store.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -38,9 +39,14 @@ int exit_code_of(const error& e);
 /// For people: what() and, where this program can help, what to do.
 std::string message_of(const error& e);
 
-/// Why the server refused SQL that had `document` in it, without a sentence that may quote it.
-boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e,
-                                                        std::string_view document);
+/// What a document is refused for, before it is sent.
+inline constexpr auto nul_character = "holds a NUL character (\\u0000), which PostgreSQL cannot store";
+
+/// Why the server refused SQL that had a document in it, without a sentence that may quote it.
+boost::asio::awaitable<std::string> refusal_of_document(postgres_store& store, const error& e);
+
+/// Says on standard error that a state is left out.
+void report_skipped(const state_key& key, const std::string& why);
 
 /// "agent "a", session "s"", control characters escaped.
 std::string name_of(const std::string& agent, const std::string& session);

@@ -1,11 +1,13 @@
 #include "import_batch.hpp"
 
 #include "documents.hpp"
+#include <pgstate/rfc3339.hpp>
 
 #include <pqxx/connection>
 #include <pqxx/result>
-#include <pqxx/transaction>
 
+#include <array>
+#include <span>
 #include <utility>
 
 namespace pgstate::cli {
@@ -14,47 +16,54 @@ namespace {
 constexpr std::size_t most_lines = 500;
 constexpr std::size_t most_bytes_sent = std::size_t{4} << 20;
 
-/// Whether the row `t` differs from `other` in anything but its version.
+/// Whether the row `t`, as it would be exported, differs from `other` in anything but its version.
 std::string differs_from(const std::string& other) {
-    return "(t.state - 'version', t.created_at, t.updated_at, t.expires_at) IS DISTINCT FROM (" + other +
-           ".state - 'version', " + other + ".created_at, " + other + ".updated_at, " + other +
-           ".expires_at)";
-}
-
-/// The lines as rows `n`.
-std::string rows_of(const std::string& array) {
-    return "(SELECT d ->> 'agent_id' AS agent_id, d ->> 'session_id' AS session_id, " + stored_document("d") +
-           " AS state, coalesce((d ->> 'created_at')::timestamptz, now()) AS created_at,"
-           " coalesce((d ->> 'updated_at')::timestamptz, now()) AS updated_at,"
-           " (d ->> 'expires_at')::timestamptz AS expires_at FROM jsonb_array_elements(" +
-           array + "::jsonb) AS d) AS n";
+    std::string ours = "(t.state - 'version'";
+    std::string theirs = "(" + other + ".state - 'version'";
+    for (const auto* column : {"created_at", "updated_at", "expires_at"}) {
+        ours.append(", ").append(nearest_time(column));
+        theirs.append(", ").append(other).append(".").append(column);
+    }
+    return ours + ") IS DISTINCT FROM " + theirs + ")";
 }
 
 } // namespace
 
-void import_batch::add(std::string line, std::size_t number) {
-    bytes_ += line.size();
-    lines_.push_back(std::move(line));
-    numbers_.push_back(number);
+void import_batch::add(std::string text, const detail::row_members& row, std::size_t number) {
+    bytes_ += text.size();
+    lines_.push_back({std::move(text), {{}, {}, row.created_at, row.updated_at, row.expires_at}, number});
 }
 
 bool import_batch::full() const noexcept {
     return lines_.size() >= most_lines || bytes_ >= most_bytes_sent;
 }
 
-import_batch import_batch::only(std::size_t index) const {
-    auto single = next();
-    single.add(lines_[index], numbers_[index]);
-    return single;
+/// Some of the lines as rows `n`. Their times have been read already: the server would take more than RFC 3339.
+std::string import_batch::rows(pqxx::work& sql, std::size_t first, std::size_t count) const {
+    std::string documents = "[";
+    std::array<std::string, 3> times;
+    for (const auto& each : std::span(lines_).subspan(first, count)) {
+        documents.append(documents.size() == 1 ? "" : ",").append(each.text);
+        const std::array given{each.row.created_at, each.row.updated_at, each.row.expires_at};
+        for (std::size_t i = 0; i < times.size(); ++i)
+            times[i].append(times[i].empty() ? "" : ",").append(given[i] ? to_rfc3339(*given[i]) : "NULL");
+    }
+    auto from = "ROWS FROM (jsonb_array_elements(" + sql.quote(documents + "]") + "::jsonb)";
+    for (const auto& column : times)
+        from += ", unnest('{" + column + "}'::timestamptz[])";
+    return "(SELECT d ->> 'agent_id' AS agent_id, d ->> 'session_id' AS session_id, " + stored_document("d") +
+           " AS state, coalesce(created_at, now()) AS created_at, coalesce(updated_at, now()) AS updated_at,"
+           " expires_at FROM " +
+           from + ") AS x(d, created_at, updated_at, expires_at)) AS n";
 }
 
 // A row that has expired counts as none. Versions are the table's: one that came along could be drawn there again, and a
 // stale writer could then take the state for its own.
-std::string import_batch::statement(const std::string& array) const {
+std::string import_batch::statement(const std::string& rows) const {
     std::string sql = "INSERT INTO " + table_ +
                       " AS t (agent_id, session_id, state, created_at, updated_at, expires_at)"
                       " SELECT agent_id, session_id, state, created_at, updated_at, expires_at FROM " +
-                      rows_of(array) +
+                      rows +
                       " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
                       " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
                       " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
@@ -65,23 +74,28 @@ std::string import_batch::statement(const std::string& array) const {
     return sql;
 }
 
-import_counts import_batch::write(pqxx::connection& connection) const {
-    std::string array = "[";
-    for (const auto& line : lines_)
-        array.append(array.size() == 1 ? "" : ",").append(line);
-    array += "]";
-
-    pqxx::work sql(connection);
-    array = sql.quote(array);
-    import_counts done{static_cast<std::int64_t>(lines_.size()), 0};
-    done.written = static_cast<std::int64_t>(sql.exec(statement(array)).affected_rows());
-    if (conflict_ == on_conflict::fail && done.written < done.lines) {
+/// How many were written.
+std::int64_t import_batch::write_lines(pqxx::work& sql, std::size_t first, std::size_t count) const {
+    const auto given = rows(sql, first, count);
+    const auto written = static_cast<std::int64_t>(sql.exec(statement(given)).affected_rows());
+    if (conflict_ == on_conflict::fail && written < static_cast<std::int64_t>(count)) {
         const auto others =
-            sql.exec("SELECT 1 FROM " + rows_of(array) + " JOIN " + table_ +
+            sql.exec("SELECT 1 FROM " + given + " JOIN " + table_ +
                      " AS t USING (agent_id, session_id) WHERE (t.expires_at IS NULL OR t.expires_at > now())"
                      " AND " +
                      differs_from("n") + " LIMIT 1");
         if (!others.empty()) throw error(errc::conflict, "import");
+    }
+    return written;
+}
+
+import_counts import_batch::write(pqxx::connection& connection, std::atomic<std::size_t>* culprit) const {
+    pqxx::work sql(connection);
+    import_counts done{static_cast<std::int64_t>(lines_.size()), 0};
+    if (!culprit) done.written = write_lines(sql, 0, lines_.size());
+    for (std::size_t i = 0; culprit && i < lines_.size(); ++i) {
+        *culprit = lines_[i].number;
+        done.written += write_lines(sql, i, 1);
     }
     sql.commit();
     return done;

@@ -1,17 +1,17 @@
 #pragma once
 
 #include "arguments.hpp"
+#include <pgstate/detail/document_check.hpp>
 #include <pgstate/error.hpp>
 
+#include <pqxx/transaction>
+
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
-
-namespace pqxx {
-class connection;
-}
 
 namespace pgstate::cli {
 
@@ -31,35 +31,39 @@ class import_batch {
 public:
     import_batch(std::string table, on_conflict conflict) : table_(std::move(table)), conflict_(conflict) {}
 
-    /// \pre `line` is a document with its keys
-    void add(std::string line, std::size_t number);
+    /// \param line  a document with its keys
+    /// \param row   what it says of the row
+    void add(std::string line, const detail::row_members& row, std::size_t number);
 
     /// As much as one statement should have.
     bool full() const noexcept;
     bool empty() const noexcept { return lines_.empty(); }
-    std::size_t size() const noexcept { return lines_.size(); }
-    std::size_t first_line() const noexcept { return numbers_.front(); }
-    const std::string& first_text() const noexcept { return lines_.front(); }
 
     /// An empty one that goes on where this one ends.
     import_batch next() const { return {table_, conflict_}; }
-    /// Of one line.
-    import_batch only(std::size_t index) const;
 
     /// Writes all or, if it throws, nothing. Blocks.
+    /// \param culprit  null: all lines at once. Otherwise one after the other, so that the number of the one that is refused
+    ///                 stays there. Two of one key, which cannot be in one statement, are written in this way.
     /// \throws error conflict - on_conflict::fail, and a state is there that differs
-    import_counts write(pqxx::connection& connection) const;
+    import_counts write(pqxx::connection& connection, std::atomic<std::size_t>* culprit = nullptr) const;
 
-    /// Whether one line alone may be to blame for `e`, and others could be written.
+    /// Whether one line may be to blame for `e`.
     bool may_hold_a_culprit(const error& e) const;
 
 private:
-    std::string statement(const std::string& array) const;
+    std::string statement(const std::string& rows) const;
+    std::string rows(pqxx::work& sql, std::size_t first, std::size_t count) const;
+    std::int64_t write_lines(pqxx::work& sql, std::size_t first, std::size_t count) const;
 
     std::string table_; ///< quoted
     on_conflict conflict_;
-    std::vector<std::string> lines_;
-    std::vector<std::size_t> numbers_; ///< where each of them stands in the file
+    struct line {
+        std::string text;
+        detail::row_members row; ///< without the keys
+        std::size_t number;      ///< where it stands in the file
+    };
+    std::vector<line> lines_;
     std::size_t bytes_ = 0;
 };
 

@@ -28,8 +28,10 @@ input::input(const asio::any_io_executor& io, const std::string& path) : from_(i
     flags_ = fcntl(descriptor, F_GETFL);
     from_.assign(descriptor);
     struct stat about {};
-    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode))
+    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode)) {
         size_ = static_cast<std::uint64_t>(about.st_size);
+        begin_ = lseek(descriptor, 0, SEEK_CUR);
+    }
 }
 
 input::~input() {
@@ -56,6 +58,13 @@ asio::awaitable<std::string> input::read_all() {
                               asio::redirect_error(asio::use_awaitable, failed));
     if (failed != asio::error::eof) throw_cannot("read", failed);
     co_return std::move(buffer_);
+}
+
+bool input::rewind() {
+    if (!begin_ || lseek(from_.native_handle(), *begin_, SEEK_SET) < 0) return false;
+    buffer_.clear();
+    bytes_read_ = 0;
+    return true;
 }
 
 void input::throw_cannot(const char* what, const boost::system::error_code& why) const {

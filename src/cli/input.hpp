@@ -5,6 +5,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +32,9 @@ public:
 
     boost::asio::awaitable<std::string> read_all();
 
+    /// Goes back to the beginning; false: what is no regular file cannot.
+    bool rewind();
+
     /// Of the lines that were given out.
     std::uint64_t bytes_read() const noexcept { return bytes_read_; }
     /// Of a regular file; 0: not known.
@@ -43,6 +48,7 @@ private:
     boost::asio::posix::stream_descriptor from_;
     int flags_ = 0; ///< of standard input, which other processes share
     std::uint64_t size_ = 0;
+    std::optional<off_t> begin_; ///< of a regular file: where it was opened
     std::uint64_t bytes_read_ = 0;
     std::string buffer_; ///< what has been read and not given out
 };

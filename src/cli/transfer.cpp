@@ -10,6 +10,7 @@
 #include <pqxx/nontransaction>
 
 #include <algorithm>
+#include <atomic>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -21,14 +22,35 @@ namespace {
 
 /// The key that an interrupted export has come to.
 state_key resume_key(const export_file& to, const std::string& agent) {
-    std::string refusal;
-    const auto key = key_of(parse_document(to.last_line(), refusal));
-    if (!refusal.empty() || !key)
+    const detail::document_check last(to.last_line());
+    state_key key(last.row.agent_id, last.row.session_id);
+    if (!wrong_document(to.last_line(), last).empty() || !wrong_key(key).empty())
         throw failure(exit_code::failed,
                       "export: the last line of the file is no state; nothing was written");
-    if (!agent.empty() && key->agent_id != agent)
+    if (!agent.empty() && key.agent_id != agent)
         throw failure(exit_code::usage, "export: the file is of another agent; nothing was written");
-    return *key;
+    return key;
+}
+
+/// The lines of a page. \param skipped  counts what is left out
+std::string lines_of(const context& with, const std::vector<document>& page, progress& shown,
+                     std::int64_t& skipped) {
+    std::string lines;
+    for (const auto& each : page) {
+        const auto why = each.json.empty() ? std::string(not_a_document)
+                                           : wrong_document(each.json, detail::document_check(each.json));
+        if (why.empty()) {
+            lines.append(each.json).append("\n");
+            continue;
+        }
+        if (!with.given.skip_unreadable)
+            throw failure(exit_code::failed, name_of(each.key.agent_id, each.key.session_id) + ": " + why +
+                                                 "; --skip-unreadable leaves it out");
+        shown.clear();
+        report_skipped(each.key, why);
+        ++skipped;
+    }
+    return lines;
 }
 
 /// About how many states there are, for the progress.
@@ -48,27 +70,35 @@ public:
         : store_(store), from_(with.io, with.given.file), progress_(with.screen.errors),
           batch_(postgres_store::quoted_table(with.given.settings), with.given.conflict) {}
 
+    /// A file is read twice, so that no line is imported if one is refused. What comes through a pipe cannot be.
     asio::awaitable<void> run() {
-        for (std::size_t number = 1;; ++number) {
-            auto line = co_await from_.read_line();
-            if (!line) break;
-            if (line->text.empty()) continue;
-            check(*line, number);
-            batch_.add(std::move(line->text), number);
-            if (batch_.full()) co_await send();
+        if (from_.rewind()) {
+            co_await for_each_line([](std::string&&, const detail::row_members&, std::size_t) {});
+            from_.rewind();
         }
+        co_await for_each_line([this](std::string&& text, const detail::row_members& row,
+                                      std::size_t number) { batch_.add(std::move(text), row, number); });
         if (!batch_.empty()) co_await send();
     }
 
     const import_counts& counts() const noexcept { return counts_; }
 
 private:
-    /// What is wrong with a line is said before the lines that came before it are lost with it.
-    void check(const input::line& line, std::size_t number) const {
-        std::string refusal;
-        const auto document = parse_document(line.text, refusal);
-        if (refusal.empty()) refusal = wrong_key(document);
-        if (refusal.empty()) return;
+    template <class Take>
+    asio::awaitable<void> for_each_line(Take take) {
+        for (std::size_t number = 1; auto line = co_await from_.read_line(); ++number) {
+            if (line->text.empty()) continue;
+            take(std::move(line->text), check(*line, number), number);
+            if (batch_.full()) co_await send();
+        }
+    }
+
+    /// What is wrong with a line is said before those before it are sent.
+    detail::row_members check(const input::line& line, std::size_t number) const {
+        detail::document_check found(line.text);
+        auto refusal = wrong_document(line.text, found);
+        if (refusal.empty()) refusal = wrong_key({found.row.agent_id, found.row.session_id});
+        if (refusal.empty()) return std::move(found.row);
         if (!line.whole) refusal += "; an export that was interrupted goes on with 'pgstate export --resume'";
         throw failure(exit_code::failed, place(number) + " " + refusal);
     }
@@ -76,37 +106,27 @@ private:
     asio::awaitable<void> send() {
         auto lines = std::make_shared<const import_batch>(std::exchange(batch_, batch_.next()));
         auto whole = [lines](pqxx::connection& connection) { return lines->write(connection); };
-        const auto done = co_await store_.pool().with_connection(std::move(whole), as_result);
-        if (done)
-            counts_ += *done;
-        else if (lines->may_hold_a_culprit(done.error()))
-            co_await send_one_by_one(*lines);
-        else
-            throw done.error();
+        auto done = co_await store_.pool().with_connection(std::move(whole), as_result);
+        if (!done && lines->may_hold_a_culprit(done.error())) {
+            const auto culprit = std::make_shared<std::atomic<std::size_t>>();
+            auto one_by_one = [lines, culprit](pqxx::connection& connection) {
+                return lines->write(connection, culprit.get());
+            };
+            done = co_await store_.pool().with_connection(std::move(one_by_one), as_result);
+            if (!done) co_await throw_refused(done.error(), *culprit);
+        }
+        counts_ += done.value();
         progress_.show(counts_.lines, from_.bytes_read(), from_.size());
     }
 
-    /// Finds the line that the server refuses; those before it are imported. Two lines of one key, which cannot be in
-    /// one statement, come through this way as well.
-    asio::awaitable<void> send_one_by_one(const import_batch& lines) {
-        for (std::size_t i = 0; i < lines.size(); ++i) {
-            auto line = std::make_shared<const import_batch>(lines.only(i));
-            auto single = [line](pqxx::connection& connection) { return line->write(connection); };
-            const auto done = co_await store_.pool().with_connection(std::move(single), as_result);
-            if (!done) co_await throw_refused(done.error(), *line);
-            counts_ += *done;
-        }
-    }
-
-    asio::awaitable<void> throw_refused(const error& e, const import_batch& line) const {
-        const auto number = line.first_line();
+    asio::awaitable<void> throw_refused(const error& e, std::size_t number) {
         if (e == errc::conflict)
             throw failure(exit_code::conflict,
                           place(number) +
                               " is of a state that is there already, and differs; see --on-conflict");
         if (!e.sqlstate().starts_with("22") && !e.sqlstate().starts_with("23") && e.sqlstate() != "54000")
             throw e;
-        const auto why = co_await refusal_of_document(store_, e, line.first_text());
+        const auto why = co_await refusal_of_document(store_, e);
         throw failure(exit_code::failed, place(number) + " " + why);
     }
 
@@ -132,6 +152,7 @@ asio::awaitable<int> export_states(const context& with) {
     const auto whole = co_await estimate(with, store);
     progress shown(with.screen.errors && !(with.screen.output && given.file.empty()));
     std::int64_t states = 0;
+    std::int64_t skipped = 0;
     for (;;) {
         auto read = [query](pqxx::connection& connection) {
             pqxx::nontransaction sql(connection);
@@ -139,10 +160,7 @@ asio::awaitable<int> export_states(const context& with) {
         };
         const auto page = co_await store.pool().with_connection(std::move(read));
         if (page.empty()) break;
-        std::string lines;
-        for (const auto& each : page)
-            lines.append(each.json).append("\n");
-        to.write(lines);
+        to.write(lines_of(with, page, shown, skipped));
         states += static_cast<std::int64_t>(page.size());
         query.after = page.back().key;
         shown.show(states, static_cast<std::uint64_t>(states), whole);
@@ -150,7 +168,8 @@ asio::awaitable<int> export_states(const context& with) {
     to.finish();
     co_await store.close();
     shown.clear();
-    if (!given.file.empty() && given.file != "-") std::cerr << "exported " << grouped(states) << " states\n";
+    if (!given.file.empty() && given.file != "-")
+        std::cerr << "exported " << grouped(states - skipped) << " states\n";
     co_return exit_code::ok;
 }
 

@@ -32,7 +32,7 @@ public:
         name("history");
         history(state.history);
         member("context", [&] { append_object(out_, state.context, 1); });
-        member("created_at", [&] { time_or_now(state.created_at); });
+        member("created_at", [&] { time_or_now(nearest_rfc3339(state.created_at)); }); // the column has it
         member("updated_at", [&] { time(now_); });
         unnamed("extra", [&] { extra(state.extra, document_members, 1); });
         out_ += '}';
@@ -223,7 +223,7 @@ detail::document_check::document_check(std::string_view json) {
         refusal = "the document is " + std::to_string(json.size()) + " bytes; PostgreSQL takes in at most " +
                   std::to_string(codec::max_document_bytes);
     is_json = !ec || !refusal.empty();
-    expires_at = parser.handler().expires_at();
+    row = std::move(parser.handler().row());
 }
 
 } // namespace pgstate

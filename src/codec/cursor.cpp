@@ -13,7 +13,7 @@ namespace {
 // A cursor is base64url of: format (1 byte), kind (1), hash of the scope (8), time (8), agent_id, NUL, session_id,
 // checksum (8); numbers little-endian. The checksum finds accidents and meddling; a cursor gives no access, so it needs no
 // secret.
-constexpr unsigned char format = 2;
+constexpr unsigned char format = 3;
 constexpr std::size_t head_bytes = 1 + 1 + 8 + 8;
 constexpr std::size_t checksum_bytes = 8;
 

@@ -162,7 +162,10 @@ bool document_reader::scalar(const char* kind, error_code& ec, Push push) {
         return true;
     }
     const bool member_of_object = place_ == place::document || place_ == place::message;
-    if (is_expiry() && std::string_view(kind) != "null") return refuse(std::string("is ") + kind, ec);
+    if (is_expiry()) {
+        if (std::string_view(kind) != "null") return refuse(std::string("is ") + kind, ec);
+        row_.expires_at.reset();
+    }
     if (member_of_object && member_ == member::unknown) {
         stack_.reset();
         build(push);
@@ -179,13 +182,15 @@ bool document_reader::text(std::string_view value, error_code& ec) {
     if (place_ != place::document && place_ != place::message) return refuse("is a string", ec);
     switch (member_) {
     case member::unknown:
-        if (is_expiry() && !(expires_at_ = from_rfc3339(value))) return refuse("is no RFC 3339 time", ec);
+        if (is_expiry() && !(row_.expires_at = from_rfc3339(value))) return refuse("is no RFC 3339 time", ec);
         stack_.reset();
         build([&] { stack_.push_string(value); });
         take_free_form();
         return true;
     case member::agent_id:
-    case member::session_id: return true; // the columns win
+    case member::session_id: // the columns win
+        if (!builds_) (member_ == member::agent_id ? row_.agent_id : row_.session_id) = value;
+        return true;
     case member::role:
     case member::content: {
         auto& message = state_.history.back();
@@ -198,7 +203,9 @@ bool document_reader::text(std::string_view value, error_code& ec) {
         const auto when = from_rfc3339(value);
         if (!when) return refuse("is no RFC 3339 time", ec);
         if (member_ == member::timestamp)
-            state_.history.back().timestamp = *when; // the columns win over the others
+            state_.history.back().timestamp = *when;
+        else if (!builds_) // the columns win
+            (member_ == member::created_at ? row_.created_at : row_.updated_at) = when;
         return true;
     }
     default: return refuse("is a string", ec);
@@ -221,6 +228,10 @@ void document_reader::take_free_form() {
 /// Null stands for the default. A repeated member's last value counts, so what came before has to go.
 void document_reader::clear_member() {
     switch (member_) {
+    case member::agent_id: row_.agent_id.clear(); break;
+    case member::session_id: row_.session_id.clear(); break;
+    case member::created_at: row_.created_at.reset(); break;
+    case member::updated_at: row_.updated_at.reset(); break;
     case member::data: state_.data.clear(); break;
     case member::context: state_.context.clear(); break;
     case member::history: state_.history.clear(); break;

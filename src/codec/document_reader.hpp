@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/detail/document_check.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/error.hpp>
@@ -53,7 +54,7 @@ public:
     agent_state& state() noexcept { return state_; }
 
     /// Of `reads::shape`.
-    const std::optional<timestamp>& expires_at() const noexcept { return expires_at_; }
+    detail::row_members& row() noexcept { return row_; }
 
     /// What is wrong, naming the place but not the contents; empty where the text is no JSON at all.
     const std::string& refusal() const noexcept { return refusal_; }
@@ -121,7 +122,7 @@ private:
 
     const bool builds_;
     agent_state state_;
-    std::optional<timestamp> expires_at_;
+    detail::row_members row_;  ///< of reads::shape
     std::size_t messages_ = 0; ///< that were begun
     std::string refusal_;
 

@@ -68,6 +68,7 @@ encoded_query encode_query(const state_query& query, const find_options& options
     encoded.order = query.order;
     encoded.limit = options.limit;
     encoded.documents = options.documents;
+    encoded.unreadable = options.unreadable;
     if (!options.after.empty())
         encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, find_name);
     return encoded;
@@ -83,10 +84,8 @@ agent_state found_state(const encoded_query& query, std::string_view agent_id, s
     return state;
 }
 
-std::string cursor_behind(const encoded_query& query, const agent_state& last) {
-    return encode_cursor(
-        query_kind::find, query.scope(),
-        {query.by_created() ? last.created_at : last.updated_at, last.agent_id, last.session_id});
+std::string cursor_behind(const encoded_query& query, const page_position& last) {
+    return encode_cursor(query_kind::find, query.scope(), last);
 }
 
 } // namespace pgstate::codec

@@ -21,6 +21,7 @@ struct encoded_query {
     find_order order = find_order::updated_descending;
     std::size_t limit = 0;
     bool documents = true;
+    on_unreadable unreadable = on_unreadable::fail;
     std::optional<page_position> after{};
 
     bool by_created() const noexcept {
@@ -42,7 +43,7 @@ encoded_query encode_query(const state_query& query, const find_options& options
 agent_state found_state(const encoded_query& query, std::string_view agent_id, std::string_view session_id,
                         std::string_view document, const saved& row);
 
-/// The cursor behind `last`, the last state of a page.
-std::string cursor_behind(const encoded_query& query, const agent_state& last);
+/// The cursor behind `last`, the place of a page's last row.
+std::string cursor_behind(const encoded_query& query, const page_position& last);
 
 } // namespace pgstate::codec

@@ -3,6 +3,7 @@
 #include "codec/json_writer.hpp"
 #include "pgstate/error.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -111,6 +112,12 @@ bool append_rfc3339(std::string& out, timestamp when) {
     return true;
 }
 
+timestamp nearest_rfc3339(timestamp when) {
+    constexpr timestamp first = sys_days(year(1) / 1 / 1);
+    constexpr timestamp last = sys_days(year(10'000) / 1 / 1) - microseconds(1);
+    return std::clamp(when, first, last);
+}
+
 } // namespace codec
 
 std::string to_rfc3339(timestamp when) {
@@ -119,6 +126,10 @@ std::string to_rfc3339(timestamp when) {
         throw error(errc::invalid_argument, "to_rfc3339",
                     "the year is before 0 or after 9999, which RFC 3339 cannot hold");
     return text;
+}
+
+std::string to_nearest_rfc3339(timestamp when) {
+    return to_rfc3339(codec::nearest_rfc3339(when));
 }
 
 std::optional<timestamp> from_rfc3339(std::string_view text) {

@@ -29,6 +29,10 @@ split_connection_string split(std::string_view connection_string);
 /// The scheme of `text` if it begins with SCHEME://, else empty.
 std::string_view uri_scheme(std::string_view text);
 
+/// Refuses a parameter that other drivers take and libpq does not know, and says what to write here.
+/// \throws error invalid_argument
+void refuse_foreign(std::string_view name, std::string_view value);
+
 /// `split` for a URI.
 /// \throws error invalid_argument - another scheme than libpq's two, or malformed
 split_connection_string split_uri(std::string_view uri);

@@ -21,13 +21,18 @@ std::string_view read_name(std::string_view text, std::size_t& at) {
     const auto begin = at;
     auto end = text.find_first_of("= \t\n\v\f\r", begin);
     if (end == std::string_view::npos) end = text.size();
+    const auto name = text.substr(begin, end - begin);
+    if (name.starts_with("jdbc:")) {
+        refuse(
+            "connection_string has a JDBC URL; write it as postgres://user:password@host:5432/database, without "
+            "jdbc:");
+    }
     const auto equals = skip_blanks(text, end);
     if (equals == text.size() || text[equals] != '=') {
         refuse(
             "connection_string is neither a URI nor keyword/value pairs: a word in it has no '=' after it; write a "
             "value with blanks in it in single quotes");
     }
-    const auto name = text.substr(begin, end - begin);
     // Behind a pool setting, which is taken out, libpq would read it as a URI, and quote it where that is refused.
     if (name.find("://") != std::string_view::npos) {
         refuse(
@@ -87,6 +92,7 @@ split_connection_string split_keyword_value(std::string_view text) {
             result.pool_settings.push_back({std::string(name), std::move(value)});
             continue;
         }
+        refuse_foreign(name, value);
         if (name == "connect_timeout") result.connect_timeout_given = true;
         conninfo.append(text.substr(begin, value_end - begin));
         values_end = conninfo.size();

@@ -154,6 +154,7 @@ split_connection_string split_uri(std::string_view uri) {
         if (last_was_removed) {
             result.pool_settings.push_back({std::move(name), std::move(value)});
         } else {
+            refuse_foreign(name, value);
             if (name == "connect_timeout") result.connect_timeout_given = true;
             conninfo.append(text).append(rest.substr(0, 1));
         }

@@ -222,7 +222,10 @@ state_page table::search(const codec::encoded_query& query) const {
         page.states.push_back(codec::found_state(query, std::get<1>(where), std::get<2>(where), row->document,
                                                  row->as_saved()));
     }
-    if (shown < entries.size()) page.next = codec::cursor_behind(query, page.states.back());
+    if (shown < entries.size()) {
+        const auto& [time, agent, session] = entries[shown - 1].where;
+        page.next = codec::cursor_behind(query, {time, std::string(agent), std::string(session)});
+    }
     return page;
 }
 

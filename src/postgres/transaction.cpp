@@ -11,6 +11,7 @@
 #include "sql/pqxx_compat.hpp"
 #include "sql/session_settings.hpp"
 #include "sql/table_sql.hpp"
+#include "wire/rows.hpp"
 
 #include <pqxx/connection>
 #include <pqxx/except>
@@ -29,14 +30,15 @@ namespace {
 
 constexpr auto transaction_name = "transaction";
 
-std::string microseconds_of(std::string_view column) {
-    return std::string("(extract(epoch FROM coalesce(")
+/// As the server counts it, in SQL: no arithmetic has room for `infinity`.
+std::string server_time_of(std::string_view column) {
+    return std::string("('x' || encode(timestamptz_send(")
         .append(column)
-        .append(", 'epoch')) * 1000000)::bigint");
+        .append("), 'hex'))::bit(64)::bigint");
 }
 
 timestamp to_timestamp(const sql::field& value) {
-    return timestamp(std::chrono::microseconds(value.as<std::int64_t>()));
+    return value.is_null() ? timestamp{} : wire::clock_time(value.as<std::int64_t>());
 }
 
 std::optional<timestamp> to_expiry(const sql::field& value) {
@@ -62,8 +64,8 @@ public:
         return guarded(telemetry::operation_id::load, [&]() -> std::optional<agent_state> {
             const auto found = sql::execute(
                 around_,
-                sql_.select("t.state::text, t.version, " + microseconds_of("t.created_at") + ", " +
-                                microseconds_of("t.updated_at") + ", " + std::string(expiry),
+                sql_.select("t.state::text, t.version, " + server_time_of("t.created_at") + ", " +
+                                server_time_of("t.updated_at") + ", " + server_time_of("t.expires_at"),
                             "", where_alive()),
                 pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
@@ -93,7 +95,6 @@ private:
     static constexpr auto by_key = sql::table_sql::by_key;
     /// A commit whose outcome is not known is not looked for in the rows.
     static constexpr std::string_view no_name = "NULL";
-    static constexpr std::string_view expiry = "(extract(epoch FROM t.expires_at) * 1000000)::bigint";
 
     static std::string where_alive() {
         return std::string(" WHERE ").append(by_key).append(" AND ").append(sql::table_sql::alive);
@@ -115,8 +116,8 @@ private:
 
     saved save_encoded(const detail::encoded_state& state, bool if_unchanged,
                        std::optional<std::chrono::milliseconds> ttl) {
-        const auto returning = "t.version, " + microseconds_of("t.created_at") + ", " +
-                               microseconds_of("t.updated_at") + ", " + std::string(expiry) +
+        const auto returning = "t.version, " + server_time_of("t.created_at") + ", " +
+                               server_time_of("t.updated_at") + ", " + server_time_of("t.expires_at") +
                                ", t.agent_id, t.session_id";
         const bool replaces = if_unchanged && state.version != 0;
         const auto life = ttl.value_or(replaces ? std::chrono::milliseconds(0) : default_ttl_);

@@ -23,7 +23,15 @@ std::int64_t big_endian_64(std::string_view bytes) {
     return boost::endian::load_big_s64(reinterpret_cast<const unsigned char*>(bytes.data()));
 }
 
+constexpr std::int64_t before_postgres = postgres_epoch.time_since_epoch().count();
+
 } // namespace
+
+timestamp clock_time(std::int64_t number) noexcept {
+    using limits = std::numeric_limits<std::int64_t>;
+    if (number == limits::min()) return timestamp::min();
+    return postgres_epoch + std::chrono::microseconds(std::min(number, limits::max() - before_postgres));
+}
 
 int rows::size() const noexcept {
     return result_ ? PQntuples(result_.get()) : 0;
@@ -109,15 +117,11 @@ bool rows::boolean(int row, int column) const {
     return value.front() != 0;
 }
 
-timestamp rows::timestamptz(int row, int column) const {
+timestamp rows::server_time(int row, int column) const {
     const auto value = raw(row, column);
-    if (PQgetisnull(result_.get(), row, column)) return {};
-    if (value.size() != 8) unexpected("timestamptz");
-    // The server's infinity is the greatest number; what lies beyond the clock's range reads as its end.
-    constexpr auto before_epoch = postgres_epoch.time_since_epoch().count();
-    const auto count =
-        std::min(big_endian_64(value), std::numeric_limits<std::int64_t>::max() - before_epoch);
-    return postgres_epoch + std::chrono::microseconds(count);
+    const bool null = PQgetisnull(result_.get(), row, column) != 0;
+    if (!null && value.size() != 8) unexpected("timestamptz");
+    return timestamp(std::chrono::microseconds(null ? -before_postgres : big_endian_64(value)));
 }
 
 } // namespace pgstate::wire

@@ -14,6 +14,10 @@ struct pg_result; // libpq's PGresult
 
 namespace pgstate::wire {
 
+/// The time for the server's number, which counts from 2000. Infinity, and what lies beyond the clock's range, is
+/// timestamp::max(); -infinity is timestamp::min().
+timestamp clock_time(std::int64_t number) noexcept;
+
 /// The rows a statement gave, in binary format, shared by all who wait for one of them. Immutable, so any thread may
 /// read. A value of another type or length than the reader expects throws error corrupt_state.
 class rows {
@@ -37,8 +41,12 @@ public:
     std::uint32_t xid(int row, int column) const;
     wire::uuid uuid(int row, int column) const;
     bool boolean(int row, int column) const;
-    /// NULL reads as the epoch, infinity as the latest moment there is.
-    timestamp timestamptz(int row, int column) const;
+    /// The server's number as it stands: no time, but what a page can go on with, whatever is in the row. NULL is 1970's.
+    timestamp server_time(int row, int column) const;
+    /// By clock_time(). NULL reads as 1970.
+    timestamp timestamptz(int row, int column) const {
+        return clock_time(server_time(row, column).time_since_epoch().count());
+    }
 
 private:
     std::string_view raw(int row, int column) const;

@@ -53,6 +53,8 @@ public:
     void add_int8(std::int64_t value);
     /// One that is earlier than the server can hold is sent as its -infinity.
     void add_timestamptz(timestamp value);
+    /// A timestamptz as rows::server_time gives it.
+    void add_server_time(timestamp as_it_stands) { add_int8(as_it_stands.time_since_epoch().count()); }
     /// Not copied here: `value` must stay where it is until the parameters have been sent.
     void add_uuid_in_place(const uuid& value);
     void add_null();

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -148,6 +149,14 @@ class Documents(CliTest):
         self.run_cli("rm", "--all", "b", "--yes", code=3)
         self.assertEqual(self.run_cli("ls"), "")
 
+    def test_rm_all_of_many_sessions_of_one_time(self):
+        for number, time_ in [(2500, "infinity"), (1200, "-infinity"), (1200, "294276-12-31")]:
+            self.sql("INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at)"
+                     f" SELECT 'a', i, '{{}}', '{time_}', '{time_}' FROM generate_series(1, {number}) i")
+            self.assertEqual(len(set(self.run_cli("ls", "a").splitlines())), number)
+            self.assertEqual(self.run_json("rm", "a", "--all", "--yes"), {"erased": number})
+            self.assertEqual(self.sql("SELECT count(*) FROM agent_states"), "0")
+
     def test_rm_all_of_an_agent_with_protected_sessions(self):
         for session in ("s1", "s2", "s3"):
             self.put("a", session)
@@ -167,21 +176,73 @@ class Documents(CliTest):
 
 
 class Tail(CliTest):
+    def start(self, *more):
+        process = subprocess.Popen(self.command("tail", "--json", "--interval", "20ms", *more), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=support.environment(self.url))
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        return process
+
+    def start_and_look(self):
+        """A tail that has looked at what was there."""
+        process = self.start()
+        wait_until(lambda: self.put("begun", "s") and select.select([process.stdout], [], [], 0.2)[0])
+        return process
+
+    def next(self, process):
+        while (found := json.loads(process.stdout.readline()))["agent_id"] == "begun":
+            pass
+        return found
+
+    def end(self, process):
+        """What it wrote that was not read, and to standard error."""
+        process.send_signal(signal.SIGINT)
+        lines = [line for line in process.stdout if json.loads(line)["agent_id"] != "begun"]
+        errors = process.stderr.read()
+        self.assertEqual(process.wait(), 0, errors)
+        return lines, errors
+
     def test_each_version_once(self):
         self.put("before", "s")
-        process = subprocess.Popen(self.command("tail", "--json", "--interval", "20ms"), stdout=subprocess.PIPE,
-                                   text=True, env=support.environment(self.url))
-        self.addCleanup(process.stdout.close)
-        wait_until(lambda: self.sql("SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name = 'pgstate'"
-                                    " AND query LIKE '%updated_at%' OR pid = pg_backend_pid()") == "t")
-        versions = []
+        process = self.start_and_look()
         for session in ("s1", "s2", "s1"):
-            versions.append(self.put("a", session)["version"])
-            self.assertEqual(json.loads(process.stdout.readline())["version"], versions[-1])
+            version = self.put("a", session)["version"]
+            self.assertEqual(self.next(process)["version"], version)
         time.sleep(0.2)  # time for what must not come
-        process.send_signal(signal.SIGINT)
-        self.assertEqual(process.stdout.read(), "")
-        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.end(process), ([], ""))
+
+    def test_odd_times_hide_nothing(self):
+        """A time in the future, or one that RFC 3339 cannot hold, is neither shown twice nor in the way of others."""
+        def insert(session, time_):
+            self.sql("INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at)"
+                     f" VALUES ('a', '{session}', '{{}}', '{time_}', '{time_}')")
+        for i in range(3):
+            insert(f"before {i}", "infinity")
+        process = self.start_and_look()
+        for session, time_ in [("s1", "infinity"), ("s2", "2999-01-01"), ("s3", "294276-12-31")]:
+            insert(session, time_)
+            self.assertEqual(self.next(process)["session_id"], session)
+        for session in ("s4", "s1"):
+            version = self.put("a", session)["version"]
+            self.assertEqual(self.next(process)["version"], version)
+        time.sleep(0.2)  # time for what must not come
+        self.assertEqual(self.end(process), ([], ""))
+
+    def test_what_cannot_be_read(self):
+        self.sql("ALTER TABLE agent_states RENAME TO rows;"
+                 "CREATE VIEW agent_states AS SELECT agent_id, session_id, state, created_at, updated_at, expires_at,"
+                 " write_name, CASE WHEN session_id <> 'bad' THEN version END AS version FROM rows")
+        insert = "INSERT INTO rows (agent_id, session_id, state) VALUES "
+        self.sql(insert + "('a', 'good', '[]')")  # documents are not read
+        self.sql(insert + "('a', 'bad', '{}')")
+        self.run_cli("tail", code=1)
+        self.assertIn("the server's answer has no bigint", self.errors)
+        process = self.start("--skip-unreadable")
+        self.assertIn('pgstate: skipped agent "a", session "bad": ', process.stderr.readline())
+        for session in ("s1", "s2"):
+            self.sql(insert + f"('a', '{session}', '[]')")
+            self.assertEqual(self.next(process)["session_id"], session)
+        self.assertEqual(self.end(process), ([], ""))
 
 
 class Schema(CliTest):

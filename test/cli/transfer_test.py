@@ -134,11 +134,66 @@ class RoundTrip(Transfer):
         self.assertLess(self.run_measured("export"), 60)
 
     def test_what_could_not_be_given_back(self):
-        self.put("a", "s")
-        self.sql("""UPDATE agent_states SET state = state || '{"expires_at": 1}'""")
-        self.run_cli("export", code=1)
-        self.assertTrue(self.errors.startswith('pgstate: agent "a", session "s": '), self.errors)
-        self.run_cli("get", "a", "s", code=1)
+        good = self.directory / "good"
+        for session in ("s1", "s3", "s5"):
+            self.put("a", session)
+        self.run_cli("export", "-o", good)
+        before = good.read_text()
+        for state, why in [
+            ('{"expires_at": 1}', 'a member "expires_at" of its own'),
+            ("[]", "no object"),
+            ('{"data": {"secret": 1e400}}', "data holds a number"),
+            ('{"history": [{"role": 7}]}', "history[0].role is a number"),
+        ]:
+            with self.subTest(state):
+                self.sql(f"INSERT INTO agent_states (agent_id, session_id, state) VALUES ('a', 's2', '{state}'),"
+                         f" ('a', 's9', '{state}')")
+                for arguments in (["export"], ["export", "a"], ["export", "-o", good], ["export", "-o", good, "--resume"]):
+                    self.run_cli(*arguments, code=1)
+                    self.assertTrue(self.errors.startswith('pgstate: agent "a", session "s2": '), self.errors)
+                    self.assertIn(why, self.errors)
+                    self.assertIn("--skip-unreadable", self.errors)
+                    self.assertNotIn("secret", self.errors)
+                    self.assertEqual(good.read_text(), before)
+                self.assertEqual(self.run_cli("export", "--skip-unreadable"), before)
+                self.assertEqual(self.errors.count("pgstate: skipped agent"), 2)
+                self.assertIn('session "s9": ', self.errors)
+                new = self.directory / "new"
+                self.run_cli("export", "-o", new, "--skip-unreadable")
+                self.assertEqual(new.read_text(), before)
+                self.assertIn("exported 3 states\n", self.errors)
+                new.unlink()
+                if state == "[]" or "expires_at" in state:
+                    self.run_cli("get", "a", "s2", code=1)
+                self.sql("DELETE FROM agent_states WHERE session_id IN ('s2', 's9')")
+                self.run_cli("export", "-o", good)
+                self.assertEqual(good.read_text(), before)
+
+    def test_times_that_rfc_3339_cannot_hold(self):
+        odd = ["-infinity", "0044-03-15 BC", "10000-01-01", "294276-12-31", "infinity"]
+        for time_ in odd:
+            self.sql("INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at, expires_at) VALUES"
+                     f" ('a', '{time_}', '{{}}', '{time_}', '{time_}', nullif(greatest('{time_}', '3000-01-01 00:00Z'::timestamptz),"
+                     " '3000-01-01 00:00Z'))")
+        first, last = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
+        path = self.directory / "states"
+        self.run_cli("export", "-o", path)
+        for line in map(json.loads, path.open(encoding="utf-8")):
+            early = line["session_id"] in odd[:2]
+            self.assertEqual((line["created_at"], line["updated_at"], line["expires_at"]),
+                             (first, first, None) if early else (last, last, last))
+        self.assertEqual(self.run_json("import", path)["written"], 0)  # there, unchanged
+        self.assertEqual(self.run_json("import", path, "--on-conflict", "replace")["written"], 0)
+        other = self.other_database()
+        self.assertEqual(self.run_json("import", path, url=other)["written"], 5)
+        self.assert_same_table(path, other)
+        self.run_cli("get", "a", "infinity")
+        self.assertEqual([s["session_id"] for s in self.run_lines("ls", "a")], ["infinity", *odd[3:1:-1], *odd[1::-1]])
+        self.assertEqual(self.run_lines("ls")[0]["updated_at"], last)
+        self.put("a", "infinity", '{"data": {"n": 1}}')
+        self.assertEqual(self.run_json("get", "a", "infinity")["created_at"], last)
+        self.run_cli("rm", "a", "--all", "--yes")
+        self.assertEqual(self.count(), 0)
 
     def test_expired_states_stay_behind(self):
         self.put("a", "s", "{}", "--ttl", "1ms")
@@ -198,8 +253,30 @@ class Conflicts(Transfer):
         for bad, why in [
             ('{"agent_id": "a", "session_id": "s", "data": {"secret": ', "ends too early"),
             ('{"agent_id": "a"}', "has no"),
-            (self.line(data=["secret"]), 'a "data" that is no object'),
-            (self.line(created_at="secret"), "no RFC 3339 time"),
+            (self.line(data=["secret"]), "data is no JSON object"),
+            *((self.line(**{member: text}), f"{member} is no RFC 3339 time")
+              for member in ("created_at", "updated_at", "expires_at")
+              for text in ("secret", "tomorrow", "infinity", "2030-01-01T00:00:00", "2030-01-01", "12345-01-01T00:00:00Z",
+                           "2030-01-01T00:00:00+0200", "")),
+            *((self.line(**{member: value}), f"{member} is ")
+              for member in ("agent_id", "session_id", "created_at", "updated_at", "expires_at") for value in (7, True, [], {})),
+            (self.line(created_at="0000-01-01T00:00:00Z"), "created_at is not of the years 1 to 9999"),
+            (self.line(expires_at="9999-12-31T23:59:59-01:00"), "expires_at is not of the years 1 to 9999"),
+            (self.line(version="secret"), "version is a string"),
+            (self.line(version=1.5), "version is no 64-bit integer"),
+            (self.line(context="secret"), "context is a string"),
+            (self.line(history={}), "history is an object"),
+            (self.line(history=["secret"]), "history[0] is a string"),
+            (self.line(history=[{"role": 7}]), "history[0].role is a number"),
+            (self.line(history=[{"timestamp": "2030-01-01T00:00:00"}]), "history[0].timestamp is no RFC 3339 time"),
+            (self.line(history=[{"metadata": []}]), "history[0].metadata is no JSON object"),
+            (self.line(data={"secret": 0}).replace("0}", "1e400}"), "data holds a number"),
+            (self.line(data={"secret": 0}).replace("0}", "1e-400}"), "data holds a number"),
+            (self.line(data={"secret": 0}).replace("0}", "123456789012345678901234567890}"), "data holds a number"),
+            (self.line(more={"secret": 0}).replace("0}", "0.123456789012345678901234567891}"), "extra holds a number"),
+            (self.line(data={"secret": "\ud800"}), "no valid JSON"),
+            (self.line(data={"\0": 1}), "NUL character"),
+            (self.line(data={"deep": 0}).replace("0}", "[" * 600 + "]" * 600 + "}"), "nested deeper"),
             (self.line(data={"secret": "\0"}), "NUL character"),
             (self.line(session_id=""), "has no"),
             (self.line(session_id="s" * 2600), "more than 2600 bytes"),
@@ -210,7 +287,35 @@ class Conflicts(Transfer):
                 self.assertIn("line 2", self.errors)
                 self.assertIn(why, self.errors)
                 self.assertNotIn("secret", self.errors)
-        self.assertEqual(self.count(), 1)
+                self.assertEqual(self.count(), 0)
+        self.run_cli("import", stdin=self.line(data={"text": "\\u0000 is no NUL"}) + self.line(
+            session_id="t", created_at="2030-01-01t12:00:00.5+23:59", updated_at=None, expires_at=None))
+        self.assertEqual(self.sql("SELECT created_at = '2029-12-31 12:01:00.5Z' FROM agent_states WHERE session_id = 't'"), "t")
+
+    def test_nothing_of_a_file_is_imported_where_one_line_is_refused(self):
+        path = self.directory / "states"
+        lines = [self.line(session_id=str(i)) for i in range(1700)]
+        for bad, why in [(self.line(data=[]), "data is no JSON object"), ("{", "ends too early")]:
+            path.write_text("".join(lines) + bad)
+            self.run_cli("import", path, code=1)
+            self.assertIn(f"{path}, line 1701 ", self.errors)
+            self.assertIn(why, self.errors)
+            self.assertEqual(self.count(), 0)
+            with path.open() as stdin:
+                done = subprocess.run(self.command("import"), stdin=stdin, capture_output=True, text=True, check=False,
+                                      env=support.environment(self.url))
+            self.assertEqual((done.returncode, self.count()), (1, 0))
+            self.assertIn("line 1701 ", done.stderr)
+        # Through a pipe the batches before it have been sent; of its own, nothing is.
+        self.run_cli("import", stdin="".join(lines) + self.line(data=[]), code=1)
+        self.assertEqual(self.count(), 1500)
+
+    def test_nothing_of_a_batch_is_imported_where_the_server_refuses_a_line(self):
+        self.sql("ALTER TABLE agent_states ADD CHECK (session_id <> '2')")
+        self.run_cli("import", stdin="".join(self.line(session_id=str(i)) for i in range(5)), code=1)
+        self.assertIn("line 3 ", self.errors)
+        self.assertIn("23514", self.errors)
+        self.assertEqual(self.count(), 0)
 
     def test_a_character_that_the_encoding_lacks(self):
         latin1 = self.other_database("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
@@ -260,6 +365,53 @@ class Interruptions(Transfer):
         path.write_text("something else\n")
         self.run_cli("export", "-o", path, "--resume", code=1)
         self.assertEqual(path.read_text(), "something else\n")
+        self.assertEqual(os.listdir(self.directory), ["other"])
+
+    def test_the_file_is_replaced_when_the_export_is_complete(self):
+        exported = self.fill(INTERRUPTED)
+        whole = exported.read_bytes()
+        path, link = self.directory / "precious", self.directory / "link"
+        path.write_text("precious\n")
+        path.chmod(0o640)
+        link.symlink_to(path)
+        part = self.directory / "precious.part"
+        # A bad row at the end: what was there stays, and so does what was written, to go on from.
+        self.sql("INSERT INTO agent_states (agent_id, session_id, state) VALUES ('~', 's', '[]')")
+        self.run_cli("export", "-o", link, code=1)
+        self.assertEqual(path.read_text(), "precious\n")
+        self.assertTrue(part.read_bytes().endswith(b"\n"))
+        self.assertTrue(whole.startswith(part.read_bytes()))
+        self.sql("DELETE FROM agent_states WHERE agent_id = '~'")
+        self.run_cli("export", "-o", link, "--resume")
+        self.assertLess(int(re.search(r"exported ([\d,]+)", self.errors)[1].replace(",", "")), INTERRUPTED)
+        self.assert_same_files(exported, path)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(path.stat().st_mode & 0o777, 0o640)
+        self.assertFalse(part.exists())
+        # Killed in the middle of a line.
+        part.write_bytes(whole[:len(whole) // 2])
+        path.write_text("precious\n")
+        self.run_cli("export", "-o", path, "--resume")
+        self.assert_same_files(exported, path)
+        # Begun anew, where there is something of an earlier one.
+        part.write_text("something else\n")
+        self.run_cli("export", "-o", path)
+        self.assert_same_files(exported, path)
+        self.assertFalse(part.exists())
+
+    def test_an_export_to_what_is_no_file(self):
+        line = self.line_of_a_state()
+        self.assertEqual(self.run_cli("export", "-o", "/dev/stdout"), line)
+        self.run_cli("export", "-o", "/dev/null")
+        self.assertTrue(Path("/dev/null").is_char_device())
+        self.run_cli("export", "-o", "/dev/full", code=1)
+        self.assertIn("cannot write /dev/full", self.errors)
+        self.run_cli("export", "-o", self.directory / "missing" / "file", code=1)
+        self.assertIn("cannot open", self.errors)
+
+    def line_of_a_state(self):
+        self.put("a", "s")
+        return self.run_cli("get", "a", "s", "--json")
 
     def test_a_failed_export_leaves_the_file_alone(self):
         path = self.directory / "precious"

@@ -124,6 +124,10 @@ void settings(provoked& errors) {
     }
     errors.add("empty-connection-string", open(config_for("")));
     errors.add("unknown-pool-key", open(config_for("postgres://localhost/mydb?pool_max_cons=8")));
+    errors.add("blank-around-uri", open(config_for("postgres://localhost/mydb\n")));
+    errors.add("jdbc-url", open(config_for("jdbc:postgresql://localhost/mydb?user=app")));
+    errors.add("schema-parameter", open(config_for("postgres://localhost/mydb?schema=app")));
+    errors.add("ssl-parameter", open(config_for("postgres://localhost/mydb?ssl=require")));
     errors.add("unknown-option", open(config_for("host=localhost dbname=mydb sslmod=require")));
     auto many = config_for("postgres://localhost/mydb");
     many.pool.max_conns = 2;

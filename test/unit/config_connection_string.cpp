@@ -73,6 +73,7 @@ TEST_CASE("a URI without pool settings stays byte for byte as it was", "[config]
              "postgresql://localhost/db?a=1&",
              "postgresql://localhost/db?spool_max_conns=5&POOL_MAX_CONNS=5",
              "postgresql://localhost/db?a=b?pool_max_conns",
+             "postgresql://localhost/db?ssl=true", // libpq's for sslmode=require
          }) {
         check_accepted({{uri, uri}});
     }
@@ -210,6 +211,20 @@ TEST_CASE("a malformed connection string is refused, by its fault and without a 
              {"postgres:// or postgresql://",
               {"postgres+asyncpg://u:hunter2@h/db", "mysql://u:hunter2@h/db"}},
              {"lower case", {"POSTGRES://u:hunter2@h/db"}},
+             {"a JDBC URL",
+              {"jdbc:postgresql://u:hunter2@h/db", "jdbc:postgresql://h/db?user=u&password=hunter2",
+               " jdbc:postgresql:db", "pool_max_conns=1 jdbc:postgresql://h/db?password=hunter2"}},
+             {"before or after the URI",
+              {" postgres://u:hunter2@h/db", "\tpostgres://u:hunter2@h", "postgres://u:hunter2@h/db ",
+               "postgres://u:hunter2@h/db\n", "postgres://u:hunter2@h/db?sslmode=disable\r\n",
+               "postgres://u:hunter2@h/db ?pool_max_conns=1", "postgres://u:hunter2@h?pool_max_conns=1 "}},
+             {"sslmode=require",
+              {"postgres://u:hunter2@h/db?ssl=require", "postgres://u:hunter2@h?ssl=1&a=b",
+               "postgres://u:hunter2@h?%73sl=no-verify", "host=h password=hunter2 ssl=false"}},
+             {"config.table_name",
+              {"postgres://u:hunter2@h/db?schema=hunter2",
+               "postgres://u:hunter2@h/db?a=b&currentSchema=hunter2",
+               "postgres://u:hunter2@h/db?search_path=hunter2", "host=h schema=hunter2"}},
              {"a URI among",
               {"pool_max_conns=1 postgres://u:hunter2@h/db?sslmode=require", "host=h x://u:hunter2=3"}},
          })
@@ -341,6 +356,10 @@ TEST_CASE("random URIs keep every byte that is not a pool setting's", "[config]"
                 uri += (&parameter == &parameters.front() ? "?" : "&") + parameter;
             return uri;
         };
-        check_taken(join(kept), join(mixed), settings);
+        const auto plain = join(kept);
+        if (plain.back() == ' ')
+            CHECK(refusal(plain).find("after the URI") != std::string::npos);
+        else
+            check_taken(plain, join(mixed), settings);
     }
 }

@@ -56,7 +56,7 @@ TEST_CASE("a document is judged as a load would judge it, without being built", 
         const document_check check(json);
         CHECK(check.is_json);
         CHECK(check.refusal == refusal_of(json));
-        CHECK_FALSE(check.expires_at);
+        CHECK_FALSE(check.row.expires_at);
     }
     const auto deep = R"({"data":)" + std::string(600, '[');
     CHECK(document_check(deep).refusal == refusal_of(deep));
@@ -90,9 +90,9 @@ TEST_CASE("the expiry among the members of a document is read", "[codec]") {
     };
     using namespace std::chrono_literals;
     const pgstate::timestamp new_year = std::chrono::sys_days(2030y / 1 / 1);
-    CHECK(expiry(R"("2030-01-01T00:00:00Z")").expires_at == new_year);
-    CHECK(expiry(R"("2030-01-01T01:00:00+01:00")", R"("data":{"expires_at":[]},)").expires_at == new_year);
-    CHECK_FALSE(expiry("null").expires_at);
+    CHECK(expiry(R"("2030-01-01T00:00:00Z")").row.expires_at == new_year);
+    CHECK(expiry(R"("2030-01-01T01:00:00+01:00")", R"("data":{"expires_at":[]},)").row.expires_at == new_year);
+    CHECK_FALSE(expiry("null").row.expires_at);
     CHECK(expiry("null").refusal.empty());
     CHECK(expiry(R"("2030-01-01T00:00:00")").refusal == "expires_at is no RFC 3339 time");
     CHECK(expiry("7").refusal == "expires_at is a number");

@@ -10,6 +10,7 @@
 
 using pgstate::from_rfc3339;
 using pgstate::timestamp;
+using pgstate::to_nearest_rfc3339;
 using pgstate::to_rfc3339;
 using pgstate::codec::append_rfc3339;
 using namespace std::chrono;
@@ -47,6 +48,16 @@ TEST_CASE("times for readers have all digits, so that they sort as texts", "[rfc
     CHECK(to_rfc3339(at(2026, 11, 25, 21h)) == "2026-11-25T21:00:00.000000Z");
     CHECK(from_rfc3339(to_rfc3339(at(9999, 12, 31, 24h - 1us))) == at(9999, 12, 31, 24h - 1us));
     CHECK_THROWS_AS(to_rfc3339(at(10000, 1, 1)), pgstate::error);
+}
+
+TEST_CASE("the nearest time is written where a year has more or fewer than four digits", "[rfc3339]") {
+    const auto last = at(9999, 12, 31, 24h - 1us);
+    CHECK(to_nearest_rfc3339(at(2026, 11, 25, 21h)) == "2026-11-25T21:00:00.000000Z");
+    CHECK(to_nearest_rfc3339(last) == to_rfc3339(last));
+    for (const timestamp late : {last + 1us, timestamp::max()})
+        CHECK(to_nearest_rfc3339(late) == to_rfc3339(last));
+    for (const timestamp early : {at(0, 12, 31), at(-43, 3, 15), timestamp::min()})
+        CHECK(to_nearest_rfc3339(early) == "0001-01-01T00:00:00.000000Z");
 }
 
 TEST_CASE("years that RFC 3339 does not have are not written", "[rfc3339]") {

@@ -49,7 +49,8 @@ public:
             std::string(time).append(", t.agent_id COLLATE \"C\", t.session_id COLLATE \"C\"");
         if (query_.after) {
             // One after the other: they number the parameters.
-            const auto when = moment(query_.after->time);
+            made_.values.add_server_time(query_.after->time);
+            const auto when = next(type_oid::timestamptz);
             const auto agent = text(query_.after->agent_id);
             const auto session = text(query_.after->session_id);
             also("(" + sort_key + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
@@ -130,21 +131,39 @@ find_operation::find_operation(const batch::operation_type& as, codec::encoded_q
     bytes = search_.values.bytes();
 }
 
+agent_state find_operation::state_in(int row) const {
+    const saved what{rows().int8(row, found_row::version), rows().timestamptz(row, found_row::created_at),
+                     rows().timestamptz(row, found_row::updated_at),
+                     expiry_in(rows(), row, found_row::expires_at)};
+    const auto document = query_.documents ? rows().jsonb(row, found_row::state) : std::string_view();
+    return codec::found_state(query_, rows().text(row, found_row::agent_id),
+                              rows().text(row, found_row::session_id), document, what);
+}
+
 result<state_page> find_operation::decode() {
     state_page page;
     const auto found = static_cast<std::size_t>(rows().size());
-    const auto shown = std::min(found, query_.limit);
-    page.states.reserve(shown);
-    for (std::size_t i = 0; i < shown; ++i) {
-        const int at = static_cast<int>(i);
-        const saved row{rows().int8(at, found_row::version), rows().timestamptz(at, found_row::created_at),
-                        rows().timestamptz(at, found_row::updated_at),
-                        expiry_in(rows(), at, found_row::expires_at)};
-        const auto document = query_.documents ? rows().jsonb(at, found_row::state) : std::string_view();
-        page.states.push_back(codec::found_state(query_, rows().text(at, found_row::agent_id),
-                                                 rows().text(at, found_row::session_id), document, row));
+    const auto shown = static_cast<int>(std::min(found, query_.limit));
+    page.states.reserve(static_cast<std::size_t>(shown));
+    const auto key_of = [this](int row) {
+        return state_key(std::string(rows().text(row, found_row::agent_id)),
+                         std::string(rows().text(row, found_row::session_id)));
+    };
+    for (int row = 0; row < shown; ++row) {
+        try {
+            page.states.push_back(state_in(row));
+        } catch (const error& e) {
+            if (query_.unreadable == on_unreadable::fail || e != errc::corrupt_state) throw;
+            page.unreadable.push_back({key_of(row), e.what()});
+        }
     }
-    if (found > shown) page.next = codec::cursor_behind(query_, page.states.back());
+    if (found > query_.limit) {
+        auto last = key_of(shown - 1);
+        const auto time = rows().server_time(shown - 1, query_.by_created() ? found_row::created_at
+                                                                            : found_row::updated_at);
+        page.next =
+            codec::cursor_behind(query_, {time, std::move(last.agent_id), std::move(last.session_id)});
+    }
     return page;
 }
 

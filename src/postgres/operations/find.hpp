@@ -31,6 +31,7 @@ public:
 
 private:
     result<state_page> decode() override;
+    agent_state state_in(int row) const;
     error explain(error failure) const override;
 
     const codec::encoded_query query_;

@@ -65,7 +65,9 @@ result<session_page> list_operation::decode() {
     if (found > shown)
         page.next =
             codec::encode_cursor(codec::query_kind::list, agent_,
-                                 {page.sessions.back().updated_at, {}, page.sessions.back().session_id});
+                                 {rows().server_time(static_cast<int>(shown) - 1, listed_row::updated_at),
+                                  {},
+                                  page.sessions.back().session_id});
     return page;
 }
 
@@ -83,7 +85,7 @@ batch::command list_type::build(const batch::operation_list& operations) const {
     made.values.add_text(list.agent_id);
     made.values.add_int8(rows_for(list.limit()));
     if (list.after()) {
-        made.values.add_timestamptz(list.after()->time);
+        made.values.add_server_time(list.after()->time);
         made.values.add_text(list.after()->session_id);
     }
     return made;
