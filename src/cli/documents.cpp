@@ -74,15 +74,12 @@ std::string position(std::string_view text, std::size_t at) {
 
 } // namespace
 
-std::string nearest_time(const std::string& column) {
+std::string time_as_text(const std::string& column) {
     constexpr auto first = "'0001-01-01T00:00:00Z'::timestamptz";
     constexpr auto last = "'9999-12-31T23:59:59.999999Z'::timestamptz";
-    return std::string("CASE WHEN t.") + column + " < " + first + " THEN " + first + " WHEN t." + column +
-           " > " + last + " THEN " + last + " ELSE t." + column + " END";
-}
-
-std::string time_as_text(const std::string& column) {
-    return "to_char((" + nearest_time(column) + ") AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    return std::string("to_char(CASE WHEN t.") + column + " < " + first + " THEN " + first + " WHEN t." +
+           column + " > " + last + " THEN " + last + " ELSE t." + column +
+           " END AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 }
 
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query) {

@@ -45,9 +45,8 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
 std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
                                       const state_key& key);
 
-/// SQL: a time of the row `t`; for one that RFC 3339 cannot hold, `infinity` for example, the nearest that it can.
-std::string nearest_time(const std::string& column);
-/// SQL: the same as in documents.
+/// SQL: a time of the row `t` as in documents; for one that RFC 3339 cannot hold, `infinity` for example, the nearest that
+/// it can.
 std::string time_as_text(const std::string& column);
 
 /// What the document of a row becomes from `json` (SQL of type jsonb): with every member that other writers expect, and

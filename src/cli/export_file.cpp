@@ -41,7 +41,7 @@ export_file::export_file(const std::string& path, bool resume) : owned_(nullptr,
         return;
     }
     std::error_code none;
-    path_ = fs::exists(path, none) ? fs::canonical(path).string() : path; // a link stays one
+    path_ = fs::is_regular_file(path, none) ? fs::canonical(path).string() : path; // a link stays one
     written_ = path_ + ".part";
     if (fs::exists(path_, none) && !fs::is_regular_file(path_, none)) {
         written_ = path_; // a device or a pipe

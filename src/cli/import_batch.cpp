@@ -16,15 +16,11 @@ namespace {
 constexpr std::size_t most_lines = 500;
 constexpr std::size_t most_bytes_sent = std::size_t{4} << 20;
 
-/// Whether the row `t`, as it would be exported, differs from `other` in anything but its version.
+/// Whether the row `t` differs from `other` in anything but its version.
 std::string differs_from(const std::string& other) {
-    std::string ours = "(t.state - 'version'";
-    std::string theirs = "(" + other + ".state - 'version'";
-    for (const auto* column : {"created_at", "updated_at", "expires_at"}) {
-        ours.append(", ").append(nearest_time(column));
-        theirs.append(", ").append(other).append(".").append(column);
-    }
-    return ours + ") IS DISTINCT FROM " + theirs + ")";
+    return "(t.state - 'version', t.created_at, t.updated_at, t.expires_at) IS DISTINCT FROM (" + other +
+           ".state - 'version', " + other + ".created_at, " + other + ".updated_at, " + other +
+           ".expires_at)";
 }
 
 } // namespace

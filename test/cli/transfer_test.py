@@ -150,7 +150,9 @@ class RoundTrip(Transfer):
                          f" ('a', 's9', '{state}')")
                 for arguments in (["export"], ["export", "a"], ["export", "-o", good], ["export", "-o", good, "--resume"]):
                     self.run_cli(*arguments, code=1)
-                    self.assertTrue(self.errors.startswith('pgstate: agent "a", session "s2": '), self.errors)
+                    first = "s9" if "--resume" in arguments else "s2"
+                    self.assertTrue(self.errors.startswith(f'pgstate: agent "a", session "{first}": '), self.errors)
+                    (self.directory / "good.part").unlink(missing_ok=True)
                     self.assertIn(why, self.errors)
                     self.assertIn("--skip-unreadable", self.errors)
                     self.assertNotIn("secret", self.errors)
@@ -182,8 +184,7 @@ class RoundTrip(Transfer):
             early = line["session_id"] in odd[:2]
             self.assertEqual((line["created_at"], line["updated_at"], line["expires_at"]),
                              (first, first, None) if early else (last, last, last))
-        self.assertEqual(self.run_json("import", path)["written"], 0)  # there, unchanged
-        self.assertEqual(self.run_json("import", path, "--on-conflict", "replace")["written"], 0)
+        self.assertEqual(self.run_json("import", path, "--on-conflict", "skip")["written"], 0)
         other = self.other_database()
         self.assertEqual(self.run_json("import", path, url=other)["written"], 5)
         self.assert_same_table(path, other)
@@ -265,7 +266,7 @@ class Conflicts(Transfer):
             (self.line(version="secret"), "version is a string"),
             (self.line(version=1.5), "version is no 64-bit integer"),
             (self.line(context="secret"), "context is a string"),
-            (self.line(history={}), "history is an object"),
+            (self.line(history={}), "history is no JSON array"),
             (self.line(history=["secret"]), "history[0] is a string"),
             (self.line(history=[{"role": 7}]), "history[0].role is a number"),
             (self.line(history=[{"timestamp": "2030-01-01T00:00:00"}]), "history[0].timestamp is no RFC 3339 time"),

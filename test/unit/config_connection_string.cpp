@@ -358,7 +358,7 @@ TEST_CASE("random URIs keep every byte that is not a pool setting's", "[config]"
         };
         const auto plain = join(kept);
         if (plain.back() == ' ')
-            CHECK(refusal(plain).find("after the URI") != std::string::npos);
+            CHECK(refusal(std::string_view(plain)).find("after the URI") != std::string::npos);
         else
             check_taken(plain, join(mixed), settings);
     }
