@@ -91,7 +91,8 @@ TEST_CASE("the expiry among the members of a document is read", "[codec]") {
     using namespace std::chrono_literals;
     const pgstate::timestamp new_year = std::chrono::sys_days(2030y / 1 / 1);
     CHECK(expiry(R"("2030-01-01T00:00:00Z")").row.expires_at == new_year);
-    CHECK(expiry(R"("2030-01-01T01:00:00+01:00")", R"("data":{"expires_at":[]},)").row.expires_at == new_year);
+    CHECK(expiry(R"("2030-01-01T01:00:00+01:00")", R"("data":{"expires_at":[]},)").row.expires_at ==
+          new_year);
     CHECK_FALSE(expiry("null").row.expires_at);
     CHECK(expiry("null").refusal.empty());
     CHECK(expiry(R"("2030-01-01T00:00:00")").refusal == "expires_at is no RFC 3339 time");
