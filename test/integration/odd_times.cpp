@@ -1,7 +1,7 @@
 // Rows with times that neither pgstate nor the Go SDK writes: what they load as, and that pages neither end at them nor repeat
 // or skip one.
 
-#include "integration/swept_table.hpp"
+#include "integration/sweep/swept_table.hpp"
 #include "pgstate/rfc3339.hpp"
 
 #include <catch2/catch_test_macros.hpp>

@@ -1,4 +1,4 @@
-#include "migration_support.hpp"
+#include "integration/migration/support.hpp"
 
 #include <chrono>
 #include <string>

@@ -1,6 +1,6 @@
 // Rows of expired states that cannot be deleted do not keep the sweeper from the others.
 
-#include "integration/swept_table.hpp"
+#include "integration/sweep/swept_table.hpp"
 #include "support/recorded.hpp"
 
 #include <catch2/catch_test_macros.hpp>

@@ -1,7 +1,7 @@
 // The sweeper: what it deletes, what it leaves, and that it gets in nobody's way. The table is filled and looked at with
 // SQL of its own, as a store does not show what has expired.
 
-#include "integration/swept_table.hpp"
+#include "integration/sweep/swept_table.hpp"
 #include "support/recorded.hpp"
 
 #include <boost/asio/co_spawn.hpp>

@@ -1,4 +1,4 @@
-#include "migration_support.hpp"
+#include "integration/migration/support.hpp"
 
 #include <catch2/generators/catch_generators_range.hpp>
 
