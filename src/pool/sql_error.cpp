@@ -29,6 +29,14 @@ std::string primary_message(std::string_view what) {
     return std::string(line);
 }
 
+std::string_view hint_in(std::string_view what) {
+    constexpr std::string_view label = "\nHINT:  ";
+    const auto end = what.find('\n');
+    if (end == what.npos || !what.substr(end).starts_with(label)) return {};
+    what.remove_prefix(end + label.size());
+    return what.substr(0, what.find_first_of("\r\n"));
+}
+
 void rethrow_as_error(std::string_view operation,
                       const std::function<std::string(std::string_view sqlstate)>& advice) {
     try {
@@ -51,6 +59,7 @@ void rethrow_as_error(std::string_view operation,
         const auto sqlstate = sqlstate_of(e);
         if (sqlstate.empty()) throw lost_connection(operation, e.what());
         auto message = primary_message(e.what());
+        if (const auto hint = hint_in(e.what()); !hint.empty()) message.append("; hint: ").append(hint);
         if (const auto what_to_do = advice ? advice(sqlstate) : std::string(); !what_to_do.empty())
             message.append("; ").append(what_to_do);
         throw error::from_server(sqlstate, operation, message);

@@ -11,6 +11,10 @@ namespace pgstate::pool {
 /// the statement, CONTEXT) can hold a state's content and never go into an error.
 std::string primary_message(std::string_view what);
 
+/// The server's hint, where it is the line after the first one: behind a DETAIL or a statement, which can quote anything, what
+/// looks like a hint need not be one. Empty: there is none, or the server's language is not English.
+std::string_view hint_in(std::string_view what);
+
 /// Throws the exception being handled as a pgstate::error. A pgstate::error and whatever libpqxx and the server have
 /// nothing to do with is thrown as it is.
 /// \pre called from a catch block

@@ -35,6 +35,10 @@ TEST_CASE("only the server's own sentence is kept", "[schema]") {
     CHECK(pool::primary_message("server closed the connection unexpectedly\n\tThis probably means") ==
           "server closed the connection unexpectedly");
     CHECK(pool::primary_message("") == "");
+    CHECK(pool::hint_in("ERROR:  no\nHINT:  Do it otherwise.\nCONTEXT:  secret") == "Do it otherwise.");
+    CHECK(pool::hint_in("ERROR:  no\nDETAIL:  secret\nHINT:  secret") == "");
+    CHECK(pool::hint_in("ERROR:  no") == "");
+    CHECK(pool::hint_in("") == "");
 }
 
 TEST_CASE("what the server refuses keeps its SQLSTATE and loses its details", "[schema]") {
@@ -44,6 +48,14 @@ TEST_CASE("what the server refuses keeps its SQLSTATE and loses its details", "[
     CHECK(e.operation() == "save");
     CHECK(std::string(e.what()) ==
           "save: duplicate key value violates unique constraint \"k\" (SQLSTATE 23505)");
+}
+
+TEST_CASE("a hint is kept", "[schema]") {
+    const auto e = translated(pqxx::sql_error("ERROR:  cannot use serializable mode in a hot standby\n"
+                                              "HINT:  You can use REPEATABLE READ instead.\n",
+                                              "BEGIN", "0A000"));
+    CHECK(std::string(e.what()) == "save: cannot use serializable mode in a hot standby; hint: You can use "
+                                   "REPEATABLE READ instead. (SQLSTATE 0A000)");
 }
 
 TEST_CASE("insufficient_privilege, which may come without its SQLSTATE, gets it", "[schema]") {
