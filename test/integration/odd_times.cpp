@@ -89,7 +89,7 @@ std::vector<std::string> all_pages(Fetch fetch) {
 TEST_CASE("pages have each row once, whatever its times are", "[odd_times]") {
     opened_store on;
     fill(on);
-    const std::size_t limit = GENERATE(1, 2, 7, 1000);
+    const std::size_t limit = GENERATE(as<std::size_t>{}, 1, 2, 7, 1000);
     CAPTURE(limit);
     const std::vector<std::pair<find_order, std::string>> orders{
         {find_order::updated_descending, "updated_at DESC, session_id COLLATE \"C\" DESC"},
@@ -204,7 +204,7 @@ TEST_CASE("find can leave out what it cannot read, and names it", "[odd_times]")
     const auto refused = on.failure(on.store.find(query, as_result), errc::corrupt_state);
     CHECK(names(refused, "2 number"));
 
-    const std::size_t limit = GENERATE(1, 2, 3, 10);
+    const std::size_t limit = GENERATE(as<std::size_t>{}, 1, 2, 3, 10);
     CAPTURE(limit);
     pgstate::find_options options(limit);
     options.unreadable = pgstate::on_unreadable::skip;
