@@ -372,7 +372,7 @@ struct agent_page {
 
 /// A state that `find` could not read.
 struct unreadable_state {
-    state_key key;
+    state_key key;      ///< which one
     std::string reason; ///< what `load` says; it quotes nothing of the state's contents
 };
 

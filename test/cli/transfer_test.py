@@ -175,7 +175,7 @@ class RoundTrip(Transfer):
         odd = ["-infinity", "0044-03-15 BC", "10000-01-01", "294276-12-31", "infinity"]
         for time_ in odd:
             self.sql("INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at, expires_at) VALUES"
-                     f" ('a', '{time_}', '{{}}', '{time_}', '{time_}', nullif(greatest('{time_}', '3000-01-01 00:00Z'::timestamptz),"
+                     f''' ('a', '{time_}', '{{"data":{{}},"context":{{}},"history":[]}}', '{time_}', '{time_}', nullif(greatest('{time_}', '3000-01-01 00:00Z'::timestamptz),'''
                      " '3000-01-01 00:00Z'))")
         first, last = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
         path = self.directory / "states"

@@ -117,9 +117,8 @@ TEST_CASE("a trigger that suppresses updates and deletes ends every operation on
             "append");
         check_suppressed(on.f.wait(store.merge("a", "guarded", pgstate::state_patch(), options, as_result)),
                          "merge");
-        const auto why = on.f.failure(store.increment("a", "guarded", "/data/n", 1, options, as_result),
-                                      errc::invalid_argument);
-        CHECK(names(why, "suppresses the write"));
+        check_suppressed(on.f.wait(store.increment("a", "guarded", "/data/n", 1, options, as_result)),
+                         "increment");
     }
     auto change = [](agent_state& loaded) { loaded.data["n"] = 2; };
     check_suppressed(on.f.wait(store.update("a", "guarded", change, as_result)), "update");

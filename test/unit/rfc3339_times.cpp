@@ -51,11 +51,11 @@ TEST_CASE("times for readers have all digits, so that they sort as texts", "[rfc
 }
 
 TEST_CASE("the nearest time is written where a year has more or fewer than four digits", "[rfc3339]") {
-    const auto last = at(9999, 12, 31, 24h - 1us);
+    const auto latest = at(9999, 12, 31, 24h - 1us);
     CHECK(to_nearest_rfc3339(at(2026, 11, 25, 21h)) == "2026-11-25T21:00:00.000000Z");
-    CHECK(to_nearest_rfc3339(last) == to_rfc3339(last));
-    for (const timestamp late : {last + 1us, timestamp::max()})
-        CHECK(to_nearest_rfc3339(late) == to_rfc3339(last));
+    CHECK(to_nearest_rfc3339(latest) == to_rfc3339(latest));
+    for (const timestamp late : {latest + 1us, timestamp::max()})
+        CHECK(to_nearest_rfc3339(late) == to_rfc3339(latest));
     for (const timestamp early : {at(0, 12, 31), at(-43, 3, 15), timestamp::min()})
         CHECK(to_nearest_rfc3339(early) == "0001-01-01T00:00:00.000000Z");
 }
