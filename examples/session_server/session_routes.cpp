@@ -172,8 +172,8 @@ private:
         co_return co_await store_.update(by.agent_id, by.session_id, change, options);
     }
 
-    /// Merges what the patch makes of the members that are there, if nobody was first, and otherwise begins again. It is
-    /// not `update`, which saves all of the state, and with it decides anew when the session expires.
+    /// Merges what the patch makes of the members that are there. If another writer was first, it begins again. `update`
+    /// would send the whole history each time; this sends the members that change.
     asio::awaitable<pgstate::saved> patch_nested(const merge_patch& changes, const session_path& at,
                                                  std::optional<std::int64_t> wanted) {
         const auto deadline = steady_clock::now() + time_;

@@ -79,9 +79,12 @@ bool stands_for(std::string_view literal, double value) {
 void append_double(std::string& out, double value) {
     if (value == 0) value = 0; // not -0.0
     char text[64];
-    const bool integral = std::abs(value) < full_digits_limit && value == std::trunc(value);
-    const auto end = integral ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr
-                              : std::to_chars(text, text + sizeof text, value).ptr;
+    const bool large = std::abs(value) >= full_digits_limit;
+    const bool integral = !large && value == std::trunc(value);
+    // Without a format to_chars writes all digits of some large doubles, as that is no longer than an exponent.
+    const auto end = large ? std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr
+                     : integral ? std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr
+                                : std::to_chars(text, text + sizeof text, value).ptr;
     out.append(text, end);
     if (integral) out += ".0";
 }

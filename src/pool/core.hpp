@@ -68,7 +68,7 @@ private:
 class waiter {
 public:
     virtual ~waiter() = default;
-    /// Here it is. Whatever is not moved from goes back to the pool.
+    /// \param got  the connection; if it is not moved from, it goes back to the pool
     /// \throws std::exception - there is no memory to take it; the waiter is called again later
     virtual void acquired(lease& got) = 0;
     /// There will be none: the pool is closed, or no connection can be made and waiting would not help.
@@ -94,8 +94,8 @@ private:
 /// One mutex guards the lists; whatever blocks runs on worker threads, whatever waits on the executor. Nothing is
 /// pending on the executor while nobody waits for a connection, so an idle pool never keeps an event loop alive.
 ///
-/// A connection can be given back where there is no memory: the lists have room for it. What cannot be done then, such as
-/// to call a waiter, is done at the latest by maintain().
+/// A connection can be given back where there is no memory: the lists have room for it. What fails then for want of memory,
+/// such as the call of a waiter, is done by the next maintain().
 class core : public std::enable_shared_from_this<core> {
 public:
     /// \throws error invalid_argument - libpq refuses the connection string

@@ -58,6 +58,9 @@ TEST_CASE("doubles are written so that jsonb keeps them doubles", "[codec]") {
     CHECK(written(0) == "0.0");
     CHECK(written(-0.0) == "0.0");
     CHECK(written(1) == "1.0");
+    CHECK(written(999'999'999'999'999'868'928.0) == "999999999999999868928.0");
+    CHECK(written(1e21) == "1e+21");
+    CHECK(written(-3.2581991632159417e21) == "-3.2581991632159417e+21"); // not 22 digits, which are as short
     CHECK(written(-42) == "-42.0");
     CHECK(written(0.1) == "0.1");
     CHECK(written(9007199254740992.0) == "9007199254740992.0");
