@@ -124,6 +124,7 @@ void engine::fail(exchange& of, const wire::reply& answer) {
     what.broken = answer.outcome == wire::reply::status::broken;
     what.time_limited = of.limits.statement.has_value();
     what.locks_limited = of.limits.lock.has_value();
+    what.settles = of.operations.front()->life.in_doubt();
     what.failure = answer.failure;
     for (const auto& each : of.operations)
         what.attempts = std::max<std::size_t>(what.attempts, each->life.attempts());

@@ -48,6 +48,12 @@ step pause_then(life& of, phase next, verdict what = verdict::none) noexcept {
     return {told(of, what), move::pause};
 }
 
+/// For a write in doubt: it is found out for as long as it takes, but a caller without a deadline is not kept for ever.
+verdict asked_too_often(const life& of) noexcept {
+    return of.in_doubt() && of.inquiries >= most_attempts && !of.timed ? verdict::outcome_unknown
+                                                                       : verdict::none;
+}
+
 /// Nothing more is heard of a write unless the process that had it is ended.
 step fence(life& of, verdict what = verdict::none) noexcept {
     return of.traceable ? send_as(of, phase::fencing, what) : end(of, verdict::outcome_unknown);
@@ -99,9 +105,7 @@ step fail_unsent(life& of, verdict what) noexcept {
 }
 
 step lose(life& of) noexcept {
-    if (of.in_doubt())
-        return pause_then(of, of.as,
-                          of.inquiries >= most_attempts ? verdict::outcome_unknown : verdict::none);
+    if (of.in_doubt()) return pause_then(of, of.as, asked_too_often(of));
     count(of.losses);
     if (of.may_be_applied()) {
         of.inquiries = 0;
@@ -126,7 +130,7 @@ step refuse(life& of) noexcept {
 }
 
 step find_lock(life& of) noexcept {
-    if (of.in_doubt()) return pause_then(of, of.as);
+    if (of.in_doubt()) return pause_then(of, of.as, asked_too_often(of));
     if (nobody_waits(of)) return end(of);
     if (of.as == phase::waiting && of.timed) return end(of, verdict::timed_out_locked);
     if (of.as == phase::looking || of.as == phase::probing) return pause_then(of, of.as);
@@ -158,10 +162,7 @@ step take_answer(life& of, event what) noexcept {
     case event::refused_lock: return find_lock(of);
     case event::undecided: return fence(of);
     case event::undecidable: return end(of, verdict::outcome_unknown);
-    case event::process_alive:
-        return pause_then(of, phase::fencing,
-                          of.inquiries >= most_attempts && !of.timed ? verdict::outcome_unknown
-                                                                     : verdict::none);
+    case event::process_alive: return pause_then(of, phase::fencing, asked_too_often(of));
     default: break;
     }
     // What follows is done for a caller who waits, or to settle a write.
@@ -197,9 +198,9 @@ step take_answer(life& of, event what) noexcept {
         return send_as(of, of.as);
     case event::refused_time:
         return of.in_doubt()
-                   ? pause_then(of, of.as)
+                   ? pause_then(of, of.as, asked_too_often(of))
                    : end(of, of.locked > 0 ? verdict::timed_out_locked : verdict::timed_out_refused);
-    case event::refused_for_now: return pause_then(of, of.as);
+    case event::refused_for_now: return pause_then(of, of.as, asked_too_often(of));
     case event::refused_statement: return send_as(of, of.as);
     default: break;
     }

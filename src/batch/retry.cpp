@@ -21,6 +21,9 @@ event classify(const incident& what) {
         // Once for each of the three statements that an exchange can have.
         if (prepared_badly && what.attempts < 4) return event::refused_statement;
     }
+    // A write that is not settled can still be applied: nothing else ends that but a server that will never answer, for want
+    // of a privilege or of an object (class 42).
+    if (what.settles && sqlstate.substr(0, 2) != "42") return event::refused_for_now;
     return what.operations > 1 ? event::refused_shared : event::refused;
 }
 

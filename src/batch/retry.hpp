@@ -16,6 +16,7 @@ struct incident {
     bool broken = false;        ///< the connection was lost, rather than the statement refused
     bool time_limited = false;  ///< its time on the server was cut to that of its callers
     bool locks_limited = false; ///< so was the time to wait for a lock
+    bool settles = false; ///< it was to find out about a write in doubt, or to end the process that had it
     wire::server_error failure{};
 };
 

@@ -59,12 +59,11 @@ struct lived {
     }
 
     event_set possible_answers() const {
-        auto result = set_of({lost, refused, nonsense});
+        auto result = set_of({lost, refused, refused_for_now, nonsense});
         if (!of.alone) result |= set_of({refused_shared});
         if (of.timed) result |= set_of({refused_time});
         if (of.writes && (of.timed || !of.in_doubt())) result |= set_of({refused_lock});
-        if (!of.in_doubt() || of.inquiries < most_attempts)
-            result |= set_of({refused_for_now, refused_statement});
+        if (!of.in_doubt() || of.inquiries < most_attempts) result |= set_of({refused_statement});
         if (of.as == phase::looking) return result | set_of({locked, unlocked});
         if (of.as == phase::fencing) return result | set_of({process_ended, process_alive});
         result |= set_of({answered});

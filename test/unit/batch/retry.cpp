@@ -2,6 +2,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -54,6 +55,22 @@ TEST_CASE("a statement that was refused before the connection was lost is rolled
         {"23514", true, 2, 1, event::refused_shared},
         {"57014", true, 1, 1, event::refused}, // a cancelled statement is no farewell
     });
+}
+
+TEST_CASE("a write in doubt is settled, unless the server will never answer", "[retry]") {
+    incident what;
+    what.settles = true;
+    const auto meaning = [&](const char* sqlstate, std::size_t attempts) {
+        what.failure.sqlstate = sqlstate;
+        what.attempts = attempts;
+        return pgstate::batch::classify(what);
+    };
+    for (const std::size_t attempts : std::array<std::size_t, 3>{1, most_attempts, most_attempts + 1})
+        for (const char* passing : {"40001", "53200", "57014", "58000", "XX000"})
+            CHECK(meaning(passing, attempts) == event::refused_for_now);
+    CHECK(meaning("42501", 1) == event::refused);
+    CHECK(meaning("42P01", 1) == event::refused);
+    CHECK(meaning("26000", 1) == event::refused_statement);
 }
 
 TEST_CASE("serialization failures and deadlocks are sent again after a pause", "[retry]") {
