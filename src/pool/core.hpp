@@ -172,6 +172,7 @@ private:
     void ping(transfer& it);
     void call_hook(transfer& it);
     void deliver(transfer& it);
+    void count_delivery(const waiter& who, bool done);
     void try_another(transfer& it);
     void keep(transfer& it) noexcept;
     /// `what` is moved from unless it throws.

@@ -114,32 +114,37 @@ void core::call_hook(transfer& it) {
 void core::deliver(transfer& it) {
     auto& who = *it.who.front();
     lease got(shared_from_this(), it.what);
-    const auto took = clock::now() - who.since_;
-    {
-        const lock guard(mutex_);
-        --checking_;
-        ++acquired_;
-        who.waited_ = took;
-    }
+    who.waited_ = clock::now() - who.since_;
+    count_delivery(who, true);
     try {
         who.acquired(got);
     } catch (...) {
-        if (!got) it.what.reset(); // it was taken, and is given back by whoever took it
+        if (got)
+            count_delivery(who, false);
+        else
+            it.what.reset(); // it was taken, and is given back by whoever took it
         got.entry_.reset();
-        if (!it.what) throw;
-        const lock guard(mutex_);
-        ++checking_;
-        --acquired_;
         throw;
     }
     it.what.reset();
+}
+
+/// \param done  false: what was counted did not happen
+void core::count_delivery(const waiter& who, bool done) {
+    const auto add = [done](auto& to, auto amount) {
+        if (done)
+            to += amount;
+        else
+            to -= amount;
+    };
     const lock guard(mutex_);
-    ++totals_.acquire_count;
-    totals_.acquire_duration += took;
-    if (who.queued_) {
-        ++totals_.empty_acquire_count;
-        totals_.empty_acquire_wait_time += took;
-    }
+    checking_ = done ? checking_ - 1 : checking_ + 1;
+    add(acquired_, 1U);
+    add(totals_.acquire_count, 1U);
+    add(totals_.acquire_duration, who.waited_);
+    if (!who.queued_) return;
+    add(totals_.empty_acquire_count, 1U);
+    add(totals_.empty_acquire_wait_time, who.waited_);
 }
 
 void core::try_another(transfer& it) {
