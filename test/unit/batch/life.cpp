@@ -106,17 +106,17 @@ TEST_CASE("a lost write is settled by its row, or after its process has ended", 
 }
 
 TEST_CASE("a process that does not end keeps its write's turn, and its caller for a while", "[life]") {
-    for (const auto& kind : {save, timed_save}) {
-        std::string path = fenced;
-        for (int inquiry = 2; inquiry < 1000; ++inquiry) {
-            const bool told = !kind.timed && inquiry == most_attempts;
-            path +=
-                told ? "process_alive > pause fencing: outcome_unknown, " : "process_alive > pause fencing, ";
-            path += "pause_over > enqueue fencing, sent, ";
+    for (const auto& kind : {save, timed_save})
+        for (const std::string answer : {"process_alive", "lost", "refused_for_now", "refused_time"}) {
+            std::string path = fenced;
+            for (int inquiry = 2; inquiry < 1000; ++inquiry) {
+                const bool told = !kind.timed && inquiry == most_attempts;
+                path += answer + " > pause fencing" + (told ? ": outcome_unknown" : "") +
+                        ", pause_over > enqueue fencing, sent, ";
+            }
+            if (kind.timed) path += "deadline > stay: timed_out_write, ";
+            follow(kind, path, {"process_ended > end"});
         }
-        if (kind.timed) path += "deadline > stay: timed_out_write, ";
-        follow(kind, path, {"process_ended > end"});
-    }
 }
 
 TEST_CASE("a connection is lost again and again", "[life]") {
