@@ -56,7 +56,8 @@ struct schema_report {
 ///
 /// A movable handle. One that was default-constructed or moved from has no store: it can only be assigned to or destroyed.
 /// Destructor: does not block and does not wait. Operations still queued complete with errc::closed; those sent are
-///             abandoned and complete likewise, writes with errc::outcome_unknown. Call `close()` first to let them finish.
+///             abandoned and complete likewise, writes with errc::outcome_unknown. Call `close()` first to let them finish,
+///             and always before the process ends: a thread that still connects then can crash in OpenSSL's cleanup.
 class PGSTATE_API postgres_store final : public state_store {
 public:
     /// Connects, pings and brings the schema up to date as `settings.schema.migrate` says.

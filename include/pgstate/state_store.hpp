@@ -396,8 +396,8 @@ public:
         return save_all(std::forward<States>(states), save_all_options{}, std::forward<Token>(token));
     }
 
-    /// Refuses new operations, transactions and, of a postgres_store's pool, functions that want a connection; lets those
-    /// accepted finish (each within its own time-out), and closes every connection. Closing twice is no error.
+    /// Refuses new operations, transactions and functions that want a connection; lets those accepted finish (each within
+    /// its own time-out), and closes every connection, as connection_pool::close does. Closing twice is no error.
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the store stays closed

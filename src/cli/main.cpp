@@ -9,6 +9,8 @@
 #include <boost/asio/signal_set.hpp>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -73,10 +75,14 @@ int run(const cli::arguments& given) {
 } // namespace
 
 int main(int argc, char** argv) {
+    int code = cli::exit_code::ok;
     try {
-        const auto given = cli::parse_arguments(argc, argv);
-        return given ? run(*given) : cli::exit_code::ok;
+        if (const auto given = cli::parse_arguments(argc, argv)) code = run(*given);
     } catch (...) {
-        return report(std::current_exception());
+        code = report(std::current_exception());
     }
+    // A command that failed has not closed its store: a thread that still connects must not meet OpenSSL's exit handler.
+    std::cout.flush();
+    std::fflush(nullptr);
+    std::quick_exit(code);
 }

@@ -73,8 +73,8 @@ void core::connected(std::shared_ptr<wire::session> made, const std::optional<er
     deferred later;
     {
         const lock guard(mutex_);
-        if (closed_) return;
         --connecting_;
+        if (closed_) return finish_close();
         if (failure) {
             ++totals_.failed_connects_count;
             ++failures_;

@@ -327,7 +327,6 @@ void core::close(std::function<void()> done) {
         gone.reserve(idle_.capacity());
         closed_ = true;
         *cancelled_ = true;
-        connecting_ = 0; // nobody waits for what they bring
         backoff_.cancel();
         refuse(later, error(errc::closed, "acquire", "the pool has been closed"), true);
         gone.swap(idle_); // whose room is kept, see reset()
@@ -340,7 +339,7 @@ void core::close(std::function<void()> done) {
 
 /// \pre the mutex is held
 void core::finish_close() noexcept {
-    if (!closed_ || acquired_ + checking_ > 0) return;
+    if (!closed_ || acquired_ + checking_ + connecting_ > 0) return;
     try {
         for (; !close_handlers_.empty(); close_handlers_.pop_back())
             boost::asio::post(executor_, close_handlers_.back());

@@ -123,7 +123,8 @@ public:
 
     pool_stats stats() const;
     void reset();
-    /// Refuses everything from now on. `done` is called, on the executor, when the last connection has come back.
+    /// Refuses everything from now on. `done` is called, on the executor, when the last connection has come back, and no thread
+    /// is connecting any more: a thread that connects while the process ends uses what libcrypto has freed.
     void close(std::function<void()> done);
     /// close() without the wait, for destructors: also what is still running is no longer waited for.
     void shut_down();

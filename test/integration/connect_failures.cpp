@@ -148,7 +148,9 @@ TEST_CASE("a server that falls silent while TLS is set up holds up neither openi
                                  over = true;
                              }));
         run_until(context, [&] { return !kept.empty(); });
+        CHECK(pool.stats().constructing_conns == 1);
         wait(context, pool.close());
+        CHECK(pool.stats().constructing_conns == 0); // no thread is in libpq or OpenSSL any more
         run_until(context, [&] { return over; });
     }
     CHECK_FALSE(kept.empty());
