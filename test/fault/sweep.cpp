@@ -29,11 +29,11 @@ bool sweep_long() {
     static const bool wanted = std::getenv("PGSTATE_FAULT_LONG") != nullptr;
     return wanted;
 }
-/// With PGSTATE_FAULT_EVERY=N only every Nth byte, from one on that is a matter of the seed.
+/// Every Nth byte, from one on that is a matter of the seed: PGSTATE_FAULT_EVERY, or 10, or 1 with PGSTATE_FAULT_LONG.
 std::uint64_t sweep_every() {
     static const std::uint64_t every = [] {
         const char* given = std::getenv("PGSTATE_FAULT_EVERY");
-        return std::max<std::uint64_t>(given ? std::strtoull(given, nullptr, 10) : 1, 1);
+        return std::max<std::uint64_t>(given ? std::strtoull(given, nullptr, 10) : sweep_long() ? 1 : 10, 1);
     }();
     return every;
 }
