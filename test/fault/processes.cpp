@@ -19,12 +19,18 @@ std::vector<int> children_of(const pgstate::embedded_server& server) {
 }
 
 stopped_server::stopped_server(const pgstate::embedded_server& server) {
-    // The postmaster first: then nobody is added.
+    // The postmaster first: then nobody is added. The list of children may lack one while another ends (proc(5),
+    // /proc/pid/task/tid/children), and is complete once nothing on it is new.
     stopped_.push_back(server.pid());
     ::kill(server.pid(), SIGSTOP);
-    for (const int each : children_of(server)) {
-        stopped_.push_back(each);
-        ::kill(each, SIGSTOP);
+    for (bool more = true; more;) {
+        more = false;
+        for (const int each : children_of(server)) {
+            if (std::find(stopped_.begin(), stopped_.end(), each) != stopped_.end()) continue;
+            stopped_.push_back(each);
+            ::kill(each, SIGSTOP);
+            more = true;
+        }
     }
 }
 
