@@ -120,6 +120,7 @@ private:
     void answered(const std::shared_ptr<exchange>& of, wire::reply answer);
     void succeed(exchange& of, const wire::incarnation& answered_by, const wire::rows& rows);
     event outcome_of(operation& what, const cause& found);
+    void ask_elsewhere(exchange& of, leased_connection& on);
     event outcome_of_lost(operation& what, const wire::incarnation& answered_by, const cause& found);
     void fail(exchange& of, const wire::reply& answer);
     horizon horizon_on(const wire::backend& connected) const noexcept;

@@ -20,6 +20,11 @@ const operation_type& sent_as(const exchange& of) noexcept {
     return static_cast<const operation_type&>(*of.operations.front()->type);
 }
 
+/// Whether it is to find out about a write in doubt, or to end the process that had it. Such statements are not shared.
+bool asks_of_doubt(const exchange& of) noexcept {
+    return of.operations.front()->life.in_doubt();
+}
+
 } // namespace
 
 // What answers, refusals and lost connections mean for each operation of a statement. In the strand.
@@ -32,7 +37,9 @@ void engine::answered(const std::shared_ptr<exchange>& of, wire::reply answer) {
     bytes_received_.fetch_add(answer.data.bytes(), std::memory_order_relaxed);
     if (of->watch) note_answered(*of, answer);
     if (of->operations.empty()) return dispatch(); // it could not be sent as a whole, and that was told
-    if (answer.outcome == wire::reply::status::ok)
+    if (answer.outcome == wire::reply::status::ok && on && on->lease->standby() && asks_of_doubt(*of))
+        ask_elsewhere(*of, *on);
+    else if (answer.outcome == wire::reply::status::ok)
         succeed(*of, on ? on->lease->backend().of : wire::incarnation(), answer.data);
     else
         fail(*of, answer);
@@ -70,6 +77,14 @@ void engine::succeed(exchange& of, const wire::incarnation& answered_by, const w
             feed(each, event::nonsense, {.failure = &nonsense, .reason = nonsense.what()});
         }
     }
+}
+
+/// A standby may be behind, and has none of the primary's processes: what it says of a write in doubt is no answer.
+void engine::ask_elsewhere(exchange& of, leased_connection& on) {
+    on.retiring = true;
+    retries_.fetch_add(of.operations.size(), std::memory_order_relaxed);
+    for (auto& each : of.operations)
+        feed(*each, event::refused_for_now, {.reason = "only a standby could be asked"});
 }
 
 /// \pre it is not in doubt
@@ -124,7 +139,7 @@ void engine::fail(exchange& of, const wire::reply& answer) {
     what.broken = answer.outcome == wire::reply::status::broken;
     what.time_limited = of.limits.statement.has_value();
     what.locks_limited = of.limits.lock.has_value();
-    what.settles = of.operations.front()->life.in_doubt();
+    what.settles = asks_of_doubt(of);
     what.failure = answer.failure;
     for (const auto& each : of.operations)
         what.attempts = std::max<std::size_t>(what.attempts, each->life.attempts());

@@ -113,7 +113,7 @@ error engine::failure_of(const operation& what, verdict outcome, const cause& of
                                     : "its time ran out before the server answered it");
     case verdict::timed_out_locked:
         return failed(errc::timed_out,
-                      "its time ran out while another session held a lock on the state's row; "
+                      "its time ran out while another session held a lock on the state's row or table; "
                       "it was not applied");
     case verdict::timed_out_read:
         return failed(errc::timed_out, "its time ran out while the server was at work on it");

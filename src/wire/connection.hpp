@@ -75,6 +75,8 @@ public:
     wire::backend backend() const noexcept { return session_ ? session_->backend() : wire::backend(); }
     /// As session::demoted.
     bool demoted() const noexcept { return session_ && session_->demoted(); }
+    /// As session::standby.
+    bool standby() const noexcept { return session_ && session_->standby(); }
 
 private:
     struct sent_step {

@@ -358,12 +358,16 @@ bool session::alive() const noexcept {
 
 bool session::demoted() const noexcept {
     if (wanted_ == writer::any) return false;
-    const auto is_on = [this](const char* name) {
-        const char* value = PQparameterStatus(raw_, name);
-        return value && std::string_view(value) == "on";
-    };
-    return is_on("in_hot_standby") ||
-           (wanted_ == writer::read_write && is_on("default_transaction_read_only"));
+    return standby() || (wanted_ == writer::read_write && is_on("default_transaction_read_only"));
+}
+
+bool session::standby() const noexcept {
+    return is_on("in_hot_standby");
+}
+
+bool session::is_on(const char* parameter) const noexcept {
+    const char* value = PQparameterStatus(raw_, parameter);
+    return value && std::string_view(value) == "on";
 }
 
 } // namespace pgstate::wire

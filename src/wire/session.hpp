@@ -93,6 +93,8 @@ public:
     /// The string asks for a server that takes writes (target_session_attrs), and this one has said that it takes none
     /// any more.
     bool demoted() const noexcept;
+    /// The server has said that it follows another one, and has not said that this is over.
+    bool standby() const noexcept;
 
     /// Which statements this session has prepared, and which of them its server can no longer use: those go unnamed.
     std::unordered_set<const statement*> prepared;
@@ -101,6 +103,8 @@ public:
     bool forgets_statements = false;
 
 private:
+    bool is_on(const char* parameter) const noexcept;
+
     std::unique_ptr<pqxx::connection> owner_;
     pg_conn* raw_;
     wire::backend backend_;

@@ -1,6 +1,8 @@
 // What a store makes of servers that change their parts: a primary that ends and a standby that is promoted, a server
-// that no longer takes writes.
+// that no longer takes writes, a standby that is asked in the place of its primary.
 
+#include "fault/pending_outcome.hpp"
+#include "fault/proxy.hpp"
 #include "pgstate/embedded_server.hpp"
 #include "pgstate/pgstate.hpp"
 #include "support/run.hpp"
@@ -91,13 +93,15 @@ void execute(const embedded_server& server, const std::string& sql,
     pqxx::nontransaction(connection).exec(sql);
 }
 
-bool is_true(const embedded_server& server, const std::string& sql) {
-    pqxx::connection connection(server.connection_string());
+bool is_true(const embedded_server& server, const std::string& sql,
+             const std::string& database = "postgres") {
+    pqxx::connection connection(server.connection_string(database));
     return pqxx::nontransaction(connection).exec(sql)[0][0].as<bool>();
 }
 
-void wait_until_true(const embedded_server& server, const std::string& sql) {
-    for (const auto deadline = promotion_clock::now() + patience; !is_true(server, sql);)
+void wait_until_true(const embedded_server& server, const std::string& sql,
+                     const std::string& database = "postgres") {
+    for (const auto deadline = promotion_clock::now() + patience; !is_true(server, sql, database);)
         if (promotion_clock::now() > deadline) throw std::runtime_error("it never came true: " + sql);
 }
 
@@ -304,4 +308,49 @@ TEST_CASE("a connection that was refused a write is given up, also where any ser
         CHECK(connects() == before_function + 1);
         co_await store.close();
     });
+}
+
+TEST_CASE("a standby that is behind does not tell what became of a write", "[promotion][settlement]") {
+    embedded_server primary(quick());
+    primary.create_database("agents");
+    const standby_directory directory(primary);
+    auto standby = make_standby(primary, directory.path());
+    fault_proxy proxy(socket_of(primary));
+
+    asio::io_context context;
+    pgstate::config config;
+    config.connection_string =
+        "host=127.0.0.1," + standby.socket_directory().string() + " port=" + std::to_string(proxy.port()) +
+        "," + std::to_string(standby.port()) + " user=postgres dbname=agents pool_max_conns=1";
+    config.operation_timeout = patience;
+    auto store = run(context, [&]() -> asio::awaitable<pgstate::postgres_store> {
+        auto opened = co_await pgstate::postgres_store::open(context.get_executor(), config);
+        co_await opened.save(agent_state("a", "s"));
+        co_return opened;
+    });
+    wait_until_true(standby, "SELECT to_regclass('agent_states') IS NOT NULL", "agents");
+    wait_until_true(standby, "SELECT count(*) = 1 FROM agent_states", "agents");
+    execute(standby, "SELECT pg_wal_replay_pause()");
+    wait_until_true(standby, "SELECT pg_get_wal_replay_pause_state() = 'paused'");
+
+    // It is applied, and its answer gets lost. Then only the standby can be reached.
+    proxy.set(fault_proxy::direction::to_client, {.bytes = fault_proxy::flow::swallow});
+    pending_outcome<pgstate::saved> appended;
+    store.append("a", "s", {{"user", "once"}}, appended.handler());
+    const std::string applied = "SELECT jsonb_array_length(state -> 'history') = 1 FROM agent_states";
+    for (const auto deadline = promotion_clock::now() + patience; !is_true(primary, applied, "agents");) {
+        REQUIRE(promotion_clock::now() < deadline);
+        context.restart();
+        context.run_for(2ms);
+    }
+    proxy.accept(fault_proxy::arrivals::refuse);
+    proxy.reset_all();
+    run_until(context, [&] { return store.stats().retries >= 3; });
+    CHECK(appended.calls == 0);
+
+    proxy.calm();
+    run_until(context, [&] { return appended.calls == 1; });
+    if (appended.value->has_error()) FAIL_CHECK(appended.value->error().what());
+    CHECK(is_true(primary, applied, "agents"));
+    run(context, [&]() -> asio::awaitable<void> { co_await store.close(); });
 }
