@@ -97,6 +97,7 @@ class RoundTrip(Transfer):
                 self.assertEqual({**state, "version": 0}, {**expected, "version": 0})
         self.assertEqual(made, {})
         self.assertEqual(len(versions), STATES)
+        self.assertEqual(self.run_json("import", exported)["written"], 0)  # it is all there
 
         other = self.other_database()
         for arguments in (["import", exported], ["export", "-o", self.directory / "again"]):

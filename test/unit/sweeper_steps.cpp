@@ -27,7 +27,7 @@ public:
         told_failing = failing;
         under_way.push_back(std::move(over));
     }
-    void left_protected(std::uint64_t rows, std::string_view) override { told_protected = rows; }
+    void left_protected(std::uint64_t number, std::string_view) override { told_protected = number; }
     void after(std::chrono::steady_clock::duration delay, std::function<void()> then) override {
         last_delay = delay;
         timers.push_back(std::move(then));
