@@ -52,6 +52,11 @@ bool leased_connection::may_take_long() const noexcept {
 connection_set::connection_set(std::shared_ptr<pool::core> pool, strand_type strand, std::size_t most)
     : pool_(std::move(pool)), strand_(std::move(strand)), most_(most) {}
 
+std::size_t connection_set::sharing() const noexcept {
+    return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                                  [](const auto& each) { return !each->may_take_long(); }));
+}
+
 bool connection_set::others_wait() const {
     const auto own =
         std::count_if(requests_.begin(), requests_.end(), [](const auto& each) { return !each->optional; });

@@ -68,6 +68,8 @@ public:
 
     std::size_t size() const noexcept { return connections_.size(); }
     std::size_t requested() const noexcept { return requests_.size(); }
+    /// How many do not have a statement that may take long.
+    std::size_t sharing() const noexcept;
     /// No connection, though one was asked for.
     bool starved() const noexcept { return connections_.empty() && !requests_.empty(); }
 

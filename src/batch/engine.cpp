@@ -131,10 +131,10 @@ void engine::dispatch() {
         // An idle connection, or one where a second statement may follow the first: that place is for a whole share. A
         // smaller rest gains more by waiting for others to share its statement, until a connection is free.
         const bool whole_share =
-            planner_.ready() >= planner_.share(std::max<std::size_t>(connections_.size(), 2));
+            planner_.ready() >= planner_.share(std::max<std::size_t>(connections_.sharing(), 2));
         const auto on = connections_.choose(whole_share && !connections_.others_wait());
         if (!on) break;
-        send(on, planner_.next(connections_.size() + connections_.requested(), room_));
+        send(on, planner_.next(connections_.sharing() + connections_.requested(), room_));
     }
     end_turn();
 }

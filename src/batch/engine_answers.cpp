@@ -45,7 +45,7 @@ void engine::answered(const std::shared_ptr<exchange>& of, wire::reply answer) {
         fail(*of, answer);
     if (of->watch) boost::asio::post(pool_->executor(), [watch = std::move(of->watch)] { watch->report(); });
     // A small rest goes together with what the callers who have just been answered come back with, rather than alone.
-    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(connections_.size()))
+    if (planner_.ready() == 0 || 2 * planner_.ready() >= planner_.share(connections_.sharing()))
         return dispatch();
     completed_.flush();
     boost::asio::post(strand_, [self = shared_from_this()] { self->dispatch(); });

@@ -71,8 +71,8 @@ public:
     bool withdraw(item& what);
 
     /// The next batch; empty if nothing is ready. Its items are `sent` until finished() or again().
-    /// \param connections  how many there are to work on, busy or not: none gets more than its share of all that waits
-    ///                     or is sent, so that a burst is split over them and batches stay of one size
+    /// \param connections  how many there are to work on, but those that a long statement has: none gets more than its
+    ///                     share of all that waits or is sent, so that a burst is split and batches stay of one size
     std::vector<item*> next(std::size_t connections, const room& within = {});
 
     /// How many are ready and not kept back by `within`. Zero: next() with the same would be empty.
