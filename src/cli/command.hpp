@@ -19,7 +19,9 @@ struct context {
     asio::any_io_executor io;
 
     /// \throws error as of postgres_store::open; without a migration, unless the settings ask for one
-    asio::awaitable<postgres_store> open() const { return postgres_store::open(io, given.settings); }
+    asio::awaitable<postgres_store> open() const {
+        return postgres_store::open(io, given.settings, asio::use_awaitable);
+    }
 };
 
 // The commands. Each gives the process's exit code, or throws `failure` or pgstate::error. They can be cancelled.

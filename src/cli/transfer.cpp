@@ -86,7 +86,9 @@ public:
 private:
     template <class Take>
     asio::awaitable<void> for_each_line(Take take) {
-        for (std::size_t number = 1; auto line = co_await from_.read_line(); ++number) {
+        for (std::size_t number = 1;; ++number) {
+            auto line = co_await from_.read_line();
+            if (!line) co_return;
             if (line->text.empty()) continue;
             take(std::move(line->text), check(*line, number), number);
             if (batch_.full()) co_await send();
