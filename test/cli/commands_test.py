@@ -161,7 +161,7 @@ class Documents(CliTest):
         for session in ("s1", "s2", "s3"):
             self.put("a", session)
         self.sql("CREATE TABLE keeps (agent_id text, session_id text, FOREIGN KEY (agent_id, session_id)"
-                 " REFERENCES agent_states ON DELETE RESTRICT); INSERT INTO keeps VALUES ('a', 's2')")
+                 " REFERENCES agent_states); INSERT INTO keeps VALUES ('a', 's2')")
         self.assertEqual(json.loads(self.run_cli("rm", "a", "--all", "--yes", "--json", code=1)), {"erased": 2})
         self.assertIn("1 session could not be erased", self.errors)
         self.assertIn("23503", self.errors)

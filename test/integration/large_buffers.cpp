@@ -22,7 +22,7 @@ std::size_t allocated() {
     return all.uordblks + all.hblkhd;
 }
 
-pgstate::agent_state state_of(std::size_t bytes, const std::string& session = "s") {
+pgstate::agent_state text_state(std::size_t bytes, const std::string& session = "s") {
     pgstate::agent_state state("a", session);
     state.data["text"] = std::string(bytes, 'x');
     return state;
@@ -37,7 +37,7 @@ struct one_connection : opened_store {
 
 TEST_CASE("a store gives up what it needed for a large state", "[memory]") {
     one_connection f;
-    f.wait(f.store.save(state_of(1)));
+    f.wait(f.store.save(text_state(1)));
     const auto before = allocated();
     const auto at_first = f.backend();
     struct one {
@@ -45,12 +45,12 @@ TEST_CASE("a store gives up what it needed for a large state", "[memory]") {
         std::function<void()> run;
     };
     const std::vector<one> all{
-        {"save", [&] { f.wait(f.store.save(state_of(large))); }},
+        {"save", [&] { f.wait(f.store.save(text_state(large))); }},
         {"load", [&] { CHECK(f.wait(f.store.load("a", "s"))->data.at("text").as_string().size() == large); }},
         {"find", [&] { CHECK(f.wait(f.store.find(pgstate::state_query())).size() == 1); }},
         {"save in a transaction",
          [&] {
-             const auto state = state_of(large);
+             const auto state = text_state(large);
              f.wait(f.store.transaction([&state](pgstate::transaction& tx) { tx.save(state); }));
          }},
         {"load in a transaction",
@@ -71,11 +71,11 @@ TEST_CASE("a store gives up what it needed for a large state", "[memory]") {
 TEST_CASE("a connection is kept after what every operation may send and receive", "[memory]") {
     one_connection f;
     const auto at_first = f.backend();
-    f.wait(f.store.save(state_of(1 << 20)));
+    f.wait(f.store.save(text_state(1 << 20)));
     f.wait(f.store.append("a", "s", pgstate::agent_message("user", std::string(15 << 20, 'x'))));
     // Many rows are no large message.
     for (int i = 0; i < 30; ++i)
-        f.wait(f.store.save(state_of(1 << 20, std::to_string(i))));
+        f.wait(f.store.save(text_state(1 << 20, std::to_string(i))));
     pgstate::state_query of_all;
     of_all.contains["agent_id"] = "a";
     CHECK(f.wait(f.store.find(of_all)).size() == 31);
@@ -91,7 +91,7 @@ TEST_CASE("who works on meanwhile gets another connection", "[memory]") {
     };
     constexpr int small = 200;
     for (int i = 0; i < small; ++i) {
-        if (i % 100 == 50) f.store.save(state_of(large, "large"), pgstate::as_result(count));
+        if (i % 100 == 50) f.store.save(text_state(large, "large"), pgstate::as_result(count));
         f.store.save(numbered_state(i, std::to_string(i % 20)), pgstate::as_result(count));
     }
     run_until(f.context, [&] { return done == small + 2; });

@@ -28,7 +28,7 @@ agent_state load(const std::string& document) {
     return decode("a", "s", document, 7, created, updated);
 }
 
-pgstate::error refusal(const std::string& document) {
+pgstate::error document_refusal(const std::string& document) {
     return failure_of([&] { load(document); });
 }
 
@@ -205,7 +205,7 @@ TEST_CASE("a document that is no state is corrupt, and its error says where", "[
          })
         for (const auto& document : documents) {
             INFO(document);
-            const auto error = refusal(document);
+            const auto error = document_refusal(document);
             INFO(error.what());
             CHECK(error == errc::corrupt_state);
             CHECK(error.operation() == "load");
@@ -244,7 +244,7 @@ TEST_CASE("nesting has one limit for saving and loading", "[codec]") {
         CHECK(error == errc::invalid_argument);
         CHECK(names(error, "512"));
     }
-    const auto too_deep = refusal("{\"x\":" + std::string(600, '[') + std::string(600, ']') + "}");
+    const auto too_deep = document_refusal("{\"x\":" + std::string(600, '[') + std::string(600, ']') + "}");
     CHECK(too_deep == errc::corrupt_state);
     CHECK(names(too_deep, "512"));
 }

@@ -26,7 +26,7 @@ struct protected_table : swept_table {
     /// \param which  a condition on s.session_id
     void protect_by_key(const std::string& which) {
         exec("CREATE TABLE keeps (agent_id text, session_id text,"
-             " FOREIGN KEY (agent_id, session_id) REFERENCES agent_states ON DELETE RESTRICT);"
+             " FOREIGN KEY (agent_id, session_id) REFERENCES agent_states);"
              "INSERT INTO keeps SELECT agent_id, session_id FROM agent_states s WHERE " +
              which);
     }
