@@ -21,7 +21,7 @@ constexpr std::size_t calls = 20;
 constexpr std::size_t most = 3;
 
 /// How many are inside at once, and the most that ever were.
-struct crowd {
+struct user_count {
     std::atomic<std::size_t> inside{0};
     std::atomic<std::size_t> peak{0};
 
@@ -36,7 +36,7 @@ struct crowd {
 void use_pool(const std::function<void(pgstate::connection_pool&, tally&)>& meddle) {
     asio::io_context context;
     tally all;
-    crowd users;
+    user_count users;
     std::deque<std::atomic<int>> handled(pool_users * calls);
     const pgstate::config settings{.connection_string =
                                        fresh_database() + "&pool_max_conns=" + std::to_string(most)};

@@ -50,7 +50,7 @@ TEST_CASE("a ready queue gives the oldest first, in whatever order they came", "
     }
 }
 
-TEST_CASE("a ready queue also gives first those that came in turn and not in a crowd", "[planner]") {
+TEST_CASE("a ready queue also gives first those that came one by one and not all at once", "[planner]") {
     using first = ready_queue::first;
     std::deque<item> items(6);
     for (std::size_t i = 0; i < items.size(); ++i)
