@@ -211,7 +211,7 @@ TEST_CASE("a save that was given up and is found in its row is over at once", "[
 
 TEST_CASE("the server gives up what takes longer than an operation may", "[settlement]") {
     pgstate::config base;
-    base.operation_timeout = 500ms;
+    base.operation_timeout = 2s; // for open as well
     opened_store f({}, base);
     f.wait(f.store.save(numbered_state(1)));
     const row_lock lock(f.database, "a", "s");
