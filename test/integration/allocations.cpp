@@ -16,7 +16,7 @@ using namespace pgstate_test;
 using pgstate::agent_state;
 
 constexpr int callers = 64;
-constexpr std::size_t of_a_statement = 12; ///< at least, however many operations share it
+constexpr std::size_t of_a_statement = 14; ///< about, however many operations share it
 
 /// Callers that each have one operation under way, and begin the next when it is over.
 template <class Start>
