@@ -187,13 +187,17 @@ TEST_CASE("a state that a policy hides is not created for ever", "[suppressed]")
     settings.schema.migrate = pgstate::migrate_mode::off;
     opened_store f({}, settings);
     const agent_state state("a", "guarded");
-    check_suppressed(f.wait(f.store.save(state, {.if_unchanged = true}, as_result)), "save");
+    // PostgreSQL 17 looks at the policy before the condition, and names it.
+    const auto check_hidden = [](const auto& saved) {
+        if (!saved.has_error() || saved.error().sqlstate() != "42501") check_suppressed(saved, "save");
+    };
+    check_hidden(f.wait(f.store.save(state, {.if_unchanged = true}, as_result)));
     const auto saved = f.wait(f.store.save(state, as_result)); // the server names the policy itself
     REQUIRE(saved.has_error());
     CHECK(saved.error().sqlstate() == "42501");
     f.failure(f.store.touch("a", "guarded", 1h, as_result), errc::not_found);
     auto in_transaction = [&state](pgstate::transaction& tx) { tx.save(state, {.if_unchanged = true}); };
-    check_suppressed(f.wait(f.store.transaction(in_transaction, as_result)), "save");
+    check_hidden(f.wait(f.store.transaction(in_transaction, as_result)));
     CHECK(f.store.stats().statements < 4 * a_few);
 }
 
