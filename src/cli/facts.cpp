@@ -163,7 +163,7 @@ facts read_facts(pqxx::connection& connection, const config& settings) {
 
 std::vector<state_key> keys_behind(pqxx::connection& connection, const config& settings,
                                    const std::optional<state_key>& after) {
-    constexpr auto most_bytes = "4194304"; // as stored
+    constexpr auto bytes_of_a_page = "4194304"; // as stored
     pqxx::nontransaction sql(connection);
     const auto behind = after ? " AND (agent_id, session_id) > (" + sql.quote(after->agent_id) + ", " +
                                     sql.quote(after->session_id) + ")"
@@ -173,7 +173,7 @@ std::vector<state_key> keys_behind(pqxx::connection& connection, const config& s
         " (ORDER BY agent_id, session_id ROWS UNBOUNDED PRECEDING) - pg_column_size(state) AS before FROM"
         " (SELECT agent_id, session_id, state FROM " +
         postgres_store::quoted_table(settings) + " WHERE (expires_at IS NULL OR expires_at > now())" +
-        behind + " ORDER BY agent_id, session_id LIMIT 1000) AS p) AS s WHERE before < " + most_bytes +
+        behind + " ORDER BY agent_id, session_id LIMIT 1000) AS p) AS s WHERE before < " + bytes_of_a_page +
         " ORDER BY agent_id, session_id");
     std::vector<state_key> keys;
     for (const auto& row : rows)

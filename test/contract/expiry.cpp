@@ -268,10 +268,10 @@ TEST_CASE("the default ttl is for what is saved or made without one", "[contract
     CHECK(saved.expires_at == saved.updated_at + 3h);
     const auto own = store.wait(store->save(agent_state("a", "own"), for_an_hour));
     CHECK(own.expires_at == own.updated_at + 1h);
-    constexpr pgstate::change_options creating{.create = true};
-    const auto made = store.wait(store->increment("a", "made", "/data/n", 1, creating));
+    constexpr pgstate::change_options may_create{.create = true};
+    const auto made = store.wait(store->increment("a", "made", "/data/n", 1, may_create));
     CHECK(made.expires_at == made.updated_at + 3h);
-    const auto kept = store.wait(store->increment("a", "own", "/data/n", 1, creating));
+    const auto kept = store.wait(store->increment("a", "own", "/data/n", 1, may_create));
     CHECK(kept.expires_at == own.expires_at);
     store.wait(store->transaction([](pgstate::transaction& tx) {
         const auto within = tx.save(agent_state("a", "within"));

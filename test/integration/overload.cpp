@@ -141,7 +141,7 @@ TEST_CASE("a cancelled operation leaves its place to another", "[overload][cance
 
 TEST_CASE("a flood against a server that stands still costs no memory", "[overload]") {
     constexpr std::size_t limit = 1000;
-    constexpr std::size_t callers = 100;
+    constexpr std::size_t flooding = 100;
     constexpr std::size_t attempts = 1000; // of each
 #ifdef __SANITIZE_ADDRESS__
     constexpr std::size_t most_growth = 400 * mebibyte; // it keeps 256 MiB of what was freed
@@ -159,21 +159,21 @@ TEST_CASE("a flood against a server that stands still costs no memory", "[overlo
     for (std::size_t i = 0; i < limit; ++i)
         f.store.save(state, as_result(accepted.handler()));
 
-    for (std::size_t i = 0; i < callers; ++i)
+    for (std::size_t i = 0; i < flooding; ++i)
         asio::co_spawn(
             f.context,
             [&]() -> asio::awaitable<void> {
                 for (std::size_t j = 0; j < attempts; ++j) {
                     const auto result = co_await f.store.save(state, as_result);
                     refused += !result && result.error() == errc::overloaded;
-                    if (refused == callers * attempts / 10) at_first = resident_bytes();
+                    if (refused == flooding * attempts / 10) at_first = resident_bytes();
                 }
                 ++ended;
             },
             asio::detached);
-    run_until(f.context, [&] { return ended == callers; });
+    run_until(f.context, [&] { return ended == flooding; });
     const auto at_last = resident_bytes();
-    CHECK(refused == callers * attempts);
+    CHECK(refused == flooding * attempts);
     CHECK(accepted.over == 0);
     CAPTURE(at_first, at_last);
     CHECK(at_last < at_first + most_growth);

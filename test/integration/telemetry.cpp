@@ -168,13 +168,13 @@ TEST_CASE("the parent of an operation's span is the one that is named, or else t
 TEST_CASE("a statement that many share is one span with a link to each", "[telemetry]") {
     recorders told;
     opened_store f("&pool_max_conns=1", told.config());
-    constexpr int callers = 40;
-    all_at_once(f.context, callers,
+    constexpr int sharing = 40;
+    all_at_once(f.context, sharing,
                 [&](int i, auto done) { f.store.save(told_state(std::to_string(i)), done); });
     f.context.run();
 
     const auto saves = told.trace->all("pgstate.save");
-    REQUIRE(saves.size() == callers);
+    REQUIRE(saves.size() == sharing);
     std::size_t linked = 0;
     std::size_t largest = 0;
     for (const auto& statement : told.trace->all("INSERT agent_states")) {
@@ -187,9 +187,9 @@ TEST_CASE("a statement that many share is one span with a link to each", "[telem
         for (const auto& link : statement.links)
             CHECK(std::ranges::count(saves, link, &recorded_trace::finished::context) == 1);
     }
-    CHECK(linked == callers);
+    CHECK(linked == sharing);
     CHECK(largest > 1);
-    CHECK(told.sum("pgstate.batch.size{db.operation.name=save}") == callers);
+    CHECK(told.sum("pgstate.batch.size{db.operation.name=save}") == sharing);
     CHECK(told.count("pgstate.queue.wait{db.operation.name=save}") ==
           told.count("pgstate.batch.size{db.operation.name=save}"));
     CHECK(told.count("pgstate.statement.duration{db.operation.name=save}") ==
