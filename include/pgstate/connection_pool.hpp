@@ -108,7 +108,7 @@ public:
 
     /// Waits until every connection has come back and closes them; acquires from now on complete with errc::closed.
     /// Connections that are being made are given up, within 0.1 s unless a name service or after_connect keeps one. Close a
-    /// pool before the process ends: its threads must not be in libpq and OpenSSL then.
+    /// pool before the process ends: no thread of it may be in libpq or OpenSSL then.
     ///
     /// Completion:   void(std::exception_ptr)
     /// Cancellation: the wait is given up; the pool stays closed

@@ -68,7 +68,7 @@ public:
 
     std::size_t size() const noexcept { return connections_.size(); }
     std::size_t requested() const noexcept { return requests_.size(); }
-    /// How many do not have a statement that may take long.
+    /// Those that no statement which may take long is under way on: what waits is shared out over them.
     std::size_t sharing() const noexcept;
     /// No connection, though one was asked for.
     bool starved() const noexcept { return connections_.empty() && !requests_.empty(); }

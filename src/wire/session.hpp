@@ -93,7 +93,8 @@ public:
     /// The string asks for a server that takes writes (target_session_attrs), and this one has said that it takes none
     /// any more.
     bool demoted() const noexcept;
-    /// The server has said that it follows another one, and has not said that this is over.
+    /// The server is a standby, as far as it has told (in_hot_standby, which PostgreSQL reports from 14 on). It can have been
+    /// promoted since its last answer.
     bool standby() const noexcept;
 
     /// Which statements this session has prepared, and which of them its server can no longer use: those go unnamed.

@@ -29,7 +29,7 @@ bool sweep_long() {
     static const bool wanted = std::getenv("PGSTATE_FAULT_LONG") != nullptr;
     return wanted;
 }
-/// Every Nth byte, from one on that is a matter of the seed: PGSTATE_FAULT_EVERY, or 10, or 1 with PGSTATE_FAULT_LONG.
+/// PGSTATE_FAULT_EVERY; without it 10, or 1 with PGSTATE_FAULT_LONG.
 std::uint64_t sweep_every() {
     static const std::uint64_t every = [] {
         const char* given = std::getenv("PGSTATE_FAULT_EVERY");

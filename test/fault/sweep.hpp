@@ -59,8 +59,8 @@ struct sweep_cut {
 std::string sweep_text(const sweep_cut& cut);
 /// Of the cuts: PGSTATE_FAULT_SEED, or a random one.
 std::uint64_t sweep_seed();
-/// All cuts of an exchange with so many bytes each way. Only every Nth byte (PGSTATE_FAULT_EVERY, or 10), from one on
-/// that is a matter of the seed.
+/// The cuts of an exchange with so many bytes each way: at every Nth byte. N is PGSTATE_FAULT_EVERY or, without it, 10. The
+/// seed decides which byte is the first.
 std::vector<sweep_cut> sweep_cuts(const std::array<std::uint64_t, 2>& bytes, std::uint64_t stride = 1);
 /// A failure after which nothing has been applied, of a server that went away.
 bool sweep_server_was_lost(const pgstate::error& e);
