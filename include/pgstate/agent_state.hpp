@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,9 @@ namespace pgstate {
 /// A point in time with PostgreSQL's own resolution (timestamptz counts microseconds).
 using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
+/// The longest `agent_message::id`, in bytes.
+inline constexpr std::size_t max_message_id_bytes = 256;
+
 /// One turn of a conversation.
 struct agent_message {
     std::string role;    ///< "user", "assistant", "system", "tool": any UTF-8 text without NUL
@@ -24,7 +28,12 @@ struct agent_message {
     /// is stored with the time of its save, by this machine's clock, and the program's own is left as it is.
     pgstate::timestamp timestamp{};
     boost::json::object metadata; ///< left out of the document when empty
-    boost::json::object extra;    ///< members that pgstate does not know, kept over a round trip
+    /// Names the message, so that `append` adds it once however often it is called: UTF-8 without NUL, at most
+    /// max_message_id_bytes. Empty: it has no name. Only `append` looks at it.
+    std::string id;
+    /// Members that pgstate does not know, kept over a round trip. A member `id` that is no text, or is empty or longer than
+    /// max_message_id_bytes, is one of them.
+    boost::json::object extra;
 
     agent_message() = default;
     /// A message without metadata.

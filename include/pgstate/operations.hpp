@@ -230,6 +230,9 @@ struct saved {
     timestamp created_at{};                ///< when the state was first saved, by the server's clock
     timestamp updated_at{};                ///< when it was last saved or changed, likewise
     std::optional<timestamp> expires_at{}; ///< nothing: never
+    /// False: an append found each of its messages in the history already, by their ids, and changed nothing. The rest is of the
+    /// state as it is.
+    bool applied = true;
 
     /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
     /// based on this one. Messages without a time get `updated_at`. A store never writes into a caller's state by itself.

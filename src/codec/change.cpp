@@ -7,7 +7,9 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -90,6 +92,27 @@ void merge_into(boost::json::object& members, const std::vector<std::string>& re
         members.insert_or_assign(name, value);
 }
 
+bool any_named(const std::vector<agent_message>& messages) {
+    return std::ranges::any_of(messages, [](const auto& each) { return !each.id.empty(); });
+}
+
+/// Adds those messages whose names are not in `history` yet. False: that is none of some.
+bool add_once(const std::vector<agent_message>& messages, std::vector<agent_message>& history) {
+    history.reserve(history.size() + messages.size()); // the names stay where they are
+    boost::unordered_flat_set<std::string_view> names;
+    if (any_named(messages))
+        for (const auto& each : history)
+            names.insert(each.id);
+    names.erase(std::string_view());
+    const auto before = history.size();
+    for (const auto& each : messages) {
+        if (!each.id.empty() && names.contains(each.id)) continue;
+        history.push_back(each);
+        if (!each.id.empty()) names.insert(history.back().id);
+    }
+    return history.size() != before || messages.empty();
+}
+
 __extension__ using wide = __int128; ///< holds any sum of two 64-bit integers
 
 /// Two integers are added exactly, and all else as doubles, as by postgres/operations/change.cpp.
@@ -170,7 +193,15 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
     encoded_change made;
     auto& parameters = made.parameters;
     if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
-        made.form = change_form::append;
+        std::vector<agent_message> once;
+        if (any_named(*messages)) {
+            made.form = change_form::append_once;
+            add_once(*messages, once);
+            if (std::ranges::none_of(once, [](const auto& each) { return each.id.empty(); }))
+                for (const auto& each : once)
+                    made.ids.push_back(each.id);
+            messages = &once;
+        }
         json_text history{encode_messages(*messages, operation)};
         check_size(history.text.size(), operation);
         parameters = {std::move(history)};
@@ -208,10 +239,10 @@ agent_state made_by(const detail::state_change& change, std::string_view agent_i
     return state;
 }
 
-void apply(const detail::state_change& change, agent_state& state) {
-    if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
-        state.history.insert(state.history.end(), messages->begin(), messages->end());
-    } else if (const auto* patch = std::get_if<state_patch>(&change)) {
+bool apply(const detail::state_change& change, agent_state& state) {
+    if (const auto* messages = std::get_if<std::vector<agent_message>>(&change))
+        return add_once(*messages, state.history);
+    if (const auto* patch = std::get_if<state_patch>(&change)) {
         merge_into(state.data, patch->remove_data, patch->data);
         merge_into(state.context, patch->remove_context, patch->context);
     } else {
@@ -219,6 +250,7 @@ void apply(const detail::state_change& change, agent_state& state) {
         const auto steps = steps_of(increment.pointer);
         add_to(root_of(state, steps.front()), steps, increment.by);
     }
+    return true;
 }
 
 } // namespace pgstate::codec

@@ -17,8 +17,13 @@
 namespace pgstate::codec {
 
 /// How a part of a state is changed.
-enum class change_form : std::uint8_t { append, merge, increment };
-inline constexpr std::size_t change_forms = 3;
+enum class change_form : std::uint8_t {
+    append,
+    append_once, ///< messages of which some have a name: those that are in the history already stay out
+    merge,
+    increment,
+};
+inline constexpr std::size_t change_forms = 4;
 
 struct json_text {
     std::string text;
@@ -32,6 +37,8 @@ struct encoded_change {
     /// Of the form, in the order of its statement; last, where it creates a state, that state's document.
     std::vector<change_parameter> parameters;
     std::optional<detail::increment> increment{}; ///< of that form: to say why the server could not
+    /// Of append_once, where every message has a name: the names. Such a change may find nothing to do, and may be repeated.
+    std::vector<std::string> ids{};
 };
 
 telemetry::operation_id operation_of(const detail::state_change& change) noexcept;
@@ -46,9 +53,10 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
 agent_state made_by(const detail::state_change& change, std::string_view agent_id,
                     std::string_view session_id);
 
-/// The change of a state in memory. \pre encode_change() has accepted the change
+/// The change of a state in memory. False: its messages are all there already, by their names, and nothing is changed.
+/// \pre encode_change() has accepted the change
 /// \throws error invalid_argument - there is no number to add to, or the sum does not fit
-void apply(const detail::state_change& change, agent_state& state);
+bool apply(const detail::state_change& change, agent_state& state);
 
 /// The conflict of a conditional write. \param current  the version there is, 0 for none
 error conflict(std::string_view operation, std::int64_t wanted, std::int64_t current);

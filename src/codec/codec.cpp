@@ -87,11 +87,26 @@ private:
             member("timestamp", [&] { time_or_now(message.timestamp); });
             if (!message.metadata.empty())
                 member("metadata", [&] { append_object(out_, message.metadata, 3); });
-            unnamed("extra", [&] { extra(message.extra, message_members, 3); });
+            if (!message.id.empty()) member(name_of_id, [&] { id(message.id); });
+            unnamed("extra", [&] { extra(message.extra, members_in_place(message), 3); });
             out_ += '}';
         }
         message_ = nowhere;
         out_ += ']';
+    }
+
+    void id(std::string_view text) {
+        if (!is_message_id(text))
+            throw unwritable{"is longer than " + std::to_string(max_message_id_bytes) + " bytes"};
+        append_string(out_, text);
+    }
+
+    /// Those that `extra` must not have: also `id`, but where it is none that a message's name can be.
+    static std::span<const std::string_view> members_in_place(const agent_message& message) {
+        const auto* const other = message.id.empty() ? message.extra.if_contains(name_of_id) : nullptr;
+        const auto* const text = other ? other->if_string() : nullptr;
+        const bool odd = other && !other->is_null() && !(text && is_message_id(*text));
+        return odd ? message_members.first(message_members.size() - 1) : message_members;
     }
 
     void extra(const boost::json::object& members, std::span<const std::string_view> known,

@@ -31,7 +31,9 @@ bool document_reader::begin(container kind, error_code& ec) {
             return true;
         }
         break;
-    case place::message: break;
+    case place::message:
+        if (member_ == member::id) leave_id_to_extra();
+        break;
     }
     const bool free_form = member_ == member::unknown || member_ == member::data ||
                            member_ == member::context || member_ == member::metadata;
@@ -162,6 +164,7 @@ bool document_reader::scalar(const char* kind, error_code& ec, Push push) {
         return true;
     }
     const bool member_of_object = place_ == place::document || place_ == place::message;
+    if (place_ == place::message && member_ == member::id) leave_id_to_extra();
     if (is_expiry()) {
         if (std::string_view(kind) != "null") return refuse(std::string("is ") + kind, ec);
         row_.expires_at.reset();
@@ -181,6 +184,15 @@ bool document_reader::scalar(const char* kind, error_code& ec, Push push) {
 bool document_reader::text(std::string_view value, error_code& ec) {
     if (place_ != place::document && place_ != place::message) return refuse("is a string", ec);
     switch (member_) {
+    case member::id:
+        if (is_message_id(value)) {
+            auto& message = state_.history.back();
+            message.extra.erase(name_of_id);
+            build([&] { message.id = value; });
+            return true;
+        }
+        leave_id_to_extra();
+        [[fallthrough]];
     case member::unknown:
         if (is_expiry() && !(row_.expires_at = from_rfc3339(value))) return refuse("is no RFC 3339 time", ec);
         stack_.reset();
@@ -239,8 +251,19 @@ void document_reader::clear_member() {
     case member::content: state_.history.back().content.clear(); break;
     case member::timestamp: state_.history.back().timestamp = {}; break;
     case member::metadata: state_.history.back().metadata.clear(); break;
+    case member::id:
+        state_.history.back().id.clear();
+        state_.history.back().extra.erase(name_of_id);
+        break;
     default: break;
     }
+}
+
+/// Other writers may call something else than a message's name its id.
+void document_reader::leave_id_to_extra() {
+    state_.history.back().id.clear();
+    member_ = member::unknown;
+    name_ = name_of_id;
 }
 
 void document_reader::name_member(std::string_view name) {

@@ -23,11 +23,17 @@
 namespace pgstate::codec {
 
 /// The members that have a place of their own: a document's in the Go SDK's order, then a message's.
-inline constexpr std::array<std::string_view, 12> member_names = {
-    "agent_id",   "session_id", "version", "data",    "history",   "context",
-    "created_at", "updated_at", "role",    "content", "timestamp", "metadata"};
+inline constexpr std::array<std::string_view, 13> member_names = {
+    "agent_id",   "session_id", "version", "data",      "history",  "context", "created_at",
+    "updated_at", "role",       "content", "timestamp", "metadata", "id"};
 inline constexpr std::span<const std::string_view> document_members = std::span(member_names).first<8>();
-inline constexpr std::span<const std::string_view> message_members = std::span(member_names).last<4>();
+inline constexpr std::span<const std::string_view> message_members = std::span(member_names).last<5>();
+
+/// Of a message that has a name.
+inline constexpr std::string_view name_of_id = member_names.back();
+constexpr bool is_message_id(std::string_view text) noexcept {
+    return !text.empty() && text.size() <= max_message_id_bytes;
+}
 
 /// The handler of a boost::json::basic_parser that turns a document into an agent_state in one pass: known members go
 /// straight to their place, free-form JSON (data, context, metadata, unknown members) is built on a value_stack.
@@ -98,6 +104,7 @@ private:
         content,
         timestamp,
         metadata,
+        id,
         unknown,
     };
 
@@ -116,6 +123,7 @@ private:
     bool scalar(const char* kind, error_code& ec, Push push);
     bool text(std::string_view value, error_code& ec);
     void clear_member();
+    void leave_id_to_extra();
     void name_member(std::string_view name);
     std::string where() const;
     bool refuse(std::string_view reason, error_code& ec);

@@ -49,7 +49,11 @@ result<saved> table::change(const key& k, const detail::state_change& change, co
     auto state = current ? codec::decode(k.first, k.second, current->document, current->version,
                                          current->created_at, current->updated_at)
                          : codec::made_by(change, k.first, k.second);
-    if (current) codec::apply(change, state);
+    if (current && !codec::apply(change, state)) {
+        auto unchanged = current->as_saved();
+        unchanged.applied = false;
+        return unchanged;
+    }
     memory_row row = made(current, codec::encode(state, operation));
     set_expiry(row, current, options.ttl);
     const saved made = row.as_saved();

@@ -14,6 +14,11 @@ namespace {
 using sql::table_sql;
 using wire::type_oid;
 
+/// The columns of repeat_type's answer, which is that of a probe.
+namespace repeat_row {
+enum : int { created_at = probed_row::version + 1, updated_at, expires_at, all_there };
+} // namespace repeat_row
+
 /// A form in SQL: what the document becomes, what must hold for that, and the types of the parameters from $5 on.
 struct form_sql {
     std::string_view purpose;
@@ -90,6 +95,24 @@ std::string root_with_sum() {
            ") AS e)";
 }
 
+/// Whether the history has a message of the name `id`, an expression for a jsonb text.
+std::string has_message(std::string_view id) {
+    return member_or("history", "[]")
+        .append(" @> jsonb_build_array(jsonb_build_object('id', ")
+        .append(id)
+        .append("))");
+}
+
+/// The messages of $5 that the history does not have yet.
+std::string new_messages(std::string_view columns) {
+    return std::string("(SELECT ")
+        .append(columns)
+        .append(" FROM jsonb_array_elements($5::jsonb) WITH ORDINALITY AS x(m, n)"
+                " WHERE x.m -> 'id' IS NULL OR NOT ")
+        .append(has_message("x.m -> 'id'"))
+        .append(")");
+}
+
 form_sql sql_of(codec::change_form form) {
     using enum type_oid;
     switch (form) {
@@ -97,6 +120,12 @@ form_sql sql_of(codec::change_form form) {
         return {"append",
                 "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || $5::jsonb)",
                 {},
+                {jsonb}};
+    case codec::change_form::append_once:
+        return {"append_once",
+                "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || " +
+                    new_messages("jsonb_agg(x.m ORDER BY x.n)") + ")",
+                "EXISTS " + new_messages(""),
                 {jsonb}};
     case codec::change_form::merge:
         return {"merge",
@@ -187,9 +216,10 @@ void change_operation::add_to(wire::parameters& values) const {
         std::visit(adder{values}, each);
 }
 
-/// One that may create the state finds a row or makes one; but an increment finds none where there is no place for the number.
+/// One that may create the state finds a row or makes one; but an increment finds none where there is no place for the number,
+/// and an append none where there is nothing to add.
 bool change_operation::probes() const noexcept {
-    return !change_.create || increments();
+    return !change_.create || increments() || !ids().empty();
 }
 
 /// It should have found the row, or made one. But an increment that found no place for the number is right where that row is
@@ -197,7 +227,13 @@ bool change_operation::probes() const noexcept {
 bool change_operation::wants_retry(const wire::rows& rows, int row) {
     const auto version = probed_row::version_in(rows, row);
     if (terms_.if_version && version != *terms_.if_version) return false;
+    if (repeats(rows, row)) return false;
     return (row >= 0 || change_.create) && contradicted_.worth_retry(version);
+}
+
+/// Of a probe.
+bool change_operation::repeats(const wire::rows& rows, int row) const {
+    return !ids().empty() && row >= 0 && rows.boolean(row, repeat_row::all_there);
 }
 
 result<saved> change_operation::decode() {
@@ -206,6 +242,13 @@ result<saved> change_operation::decode() {
     const auto current = rows().int8(row(), probed_row::version);
     if (terms_.if_version && *terms_.if_version != current)
         return codec::conflict(name(), *terms_.if_version, current);
+    if (repeats(rows(), row())) {
+        saved unchanged{current, rows().timestamptz(row(), repeat_row::created_at),
+                        rows().timestamptz(row(), repeat_row::updated_at),
+                        expiry_in(rows(), row(), repeat_row::expires_at)};
+        unchanged.applied = false;
+        return unchanged;
+    }
     if (increments()) {
         auto found = loaded_row::read(rows(), row(), agent_, session_, name());
         codec::apply(*change_.increment, found); // says why it cannot be
@@ -223,6 +266,31 @@ batch::command change_type::build_without_name(const batch::operation_list& oper
                         change.increments() ? table().before_doubles() : table().before()};
     change.add_to(made.values);
     return made;
+}
+
+repeat_type::repeat_type(sql::target_table& table)
+    : operation_type({.keyed = true}), table_(table),
+      statement_(sql::prepared_by_size(
+          "repeat",
+          table.sql().select(
+              "1::bigint, t.version, t.created_at, t.updated_at, t.expires_at,"
+              " (SELECT bool_and(" +
+                  has_message("to_jsonb(i.id)") + ") FROM unnest($3::text[]) AS i(id))",
+              "", std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
+          {type_oid::text, type_oid::text, type_oid::text_array})) {}
+
+batch::command repeat_type::build(const batch::operation_list& operations) const {
+    const auto& change = static_cast<const change_operation&>(*operations.front());
+    batch::command made{&statement_.of(table_.large()), {}, table_.before()};
+    sql::add_key(made.values, change);
+    made.values.begin_text_array(change.ids().size());
+    for (const auto& each : change.ids())
+        made.values.element_text(each);
+    return made;
+}
+
+std::vector<int> repeat_type::pair(const batch::operation_list&, const wire::rows& rows) const {
+    return {sql::only_row(rows)};
 }
 
 change_types::change_types(sql::target_table& table) {

@@ -33,14 +33,18 @@ public:
     void add_to(wire::parameters& values) const;
 
     bool increments() const noexcept { return change_.increment.has_value(); }
+    /// Not empty: the names of its messages, all of which can be there already.
+    const std::vector<std::string>& ids() const noexcept { return change_.ids; }
 
     std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
     bool conditional() const noexcept override { return terms_.if_version.has_value(); }
     bool probes() const noexcept override;
+    bool repeatable() const noexcept override { return !ids().empty() && !terms_.if_version; }
     bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<saved> decode() override;
+    bool repeats(const wire::rows& rows, int row) const;
 
     std::string agent_;
     std::string session_;
@@ -57,6 +61,19 @@ public:
 private:
     batch::command build_without_name(const batch::operation_list& operations) const override;
 
+    sql::by_size statement_;
+};
+
+/// Reads the version that an append met which found nothing to add, and whether its messages are all there.
+class repeat_type final : public batch::operation_type {
+public:
+    explicit repeat_type(sql::target_table& table);
+
+    batch::command build(const batch::operation_list& operations) const override;
+    std::vector<int> pair(const batch::operation_list& operations, const wire::rows& rows) const override;
+
+private:
+    sql::target_table& table_;
     sql::by_size statement_;
 };
 

@@ -25,7 +25,7 @@ struct operation_types {
         : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
           list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
           sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey), probe(table),
-          look(table), settle(table) {}
+          repeat(table), look(table), settle(table) {}
 
     save_types save;
     load_type load;
@@ -43,6 +43,7 @@ struct operation_types {
     sweep_type survey;
     // What the engine asks for an operation.
     probe_type probe;
+    repeat_type repeat;
     look_type look;
     settle_type settle;
     fence_type fence;
@@ -59,9 +60,11 @@ public:
 
     /// Of an increment the whole state is read: it tells why the number cannot be incremented.
     const batch::operation_type& probe(const batch::operation& what) const noexcept override {
-        return what.id == telemetry::operation_id::increment
-                   ? static_cast<const batch::operation_type&>(types_.load)
-                   : types_.probe;
+        using enum telemetry::operation_id;
+        if (what.id == increment) return types_.load;
+        if (what.id == append && !static_cast<const change_operation&>(what).ids().empty())
+            return types_.repeat;
+        return types_.probe;
     }
     const batch::operation_type& look() const noexcept override { return types_.look; }
     const batch::operation_type& settle() const noexcept override { return types_.settle; }
