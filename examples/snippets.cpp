@@ -32,12 +32,31 @@ asio::awaitable<void> change_parts(pgstate::state_store& store) {
     co_await store.merge("agent-1", "session-1", patch);
     // [merge]
 
+    // [once]
+    pgstate::agent_message message("tool", "42");
+    message.id = "call-7/result"; // at most 256 bytes; names the message in the history of this session
+    const auto made = co_await store.append("agent-1", "session-1", message);
+    if (!made.applied) std::cout << "it was there already\n"; // and nothing has changed
+    // [once]
+
     // [expiry]
     pgstate::agent_state draft{"agent-1", "draft"};
     co_await store.save(draft, {.ttl = 24h});               // gone a day after this
     co_await store.touch("agent-1", "draft", 7 * 24h);      // a week from now
     co_await store.touch("agent-1", "draft", std::nullopt); // never
     // [expiry]
+}
+
+asio::awaitable<void> go_back(pgstate::state_store& store) {
+    // [checkpoint]
+    const auto kept = co_await store.checkpoint("agent-1", "session-1", {.label = "before the tool call"});
+    // ... saves, appends ...
+    const auto then = co_await store.load("agent-1", "session-1", {.at = kept.version}); // to look at
+    co_await store.restore("agent-1", "session-1", kept.version);                        // back to it
+    co_await store.fork("agent-1", "session-1", "session-2", {.at = kept.version}); // on in another session
+    co_await store.prune("agent-1", "session-1", {.keep = 20, .older_than = 24h});
+    // [checkpoint]
+    if (then) std::cout << "version " << then->version << " had " << then->history.size() << " messages\n";
 }
 
 asio::awaitable<void> save_twice(pgstate::state_store& store) {
@@ -143,9 +162,12 @@ asio::awaitable<void> run(pgstate::config config) {
     print_schema(config);
     production(config);
     config.schema.migrate = pgstate::migrate_mode::apply;
+    config.schema.checkpoints = true;
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
     co_await store.erase("agent-1", "session-1");
+    co_await store.erase("agent-1", "session-2");
     co_await change_parts(store);
+    co_await go_back(store);
     co_await save_twice(store);
     co_await search(store);
     co_await look_at_errors(store);

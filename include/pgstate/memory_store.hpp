@@ -46,6 +46,14 @@ private:
     void do_health_check(call_options, completion<health_report>) override;
     void do_transaction(std::function<void(class transaction&)>, transaction_options,
                         completion<void>) override;
+    void do_checkpoint(std::string, std::string, std::string label, call_options,
+                       completion<checkpoint_info>) override;
+    void do_checkpoints(std::string, std::string, list_options, completion<checkpoint_page>) override;
+    void do_restore(std::string agent_id, std::string session_id, std::int64_t version,
+                    restore_options options, completion<saved> handler) override;
+    void do_fork(std::string agent_id, std::string session_id, std::string new_session_id,
+                 fork_options options, completion<saved> handler) override;
+    void do_prune(std::string, std::string, prune_options, completion<std::int64_t>) override;
     void do_close(completion<void>) override;
     detail::store_reference do_refer() const override;
 

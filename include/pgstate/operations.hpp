@@ -39,7 +39,12 @@ struct call_options {
 };
 
 /// Of load and load_all.
-using load_options = call_options;
+struct load_options {
+    /// The state as it was at this version: that of a checkpoint, or the present one. Not for load_all.
+    std::optional<std::int64_t> at{};
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
+};
 
 /// Of save.
 struct save_options {

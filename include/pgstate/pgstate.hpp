@@ -3,6 +3,7 @@
 // Everything but embedded_server.hpp and the adapters.
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/checkpoint.hpp"
 #include "pgstate/config.hpp"
 #include "pgstate/connection_pool.hpp"
 #include "pgstate/error.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/checkpoint.hpp"
 #include "pgstate/detail/callback.hpp"
 #include "pgstate/detail/completion.hpp"
 #include "pgstate/detail/composed.hpp"
@@ -60,7 +61,7 @@ class access;
 ///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
 ///   schema_mismatch    the row was neither written nor found in the way: a trigger, rule or policy suppresses the write
 ///   corrupt_state      the write went to the row of another key, as a trigger of the table changes keys; names both
-class PGSTATE_API state_store {
+class PGSTATE_API state_store : public checkpoint_operations {
 public:
     virtual ~state_store();
 
@@ -81,11 +82,11 @@ public:
         return save(state, save_options{}, std::forward<Token>(token));
     }
 
-    /// Loads a state; a missing one is no error.
+    /// Loads a state; a missing one is no error. With `at` it is what it was then: saved again, it replaces what is there now.
     ///
     /// Completion: void(std::exception_ptr, std::optional<agent_state>)
-    /// Errors:     corrupt_state - the row is not an agent state, or holds a number that neither a 64-bit integer nor a
-    ///             double can hold
+    /// Errors:     not_found - with `at`: the state is there, and has no checkpoint of this version, or it was pruned
+    ///             corrupt_state - the row is no agent state, or holds a number that neither 64 bits nor a double hold
     template <detail::token_for<std::optional<agent_state>> Token = default_token>
     auto load(std::string_view agent_id, std::string_view session_id, load_options options,
               Token&& token = Token()) {
@@ -114,9 +115,8 @@ public:
         return erase(agent_id, session_id, erase_options{}, std::forward<Token>(token));
     }
 
-    /// Lets a state expire `ttl` from now, or never where that is nothing. Its version and `updated_at` stay as they are.
-    ///
-    /// \param ttl  1 ms to max_ttl, counted by the database's clock
+    /// Lets a state expire `ttl` from now (1 ms to max_ttl, by the database's clock), or never where that is nothing. Its
+    /// version and `updated_at` stay as they are.
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state, or it has expired
     template <detail::token_for<saved> Token = default_token>
@@ -133,8 +133,8 @@ public:
     }
 
     /// Adds messages to the end of a state's history, without sending the state there and back: a vector, one message, or
-    /// some in braces, `{{"user", "Hello!"}}`. Appends of one store object for one key keep the order in which they were
-    /// accepted; those of several interleave as a whole.
+    /// some in braces, `{{"user", "Hello!"}}`. Those of several store objects interleave as a whole. A message whose id is in
+    /// the history already stays out; where all do, nothing is changed and `saved::applied` is false.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state and `options.create` is not set

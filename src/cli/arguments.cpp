@@ -81,6 +81,8 @@ public:
         app_->add_flag(
             "--guard", schema.guard,
             "also the trigger that gives rows which others write a new version (config.schema.guard)");
+        app_->add_flag("--checkpoints", schema.checkpoints,
+                       "also the table for checkpoints (config.schema.checkpoints)");
         app_->add_flag_callback(
             "--sweep", [this] { into_.settings.sweep.period = std::chrono::hours(1); },
             "also the index for sweeping (config.sweep.period)");
@@ -132,7 +134,8 @@ void add_global_options(command_options& on, arguments& into) {
 void add_commands(command_options& on, arguments& into) {
     static constexpr command ls_command{ls}, get_command{get}, put_command{put}, rm_command{rm},
         tail_command{tail, true}, migrate_command{migrate}, schema_command{schema}, doctor_command{doctor},
-        export_command{export_states}, import_command{import_states};
+        export_command{export_states}, import_command{import_states}, checkpoint_command{checkpoint},
+        checkpoints_command{checkpoints}, restore_command{restore}, fork_command{fork}, prune_command{prune};
     on.add(
         "ls", "lists agents, or the sessions of one", &ls_command,
         "Agents in the order of their ids with their number of sessions; sessions most recently updated first.\n"
@@ -145,6 +148,7 @@ void add_commands(command_options& on, arguments& into) {
         "get", "prints a state", &get_command,
         "Indented on a terminal; one compact line elsewhere and with --json, which put and import take.\n");
     on.agent().session();
+    on->add_option("--at", into.at, "as it was at this version, of which there is a checkpoint");
 
     on.add(
         "put", "saves a state", &put_command,
@@ -161,6 +165,38 @@ void add_commands(command_options& on, arguments& into) {
     on.if_version();
     on->add_flag("--all", into.all, "every session of the agent");
     on->add_flag("--yes", into.yes, "do not ask");
+
+    on.add(
+        "checkpoint", "keeps a state as it is", &checkpoint_command,
+        "Prints its version, which names the checkpoint; --json: an object. Needs 'migrate --checkpoints'.\n");
+    on.agent().session();
+    on->add_option("--label", into.label, "what it is for");
+
+    on.add("checkpoints", "lists the checkpoints of a state, the newest first", &checkpoints_command,
+           "Columns: version, messages, created, label; --json: one object a line.\n");
+    on.agent().session();
+    on->add_option("--limit", into.limit, "no more than so many")->check(CLI::Range(1, 1'000'000'000));
+
+    on.add("restore", "makes a state again what it was", &restore_command,
+           "A save like any other: prints the new version. Checkpoints stay.\n");
+    on.agent().session();
+    on->add_option("VERSION", into.at, "of a checkpoint")->required();
+    on.if_version();
+
+    on.add(
+        "fork", "copies a state to a new session", &fork_command,
+        "The session must not exist yet. Prints the version of the new state, which has no checkpoints.\n");
+    on.agent().session();
+    on->add_option("NEW_SESSION", into.new_session, "the new session's id")->required();
+    on->add_option("--at", into.at, "as it was at this version, of which there is a checkpoint");
+    on.duration("--ttl", into.ttl, "how long it lives, as 90s, 12h, 30d");
+
+    on.add(
+        "prune", "removes checkpoints of a state", &prune_command,
+        "Those that are not among the newest and are old enough. Prints how many; --json: {\"pruned\": number}.\n");
+    on.agent().session();
+    on->add_option("--keep", into.keep, "the newest so many stay; 0: none");
+    on.duration("--older-than", into.older_than, "younger ones stay");
 
     on.add(
         "tail", "follows changes until it is interrupted", &tail_command,
@@ -242,6 +278,8 @@ void check_combination(const arguments& given) {
                   "rm: --all goes with neither SESSION nor --if-version");
         refuse_if(!given.all && given.session.empty(), "rm: SESSION is missing; --all erases every session");
     }
+    refuse_if(given.chosen->run == prune && !given.keep && !given.older_than,
+              "prune: give --keep or --older-than; --keep 0 removes all");
     refuse_if(given.resume && (given.file.empty() || given.file == "-"),
               "export: --resume needs --output FILE");
     refuse_if(given.chosen->run != schema && given.settings.connection_string.empty(),

@@ -28,6 +28,11 @@ struct arguments {
     std::string file; ///< empty or "-": standard input or output
     std::optional<std::size_t> limit{};
     std::optional<std::int64_t> if_version{};
+    std::optional<std::int64_t> at{}; ///< a version
+    std::string label;
+    std::string new_session;
+    std::optional<std::size_t> keep{};
+    std::optional<std::chrono::milliseconds> older_than{};
     std::optional<std::chrono::milliseconds> ttl{};
     std::chrono::milliseconds interval{500};
     bool all = false;

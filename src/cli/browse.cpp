@@ -2,19 +2,18 @@
 #include "command.hpp"
 #include "documents.hpp"
 #include "failure.hpp"
+#include "pages.hpp"
 #include "text.hpp"
 #include <pgstate/rfc3339.hpp>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <pqxx/nontransaction>
 
-#include <algorithm>
 #include <chrono>
-#include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -22,41 +21,6 @@
 
 namespace pgstate::cli {
 namespace {
-
-constexpr std::size_t browse_page = 1'000;
-
-/// A member of a line of JSON as a table shows it.
-std::string cell_of(const boost::json::value& value) {
-    return value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
-}
-
-/// Shows what the pages of `fetch(options)` have, as much as --limit allows: each with the members that `describe` gives
-/// as a line of JSON, or with the last of them under `heading`.
-template <class Fetch, class Describe>
-asio::awaitable<void> show_pages(const context& with, const table_writer::row& heading, Fetch fetch,
-                                 Describe describe) {
-    auto left = with.given.limit.value_or(std::numeric_limits<std::size_t>::max());
-    table_writer table(with.screen, heading);
-    list_options options(std::min(left, browse_page));
-    do {
-        const auto page = co_await fetch(options);
-        std::vector<table_writer::row> rows;
-        for (auto each = page.begin(); each != page.end() && left > 0; ++each, --left) {
-            const boost::json::object members = describe(*each);
-            if (with.given.json) {
-                write_json(members);
-                continue;
-            }
-            auto& cells = rows.emplace_back();
-            for (auto at = members.end() - static_cast<std::ptrdiff_t>(heading.size()); at != members.end();
-                 ++at)
-                cells.push_back(cell_of(at->value()));
-        }
-        table.write(std::move(rows));
-        flush_out();
-        options.after = page.next;
-    } while (left > 0 && !options.after.empty());
-}
 
 boost::json::object members_of(const agent_info& agent) {
     return {{"agent_id", agent.agent_id},
@@ -174,15 +138,18 @@ asio::awaitable<int> get(const context& with) {
     auto store = co_await with.open();
     const state_key key(with.given.agent, with.given.session);
     const auto table = postgres_store::quoted_table(with.given.settings);
-    auto read = [table, key](pqxx::connection& connection) {
+    std::optional<past_version> at;
+    if (with.given.at) at = {*with.given.at, postgres_store::quoted_checkpoints_table(with.given.settings)};
+    auto read = [table, key, at](pqxx::connection& connection) {
         pqxx::nontransaction sql(connection);
-        return read_document(sql, table, key);
+        return read_document(sql, table, key, at);
     };
     const auto found = co_await store.pool().with_connection(std::move(read));
     co_await store.close();
     if (!found)
         throw failure(exit_code::not_found,
-                      "get: there is no such state: " + name_of(key.agent_id, key.session_id));
+                      "get: there is no such state: " + name_of(key.agent_id, key.session_id) +
+                          (at ? ", or no checkpoint of version " + std::to_string(at->version) : ""));
     if (found->json.empty())
         throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + not_a_document);
     const bool for_people = with.screen.output && !with.given.json;

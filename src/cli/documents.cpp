@@ -106,10 +106,23 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
 }
 
 std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
-                                      const state_key& key) {
-    const auto rows = sql.exec("SELECT " + columns() + " FROM " + table +
-                               " AS t WHERE t.agent_id = " + sql.quote(key.agent_id) +
-                               " AND t.session_id = " + sql.quote(key.session_id) + " AND " + alive);
+                                      const state_key& key, const std::optional<past_version>& at) {
+    const auto of_key = [&](const std::string& alias) {
+        return alias + ".agent_id = " + sql.quote(key.agent_id) + " AND " + alias +
+               ".session_id = " + sql.quote(key.session_id);
+    };
+    auto from = "SELECT * FROM " + table + " AS t WHERE " + of_key("t") + " AND " + alive;
+    if (at) {
+        // What a checkpoint has in the place of the row's; it belongs to the state of its life.
+        const auto number = std::to_string(at->version);
+        from =
+            "SELECT t.agent_id, t.session_id, x.version, t.created_at, x.updated_at, t.expires_at, x.state FROM (" +
+            from + ") AS t, LATERAL (SELECT t.version, t.updated_at, t.state WHERE t.version = " + number +
+            " UNION ALL SELECT c.version, c.state_updated_at, c.state FROM " + at->checkpoints +
+            " AS c WHERE " + of_key("c") + " AND c.version = " + number + " AND t.version <> " + number +
+            " AND c.state_created_at IS NOT DISTINCT FROM t.created_at) AS x";
+    }
+    const auto rows = sql.exec("SELECT " + columns() + " FROM (" + from + ") AS t");
     if (rows.empty()) return std::nullopt;
     return to_document(rows[0]);
 }

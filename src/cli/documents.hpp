@@ -41,9 +41,15 @@ struct document_query {
 /// The next few states, of some megabytes at most unless a single one is larger; none at the end.
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query);
 
-/// One state; nothing if there is none, or it has expired.
+/// A version that a state had.
+struct past_version {
+    std::int64_t version = 0;
+    std::string checkpoints; ///< their table, quoted
+};
+
+/// One state; nothing if there is none, or it has expired, or there is no checkpoint of `at`.
 std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
-                                      const state_key& key);
+                                      const state_key& key, const std::optional<past_version>& at = {});
 
 /// SQL: a time of the row `t` as in documents; for one that RFC 3339 cannot hold, `infinity` for example, the nearest that
 /// it can.

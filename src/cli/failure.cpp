@@ -38,7 +38,10 @@ std::string message_of(const error& e) {
     std::string message = e.what();
     const auto& state = e.sqlstate();
     if (state == statement_timeout) message += "; a longer --timeout allows it";
-    if (state == "42P01") message += "; 'pgstate migrate' makes the table";
+    if (state == "42P01")
+        message += message.find("_checkpoints\"") != message.npos
+                       ? "; 'pgstate migrate --checkpoints' makes the table"
+                       : "; 'pgstate migrate' makes the table";
     if (state == "42703") message += "; 'pgstate migrate' brings the table up to date";
     if (state == "42501") message += "; 'pgstate doctor' says which privileges are missing";
     return message;

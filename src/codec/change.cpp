@@ -175,9 +175,16 @@ error conflict(std::string_view operation, std::int64_t wanted, std::int64_t cur
     return failure.with_current_version(current);
 }
 
+error no_checkpoint(std::string_view operation, std::int64_t version) {
+    return {errc::not_found, operation,
+            "the state has no checkpoint of version " + std::to_string(version) +
+                ", or it was pruned; `checkpoints` lists those that it has"};
+}
+
 error not_found(std::string_view operation) {
     std::string message = "there is no such state, or it has expired; save it first";
-    if (operation != "touch") message += ", or have the change create it";
+    if (operation == "append" || operation == "merge" || operation == "increment")
+        message += ", or have the change create it";
     return {errc::not_found, operation, message};
 }
 

@@ -61,6 +61,9 @@ bool apply(const detail::state_change& change, agent_state& state);
 /// The conflict of a conditional write. \param current  the version there is, 0 for none
 error conflict(std::string_view operation, std::int64_t wanted, std::int64_t current);
 
+/// The state has no checkpoint of the version.
+error no_checkpoint(std::string_view operation, std::int64_t version);
+
 /// What a change needs is not there.
 error not_found(std::string_view operation);
 

@@ -124,4 +124,25 @@ page_position decode_cursor(query_kind kind, std::string_view scope, std::string
     return {timestamp(time), std::string(agent), std::string(session)};
 }
 
+namespace {
+
+std::string scope_of(std::string_view agent_id, std::string_view session_id) {
+    return std::string(agent_id).append(1, '\0').append(session_id);
+}
+
+} // namespace
+
+std::string cursor_of_checkpoint(std::string_view agent_id, std::string_view session_id,
+                                 std::int64_t version) {
+    const timestamp as_time{std::chrono::microseconds(version)};
+    return encode_cursor(query_kind::checkpoints, scope_of(agent_id, session_id), {as_time, {}, {}});
+}
+
+std::int64_t checkpoint_of_cursor(std::string_view agent_id, std::string_view session_id,
+                                  std::string_view text) {
+    const auto position =
+        decode_cursor(query_kind::checkpoints, scope_of(agent_id, session_id), text, "checkpoints");
+    return position.time.time_since_epoch().count();
+}
+
 } // namespace pgstate::codec

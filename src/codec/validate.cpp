@@ -35,13 +35,27 @@ void validate_page(const Options& options, std::string_view operation) {
 
 } // namespace
 
-void validate_key(std::string_view agent_id, std::string_view session_id, std::string_view operation) {
+namespace {
+
+void validate_key_as(std::string_view agent_id, std::string_view session_id, std::string_view session_name,
+                     std::string_view operation) {
     validate_part(agent_id, "agent_id", operation);
-    validate_part(session_id, "session_id", operation);
+    validate_part(session_id, session_name, operation);
     if (agent_id.size() + session_id.size() > max_key_bytes)
-        refuse(operation, "agent_id and session_id",
+        refuse(operation, std::string("agent_id and ").append(session_name),
                "are together " + std::to_string(agent_id.size() + session_id.size()) +
                    " bytes long; at most " + std::to_string(max_key_bytes) + " fit into the primary key");
+}
+
+} // namespace
+
+void validate_key(std::string_view agent_id, std::string_view session_id, std::string_view operation) {
+    validate_key_as(agent_id, session_id, "session_id", operation);
+}
+
+void validate_new_session(std::string_view agent_id, std::string_view new_session_id,
+                          std::string_view operation) {
+    validate_key_as(agent_id, new_session_id, "new_session_id", operation);
 }
 
 void validate_agent(std::string_view agent_id, std::string_view operation) {
@@ -79,6 +93,22 @@ void validate_list_agents(const list_agents_options& options) {
 
 void validate_find(const find_options& options) {
     validate_page(options, "find");
+}
+
+void validate_label(std::string_view label) {
+    if (label.size() > max_label_bytes)
+        refuse("checkpoint", "label",
+               "is " + std::to_string(label.size()) + " bytes long; it can be " +
+                   std::to_string(max_label_bytes));
+    if (!label.empty()) validate_part(label, "label", "checkpoint");
+}
+
+void validate_checkpoints(const list_options& options) {
+    validate_page(options, "checkpoints");
+}
+
+void validate_prune(const prune_options& options) {
+    if (options.older_than.count() < 0) refuse("prune", "older_than", "is negative; 0 means any age");
 }
 
 void validate_transaction(const transaction_options& options) {

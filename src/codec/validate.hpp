@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pgstate/checkpoint.hpp"
 #include "pgstate/operations.hpp"
 
 #include <chrono>
@@ -12,6 +13,10 @@ namespace pgstate::codec {
 
 /// Both parts of a key: not empty, UTF-8 without NUL, together at most max_key_bytes.
 void validate_key(std::string_view agent_id, std::string_view session_id, std::string_view operation);
+
+/// The key of a session that is to be made of another one of the agent; errors name new_session_id.
+void validate_new_session(std::string_view agent_id, std::string_view new_session_id,
+                          std::string_view operation);
 
 /// An agent's id by itself: as in a key.
 void validate_agent(std::string_view agent_id, std::string_view operation);
@@ -29,6 +34,12 @@ void validate_change(const change_options& options, std::string_view operation);
 void validate_list(const list_options& options);
 void validate_list_agents(const list_agents_options& options);
 void validate_find(const find_options& options);
+
+/// Text without NUL, at most max_label_bytes.
+void validate_label(std::string_view label);
+void validate_checkpoints(const list_options& options);
+/// The age and what is kept.
+void validate_prune(const prune_options& options);
 
 /// The time-out and the retries: not negative.
 void validate_transaction(const transaction_options& options);

@@ -246,6 +246,11 @@ std::vector<std::size_t> order_by_key(const std::vector<detail::encoded_state>& 
 
 void state_store::start_load_all(std::vector<state_key> keys, load_options options,
                                  completion<detail::load_results> handler) {
+    if (options.at)
+        return compose::complete_at_once<detail::load_results>(
+            compose::access::refer(*this).executor, std::move(handler),
+            error(errc::invalid_argument, compose::bulk_load::name,
+                  "at is the version of one state; call load for it"));
     compose::start_with_keys<compose::bulk_load>(*this, std::move(keys), options.timeout, std::move(handler),
                                                  [&](state_store& in, state_key key, auto to) {
                                                      compose::access::load(in, std::move(key), options,

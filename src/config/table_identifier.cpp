@@ -112,6 +112,10 @@ std::string table_identifier::related_name(std::string_view suffix) const {
     return derived_name("", name, suffix);
 }
 
+std::string table_identifier::quoted_related(std::string_view suffix) const {
+    return table_identifier{schema, related_name(suffix)}.quoted();
+}
+
 std::string table_identifier::quoted_index(std::string_view suffix) const {
     return quote_identifier(index_name(suffix));
 }

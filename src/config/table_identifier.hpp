@@ -29,6 +29,9 @@ struct table_identifier {
     /// \pre as of index_name
     std::string related_name(std::string_view suffix) const;
 
+    /// The same for SQL, with the table's schema.
+    std::string quoted_related(std::string_view suffix) const;
+
     /// `index_name(suffix)` quoted, without a schema, as CREATE INDEX wants it.
     std::string quoted_index(std::string_view suffix) const;
 

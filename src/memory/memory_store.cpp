@@ -2,6 +2,7 @@
 
 #include "codec/change.hpp"
 #include "codec/codec.hpp"
+#include "codec/cursor.hpp"
 #include "codec/validate.hpp"
 #include "detail/callback_failure.hpp"
 #include "detail/complete.hpp"
@@ -166,10 +167,15 @@ void memory_store::do_load(std::string agent_id, std::string session_id, load_op
         impl_, std::move(handler), [&]() -> result<std::optional<agent_state>> {
             codec::validate_key(agent_id, session_id, "load");
             codec::validate_timeout(options.timeout, "load");
-            const auto row = impl_->with_table("load", [&](memory::table& table) {
-                const auto* found = table.find({agent_id, session_id});
-                return found ? std::optional(*found) : std::nullopt;
-            });
+            const auto found = impl_->with_table(
+                "load", [&](memory::table& table) -> result<std::optional<memory::memory_row>> {
+                    const memory::table::key key(agent_id, session_id);
+                    if (options.at) return table.at(key, *options.at, "load");
+                    const auto* present = table.find(key);
+                    return present ? std::optional(*present) : std::nullopt;
+                });
+            if (!found) return found.error();
+            const auto& row = *found;
             // Decoded outside the lock.
             return row ? std::optional(codec::decode(agent_id, session_id, row->document, row->version,
                                                      row->created_at, row->updated_at, row->expires_at))
@@ -255,6 +261,68 @@ void memory_store::do_health_check(call_options options, completion<health_repor
     memory::perform<health_report>(impl_, std::move(handler), [&]() -> result<health_report> {
         codec::validate_timeout(options.timeout, "health_check");
         return impl_->with_table("health_check", [](memory::table&) { return health_report{}; });
+    });
+}
+
+void memory_store::do_checkpoint(std::string agent_id, std::string session_id, std::string label,
+                                 call_options options, completion<checkpoint_info> handler) {
+    memory::perform<checkpoint_info>(impl_, std::move(handler), [&]() -> result<checkpoint_info> {
+        codec::validate_key(agent_id, session_id, "checkpoint");
+        codec::validate_timeout(options.timeout, "checkpoint");
+        codec::validate_label(label);
+        return impl_->with_table("checkpoint", [&](memory::table& table) {
+            return table.checkpoint({agent_id, session_id}, std::move(label));
+        });
+    });
+}
+
+void memory_store::do_checkpoints(std::string agent_id, std::string session_id, list_options options,
+                                  completion<checkpoint_page> handler) {
+    memory::perform<checkpoint_page>(impl_, std::move(handler), [&]() -> result<checkpoint_page> {
+        codec::validate_key(agent_id, session_id, "checkpoints");
+        codec::validate_checkpoints(options);
+        std::optional<std::int64_t> before;
+        if (!options.after.empty()) before = codec::checkpoint_of_cursor(agent_id, session_id, options.after);
+        return impl_->with_table("checkpoints", [&](memory::table& table) {
+            return table.checkpoints({agent_id, session_id}, options.limit, before);
+        });
+    });
+}
+
+void memory_store::do_restore(std::string agent_id, std::string session_id, std::int64_t version,
+                              restore_options options, completion<saved> handler) {
+    memory::perform<saved>(impl_, std::move(handler), [&]() -> result<saved> {
+        codec::validate_key(agent_id, session_id, "restore");
+        codec::validate_timeout(options.timeout, "restore");
+        codec::validate_ttl(options.ttl, "restore");
+        return impl_->with_table("restore", [&](memory::table& table) {
+            return table.restore({agent_id, session_id}, version, options);
+        });
+    });
+}
+
+void memory_store::do_fork(std::string agent_id, std::string session_id, std::string new_session_id,
+                           fork_options options, completion<saved> handler) {
+    memory::perform<saved>(impl_, std::move(handler), [&]() -> result<saved> {
+        codec::validate_key(agent_id, session_id, "fork");
+        codec::validate_new_session(agent_id, new_session_id, "fork");
+        codec::validate_timeout(options.timeout, "fork");
+        codec::validate_ttl(options.ttl, "fork");
+        return impl_->with_table("fork", [&](memory::table& table) {
+            return table.fork({agent_id, session_id}, new_session_id, options);
+        });
+    });
+}
+
+void memory_store::do_prune(std::string agent_id, std::string session_id, prune_options options,
+                            completion<std::int64_t> handler) {
+    memory::perform<std::int64_t>(impl_, std::move(handler), [&]() -> result<std::int64_t> {
+        codec::validate_key(agent_id, session_id, "prune");
+        codec::validate_timeout(options.timeout, "prune");
+        codec::validate_prune(options);
+        return impl_->with_table("prune", [&](memory::table& table) {
+            return table.prune({agent_id, session_id}, options);
+        });
     });
 }
 

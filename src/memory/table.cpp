@@ -88,11 +88,13 @@ void table::set_expiry(memory_row& row, const memory_row* kept,
 
 void table::put(const key& k, memory_row row) {
     drop_expired();
+    if (!find(k)) kept_.erase(k); // of an earlier life
     agents_[k.first].insert_or_assign(k.second, std::move(row));
 }
 
 bool table::erase(const key& k) {
     const bool seen = find(k) != nullptr;
+    kept_.erase(k);
     const auto agent = agents_.find(k.first);
     if (agent == agents_.end() || agent->second.erase(k.second) == 0) return false;
     if (agent->second.empty()) agents_.erase(agent);
@@ -121,6 +123,7 @@ void table::look_at_next(timestamp now) {
     }
     looked_at_ = {agent->first, session->first};
     if (!session->second.expires_at || *session->second.expires_at > now) return;
+    kept_.erase(looked_at_);
     agent->second.erase(session);
     if (agent->second.empty()) agents_.erase(agent);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "codec/query.hpp"
+#include "pgstate/checkpoint.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/state_change.hpp"
 #include "pgstate/operations.hpp"
@@ -29,6 +30,13 @@ struct memory_row {
     saved as_saved() const { return {version, created_at, updated_at, expires_at}; }
 };
 
+/// What a checkpoint keeps.
+struct memory_checkpoint {
+    checkpoint_info info;
+    std::string document;
+    timestamp updated_at{}; ///< of the state
+};
+
 /// The table behind a memory_store, with the rules of the PostgreSQL table and none of its I/O. Not thread-safe.
 class table {
 public:
@@ -55,6 +63,18 @@ public:
     /// Errors: not_found
     result<saved> touch(const key& k, std::optional<std::chrono::milliseconds> ttl);
 
+    /// Errors: not_found
+    result<checkpoint_info> checkpoint(const key& k, std::string label);
+    /// \param before  only older versions; nothing: all
+    checkpoint_page checkpoints(const key& k, std::size_t limit, std::optional<std::int64_t> before) const;
+    /// The row as it was at `version`; nothing: there is none now. Errors: not_found - no such checkpoint
+    result<std::optional<memory_row>> at(const key& k, std::int64_t version,
+                                         std::string_view operation) const;
+    /// Errors: not_found, conflict - as the operations; nothing is changed
+    result<saved> restore(const key& k, std::int64_t version, const restore_options& options);
+    result<saved> fork(const key& k, const std::string& new_session, const fork_options& options);
+    std::int64_t prune(const key& k, const prune_options& options);
+
     void put(const key& k, memory_row row);
     /// True if there was one that had not expired.
     bool erase(const key& k);
@@ -70,6 +90,7 @@ public:
 
 private:
     using sessions = std::map<std::string, memory_row, std::less<>>;
+    using kept_versions = std::map<std::int64_t, memory_checkpoint, std::greater<>>; ///< the newest first
 
     bool expired(const memory_row& row) const { return row.expires_at && *row.expires_at <= now_(); }
     void drop_expired();
@@ -82,6 +103,7 @@ private:
     std::function<timestamp()> now_;
     std::chrono::milliseconds default_ttl_;
     std::map<std::string, sessions, std::less<>> agents_; ///< none without sessions
+    std::map<key, kept_versions> kept_;                   ///< of rows that are there
     key looked_at_;                                       ///< the last one; empty: begin anew
     std::int64_t last_version_ = 0; ///< of all keys: one that is erased and made again sees no version twice
 };

@@ -3,6 +3,7 @@
 #include <pqxx/result>
 #include <pqxx/transaction_base>
 
+#include <utility>
 #include <vector>
 
 namespace pgstate::schema {
@@ -83,6 +84,23 @@ bool read_guard(pqxx::transaction_base& sql, const std::string& oid,
                 .empty();
 }
 
+/// The table of checkpoints, and whether a foreign key deletes its rows with those of the table (pg_constraint).
+void read_checkpoints(pqxx::transaction_base& sql, const settings::resolved_config& config,
+                      table_shape& shape, const std::string& oid) {
+    const auto rows = sql.exec(
+        "SELECT c.oid, EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.confrelid = " +
+        (oid.empty() ? "0" : oid) +
+        " AND f.contype = 'f' AND f.confdeltype = 'c') FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = " +
+        sql.quote(shape.schema) +
+        " AND c.relname = " + sql.quote(config.table.related_name(checkpoints_suffix)));
+    if (rows.empty()) return;
+    table_shape checkpoints;
+    read_columns(sql, rows[0][0].as<std::string>(), checkpoints);
+    shape.checkpoint_columns = std::move(checkpoints.columns);
+    shape.checkpoints_follow = rows[0][1].as<bool>();
+}
+
 std::vector<std::string> read_taken_names(pqxx::transaction_base& sql,
                                           const settings::resolved_config& config) {
     std::string names;
@@ -120,6 +138,8 @@ catalog_entry read_catalog(pqxx::transaction_base& sql, const settings::resolved
     if (!entry.shape.schema_exists) return entry;
     entry.may_use_schema = row[3].as<bool>();
     entry.shape.exists = !row[4].is_null();
+    if (config.schema.checkpoints)
+        read_checkpoints(sql, config, entry.shape, row[4].is_null() ? "" : row[4].as<std::string>());
     if (!entry.shape.exists) return entry;
     const auto oid = row[4].as<std::string>();
     entry.shape.kind = row[5].as<std::string>().front();

@@ -20,6 +20,18 @@ constexpr std::array<column_definition, 8> all_columns{{
     {"write_name", wire::type_oid::uuid, "uuid", false, false, 3},
 }};
 
+constexpr std::array<column_definition, 9> all_checkpoint_columns{{
+    {"agent_id", wire::type_oid::text, "text", true, false, 0},
+    {"session_id", wire::type_oid::text, "text", true, false, 0},
+    {"version", wire::type_oid::int8, "bigint", true, false, 0},
+    {"label", wire::type_oid::text, "text", true, false, 0},
+    {"created_at", wire::type_oid::timestamptz, "timestamp with time zone", true, false, 0},
+    {"messages", wire::type_oid::int8, "bigint", true, false, 0},
+    {"state", wire::type_oid::jsonb, "jsonb", true, false, 0},
+    {"state_created_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
+    {"state_updated_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
+}};
+
 // Versions come from an identity column, so that no version is drawn twice in a table. The rows that are there get version
 // 1, as a constant default adds the column without rewriting them.
 std::string add_version(const std::string& table) {
@@ -80,21 +92,35 @@ std::string create_index(const index_definition& index, const settings::table_id
     return sql;
 }
 
+/// A checkpoint goes with its state's row, whoever deletes that, in the same transaction. `state_created_at` tells the lives of
+/// a key apart: a state that has expired and is made anew keeps its row.
+std::string create_checkpoints(const settings::table_identifier& table) {
+    std::string sql = "CREATE TABLE IF NOT EXISTS " + table.quoted_related(checkpoints_suffix) + " (\n";
+    for (const auto& column : all_checkpoint_columns)
+        sql.append("    ")
+            .append(column.name)
+            .append(" ")
+            .append(column.type)
+            .append(column.not_null ? " NOT NULL,\n" : ",\n");
+    return sql +
+           "    PRIMARY KEY (agent_id, session_id, version),\n"
+           "    FOREIGN KEY (agent_id, session_id) REFERENCES " +
+           table.quoted() + " (agent_id, session_id) ON DELETE CASCADE\n)";
+}
+
 /// The version of a row that pgstate itself writes has changed by then: `version = DEFAULT`. The function names the table
 /// through its oid, as a partition fires the trigger of its root, and both can be renamed. Where it left the name of the
 /// write before, that write would be settled as the one that made the new version.
-std::vector<std::string> create_guard(const settings::table_identifier& table,
-                                      const std::string& quoted_table) {
+std::vector<std::string> create_guard(const settings::table_identifier& table) {
     const auto trigger = settings::quote_identifier(table.related_name(guard_suffix));
-    const auto function =
-        (table.schema.empty() ? "" : settings::quote_identifier(table.schema) + ".") + trigger;
+    const auto function = table.quoted_related(guard_suffix);
     return {
         "CREATE OR REPLACE FUNCTION " + function +
             "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
             "$$BEGIN NEW.version := nextval(pg_get_serial_sequence("
             "coalesce(pg_partition_root(TG_RELID), TG_RELID::regclass)::text, 'version')); "
             "NEW.write_name := NULL; RETURN NEW; END$$",
-        "CREATE OR REPLACE TRIGGER " + trigger + " BEFORE UPDATE OF state ON " + quoted_table +
+        "CREATE OR REPLACE TRIGGER " + trigger + " BEFORE UPDATE OF state ON " + table.quoted() +
             " FOR EACH ROW WHEN (NEW.version = OLD.version) EXECUTE FUNCTION " + function + "()"};
 }
 
@@ -102,6 +128,10 @@ std::vector<std::string> create_guard(const settings::table_identifier& table,
 
 std::span<const column_definition> columns() noexcept {
     return all_columns;
+}
+
+std::span<const column_definition> checkpoint_columns() noexcept {
+    return all_checkpoint_columns;
 }
 
 std::span<const migration> migrations() noexcept {
@@ -127,21 +157,24 @@ schema_plan complete_plan(const settings::resolved_config& config) {
             .migrations = {all_migrations.begin(), all_migrations.end()},
             .indexes = wanted_indexes(config),
             .guard = config.schema.guard,
+            .checkpoints = config.schema.checkpoints,
             .record = all_migrations.back().number};
 }
 
 std::vector<std::string> statements(const schema_plan& plan, const settings::resolved_config& config,
-                                    const std::string& quoted_table) {
+                                    const settings::table_identifier& table) {
+    const auto quoted_table = table.quoted();
     std::vector<std::string> sql;
     if (plan.create_table) sql.push_back(create_table(config.schema, quoted_table));
     // ALTER TABLE comes before CREATE INDEX: asking for the stronger lock second could deadlock with writers.
     for (const auto& step : plan.migrations)
         sql.push_back(step.sql(quoted_table));
     for (const auto& index : plan.indexes)
-        sql.push_back(create_index(index, config.table, quoted_table));
+        sql.push_back(create_index(index, table, quoted_table));
     if (plan.guard)
-        for (auto& each : create_guard(config.table, quoted_table))
+        for (auto& each : create_guard(table))
             sql.push_back(std::move(each));
+    if (plan.checkpoints) sql.push_back(create_checkpoints(table));
     if (!plan.migrations.empty())
         sql.push_back("COMMENT ON COLUMN " + quoted_table + ".version IS '" + migration_record(plan.record) +
                       "'");
@@ -177,7 +210,7 @@ std::string schema_sql(const settings::resolved_config& config) {
            schema + " || " + sql::quote_literal("." + config.table.name) +
            ", 0));\nSELECT set_config('lock_timeout', '" + std::string(table_lock_timeout) +
            "', true) WHERE current_setting('lock_timeout') = '0';\n\n";
-    for (const auto& statement : statements(complete_plan(config), config, config.table.quoted()))
+    for (const auto& statement : statements(complete_plan(config), config, config.table))
         sql.append(statement).append(";\n\n");
     return sql + "COMMIT;\n";
 }

@@ -46,23 +46,31 @@ std::vector<index_definition> wanted_indexes(const settings::resolved_config& co
 /// The suffix of the guard's trigger and function: see table_identifier::related_name.
 inline constexpr std::string_view guard_suffix = "guard";
 
+/// The table of schema_config::checkpoints: what `<table>_<suffix>` must have.
+inline constexpr std::string_view checkpoints_suffix = "checkpoints";
+std::span<const column_definition> checkpoint_columns() noexcept;
+
 /// What is still to be done to a table.
 struct schema_plan {
     bool create_table = false;
     std::vector<migration> migrations;
     std::vector<index_definition> indexes;
-    bool guard = false; ///< the trigger of schema_config::guard
-    int record = 0;     ///< the number to write down after `migrations`
+    bool guard = false;       ///< the trigger of schema_config::guard
+    bool checkpoints = false; ///< the table of schema_config::checkpoints
+    int record = 0;           ///< the number to write down after `migrations`
 
-    bool empty() const noexcept { return !create_table && migrations.empty() && indexes.empty() && !guard; }
+    bool empty() const noexcept {
+        return !create_table && migrations.empty() && indexes.empty() && !guard && !checkpoints;
+    }
 };
 
 /// Everything, for a table that does not exist.
 schema_plan complete_plan(const settings::resolved_config& config);
 
 /// `plan` as statements, in the order in which they must run, without a transaction around them.
+/// \param table  config.table, with the schema that it is or will be in where that is known
 std::vector<std::string> statements(const schema_plan& plan, const settings::resolved_config& config,
-                                    const std::string& quoted_table);
+                                    const settings::table_identifier& table);
 
 /// The number is kept in the comment of the table's column `version`, which is pgstate's own: it moves with the table
 /// through pg_dump, renaming and SET SCHEMA, tells two tables of one schema apart, needs no second table (and no

@@ -30,8 +30,8 @@ constexpr std::string_view turn_timeout = "60s";
 
 constexpr int most_attempts = 5;
 
-std::string qualified(const table_shape& shape, const settings::resolved_config& config) {
-    return quote_identifier(shape.schema) + "." + quote_identifier(config.table.name);
+settings::table_identifier located(const table_shape& shape, const settings::resolved_config& config) {
+    return {shape.schema, config.table.name};
 }
 
 // Throws unless there is a schema that the table is or could be in.
@@ -59,7 +59,7 @@ void refuse_other_shapes(const catalog_entry& found, const shape_difference& dif
     const auto& shape = found.shape;
     if (!difference.refusals.empty())
         throw error(errc::schema_mismatch, operation,
-                    "table " + qualified(shape, config) +
+                    "table " + located(shape, config).quoted() +
                         " is not one that pgstate can use: " + list_differences(difference.refusals) +
                         ". Nothing was changed; alter the table, or configure another table_name");
 }
@@ -67,7 +67,7 @@ void refuse_other_shapes(const catalog_entry& found, const shape_difference& dif
 [[noreturn]] void throw_not_current(const table_shape& shape, const shape_difference& difference,
                                     const settings::resolved_config& config) {
     throw error(errc::schema_mismatch, operation,
-                "table " + qualified(shape, config) +
+                "table " + located(shape, config).quoted() +
                     " is not up to date: " + list_differences(difference.missing) +
                     ". Open once with schema.migrate = apply, or " + std::string(by_hand));
 }
@@ -119,7 +119,7 @@ void apply(pqxx::connection& connection, const catalog_entry& before,
     refuse_other_shapes(found, difference, config);
     if (difference.current()) return;
 
-    for (const auto& statement : statements(difference.plan, config, qualified(found.shape, config)))
+    for (const auto& statement : statements(difference.plan, config, located(found.shape, config)))
         sql.exec(statement);
 
     // IF NOT EXISTS passes over whatever bears the name.
@@ -172,7 +172,7 @@ schema_report inspect(pqxx::connection& connection, const settings::resolved_con
             refuse_schema(found);
             auto difference = compare(found.shape, config);
             report.exists = found.shape.exists;
-            report.statements = statements(difference.plan, config, qualified(found.shape, config));
+            report.statements = statements(difference.plan, config, located(found.shape, config));
             report.refusals = std::move(difference.refusals);
             report.missing = std::move(difference.missing);
         } catch (...) {

@@ -140,6 +140,27 @@ void compare_guard(const table_shape& actual, const settings::resolved_config& w
     difference.plan.guard = true;
 }
 
+void compare_checkpoints(const table_shape& actual, const settings::resolved_config& wanted,
+                         shape_difference& difference) {
+    if (!wanted.schema.checkpoints) return;
+    const auto name = quote_identifier(wanted.table.related_name(checkpoints_suffix));
+    if (actual.checkpoint_columns.empty()) {
+        difference.missing.push_back("table " + name + " is missing");
+        difference.plan.checkpoints = true;
+        return;
+    }
+    for (const auto& column : checkpoint_columns()) {
+        const auto have = std::ranges::find(actual.checkpoint_columns, column.name, &column_shape::name);
+        const auto refusal = have == actual.checkpoint_columns.end()
+                                 ? "column " + quote_identifier(column.name) + " is missing"
+                                 : column_refused(*have, column);
+        if (!refusal.empty()) difference.refusals.push_back("of table " + name + ", " + refusal);
+    }
+    if (!actual.checkpoints_follow)
+        difference.refusals.push_back("table " + name +
+                                      " has no foreign key to the table with ON DELETE CASCADE");
+}
+
 } // namespace
 
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted) {
@@ -148,6 +169,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         difference.plan = complete_plan(wanted);
         difference.plan.indexes.clear(); // those whose names are free come back
         compare_indexes(actual, wanted, difference);
+        if (!actual.checkpoint_columns.empty()) compare_checkpoints(actual, wanted, difference);
         difference.missing = {"it does not exist"};
         return difference;
     }
@@ -161,6 +183,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
     compare_migrations(actual, difference);
     compare_indexes(actual, wanted, difference);
     compare_guard(actual, wanted, difference);
+    compare_checkpoints(actual, wanted, difference);
     return difference;
 }
 

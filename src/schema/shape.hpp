@@ -41,7 +41,10 @@ struct table_shape {
     std::vector<std::string>
         taken_index_names; ///< of the wanted ones, those that the schema has for anything
     bool guarded = false;  ///< the trigger of schema_config::guard is there and enabled
-    int recorded = 0;      ///< the number of the last migration, as it was written down
+    /// Of whatever has the name of the table of schema_config::checkpoints; empty: nothing has it.
+    std::vector<column_shape> checkpoint_columns;
+    bool checkpoints_follow = false; ///< its rows go with those of the table
+    int recorded = 0;                ///< the number of the last migration, as it was written down
 };
 
 /// A shape compared with the wanted one.

@@ -18,7 +18,8 @@ constexpr std::string_view lookup_settings =
 } // namespace
 
 target_table::target_table(const settings::table_identifier& table, session_settings settings)
-    : sql_(table.quoted()), settings_(std::move(settings)) {
+    : sql_(table.quoted()), checkpoints_(table.quoted_related("checkpoints")),
+      settings_(std::move(settings)) {
     const auto size = "pg_relation_size(" + quote_literal(sql_.table()) + "::regclass)";
     size_ = setting_preamble("size", size, settings_);
     lookups_only_ = setting_preamble("lookups_only", size, settings_, lookup_settings);

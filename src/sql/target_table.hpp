@@ -30,6 +30,8 @@ public:
 
     const table_sql& sql() const noexcept { return sql_; }
     const session_settings& settings() const noexcept { return settings_; }
+    /// The table of checkpoints, quoted.
+    const std::string& checkpoints() const noexcept { return checkpoints_; }
 
     /// No plan but an index lookup can be right.
     bool large() const noexcept { return large_.load(std::memory_order_relaxed); }
@@ -58,6 +60,7 @@ private:
     bool time_to_look() noexcept;
 
     const table_sql sql_;
+    const std::string checkpoints_;
     const session_settings settings_;
     write_names names_;
     wire::preamble size_;                         ///< the table's size

@@ -9,14 +9,12 @@ namespace {
 
 constexpr std::string_view prefix = "pgstate.";
 constexpr std::array<std::string_view, operation_ids> span_names = {
-    "pgstate.save",        "pgstate.load",
-    "pgstate.erase",       "pgstate.touch",
-    "pgstate.append",      "pgstate.merge",
-    "pgstate.increment",   "pgstate.list",
-    "pgstate.list_agents", "pgstate.find",
-    "pgstate.count",       "pgstate.health_check",
-    "pgstate.transaction", "pgstate.with_connection",
-    "pgstate.open",        "pgstate.sweep"};
+    "pgstate.save",        "pgstate.load",        "pgstate.erase",           "pgstate.touch",
+    "pgstate.append",      "pgstate.merge",       "pgstate.increment",       "pgstate.list",
+    "pgstate.list_agents", "pgstate.find",        "pgstate.count",           "pgstate.health_check",
+    "pgstate.checkpoint",  "pgstate.checkpoints", "pgstate.restore",         "pgstate.fork",
+    "pgstate.prune",       "pgstate.transaction", "pgstate.with_connection", "pgstate.open",
+    "pgstate.sweep"};
 
 /// By errc, which counts from 1.
 constexpr std::array<std::string_view, 13> errc_names = {

@@ -23,12 +23,17 @@ enum class operation_id : std::uint8_t {
     find,
     count,
     health_check,
+    checkpoint,
+    checkpoints,
+    restore,
+    fork,
+    prune,
     transaction,
     with_connection,
     open,
     sweep, ///< asked by the store itself
 };
-inline constexpr std::size_t operation_ids = 16;
+inline constexpr std::size_t operation_ids = 21;
 
 /// "save": as errors, metrics and log records name it.
 std::string_view name_of(operation_id what) noexcept;

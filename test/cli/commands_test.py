@@ -39,6 +39,60 @@ class Listing(CliTest):
         self.assertIn(ESCAPE, self.on_terminal("ls"))
 
 
+class Checkpoints(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.run_cli("migrate", "--checkpoints")
+        self.first = self.put("a", "s", '{"data": {"n": 1.10}, "history": [{"role": "user", "content": "hi"}]}')["version"]
+
+    def test_what_was_kept_is_shown_restored_and_forked(self):
+        before = self.run_json("get", "a", "s")
+        self.assertEqual(self.run_cli("checkpoint", "a", "s", "--label", "first"), f"{self.first}\n")
+        second = self.put("a", "s", '{"data": {"n": 2}}')["version"]
+        self.assertEqual(self.run_json("checkpoint", "a", "s")["version"], second)
+        listed = self.run_lines("checkpoints", "a", "s")
+        self.assertEqual([(c["version"], c["messages"], c["label"]) for c in listed], [(second, 0, ""), (self.first, 1, "first")])
+        self.assertEqual(len(self.run_lines("checkpoints", "a", "s", "--limit", 1)), 1)
+        self.assertRegex(self.run_cli("checkpoints", "a", "s").splitlines()[1], rf"^{self.first}\t1\t20\d\d-\S+\tfirst$")
+
+        line = self.run_cli("get", "a", "s", "--json", "--at", self.first)
+        self.assertIn('"n":1.10', line)
+        self.assertEqual(json.loads(line), before)
+        self.assertEqual(self.run_json("get", "a", "s", "--at", second)["data"], {"n": 2})
+        self.run_cli("get", "a", "s", "--at", second + 1, code=3)
+
+        self.run_cli("restore", "a", "s", self.first, "--if-version", self.first, code=4)
+        third = self.run_json("restore", "a", "s", self.first, "--if-version", second)["version"]
+        self.assertGreater(third, second)
+        self.assertEqual(self.run_json("get", "a", "s")["data"], before["data"])
+        self.run_cli("restore", "a", "s", third + 1, code=3)
+
+        self.assertEqual(self.run_json("fork", "a", "s", "t", "--at", second)["session_id"], "t")
+        self.assertEqual(self.run_json("get", "a", "t")["data"], {"n": 2})
+        self.run_cli("fork", "a", "s", "t", code=4)
+        self.run_cli("fork", "a", "none", "u", code=3)
+
+    def test_they_are_pruned_and_go_with_their_state(self):
+        for n in range(3):
+            self.put("a", "s", f'{{"data": {{"n": {n}}}}}')
+            self.run_cli("checkpoint", "a", "s")
+        self.run_cli("prune", "a", "s", code=2)
+        self.assertEqual(self.run_json("prune", "a", "s", "--older-than", "1h"), {"pruned": 0})
+        self.assertEqual(self.run_cli("prune", "a", "s", "--keep", 1), "2\n")
+        self.assertEqual(len(self.run_lines("checkpoints", "a", "s")), 1)
+        self.run_cli("rm", "a", "s")
+        self.assertEqual(self.sql("SELECT count(*) FROM agent_states_checkpoints"), "0")
+
+    def test_without_their_table(self):
+        self.sql("DROP TABLE agent_states_checkpoints")
+        for command in (["checkpoint"], ["checkpoints"], ["restore", 1], ["fork", "t"], ["prune", "--keep", 1], ["get", "--at", 1]):
+            self.run_cli(command[0], "a", "s", *command[1:], code=1)
+            self.assertIn("pgstate migrate --checkpoints", self.errors)
+        self.run_cli("migrate", "--checkpoints")
+        self.run_cli("checkpoint", "a", "s")
+        self.assertIn("agent_states_checkpoints", self.run_cli("schema", "--checkpoints"))
+
+
 class Documents(CliTest):
     def test_a_document_comes_back_to_the_letter(self):
         data = '{"x":1.10,"big":9223372036854775807,"text":"ü\\u0001\\"","zero":-0.5e-7,"list":[1,[],{}]}'

@@ -130,7 +130,8 @@ TEST_CASE("load_all and erase_all name the key they refuse, and send nothing", "
     constexpr std::chrono::milliseconds negative(-1);
     const pgstate::erase_options erase_time{.timeout = negative};
     const pgstate::save_all_options save_time{.timeout = negative};
-    store.refuses(store->load_all(keys, pgstate::load_options{negative}, as_result), "load_all", "timeout");
+    store.refuses(store->load_all(keys, pgstate::load_options{.timeout = negative}, as_result), "load_all",
+                  "timeout");
     store.refuses(store->erase_all(keys, erase_time, as_result), "erase_all", "timeout");
     store.refuses(store->save_all(numbered_states(2), save_time, as_result), "save_all", "timeout");
 }

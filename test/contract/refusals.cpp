@@ -145,7 +145,8 @@ TEST_CASE("a negative time-out is refused", "[contract]") {
     const pgstate::transaction_options again{.max_retries = -1};
     store.refuses(store->save(state, {.timeout = negative}, as_result), "save", "timeout");
     store.refuses(store->health_check(pgstate::call_options{negative}, as_result), "health_check", "timeout");
-    store.refuses(store->load("a", "s", pgstate::load_options{negative}, as_result), "load", "timeout");
+    store.refuses(store->load("a", "s", pgstate::load_options{.timeout = negative}, as_result), "load",
+                  "timeout");
     store.refuses(store->erase("a", "s", {.timeout = negative}, as_result), "erase", "timeout");
     store.refuses(store->list("a", pgstate::list_options(10, {}, negative), as_result), "list", "timeout");
     store.refuses(store->count(pgstate::count_options{.timeout = negative}, as_result), "count", "timeout");

@@ -433,7 +433,7 @@ TEST_CASE("an operation that comes while connecting is paused goes on when the p
     proxy.accept(fault_proxy::arrivals::black_hole);
     proxy.reset_all();
     pending_outcome<std::optional<agent_state>> given_up;
-    f.store.load("a", "s", pgstate::load_options{50ms}, given_up.handler());
+    f.store.load("a", "s", pgstate::load_options{.timeout = 50ms}, given_up.handler());
     look_until(f.context, [&] { return given_up.calls == 1 && proxy.count().open > 0; });
     proxy.calm();
     look_until(f.context, [&] { return f.store.pool().stats().failed_connects_count >= 1; });

@@ -3,7 +3,10 @@
 #include "integration/store_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
+#include <cstdint>
+#include <exception>
 #include <string>
 
 using namespace pgstate_test;
@@ -42,6 +45,42 @@ TEST_CASE("so do loads of one key", "[batching]") {
     opened_store f("&pool_max_conns=1");
     load_many(f, true);
     CHECK(f.store.stats().statements == 1);
+}
+
+TEST_CASE("so do appends to different states", "[batching]") {
+    opened_store f("&pool_max_conns=1");
+    const bool create = GENERATE(true, false);
+    const bool named = GENERATE(true, false);
+    const auto append_many = [&] {
+        std::uint64_t over = 0;
+        for (std::uint64_t i = 0; i < burst; ++i) {
+            pgstate::agent_message message("user", std::to_string(i));
+            if (named) message.id = "1";
+            const pgstate::change_options options{.create = create};
+            f.store.append("a", "s" + std::to_string(i), message, options,
+                           [&over](std::exception_ptr failure, const pgstate::saved& made) {
+                               CHECK_FALSE(failure);
+                               CHECK(made.version > 0);
+                               ++over;
+                           });
+        }
+        run_until(f.context, [&] { return over == burst; });
+    };
+    if (!create)
+        for (std::uint64_t i = 0; i < burst; ++i)
+            f.wait(f.store.save(pgstate::agent_state("a", "s" + std::to_string(i))));
+    const auto before = f.store.stats().statements;
+    append_many();
+    CHECK(f.store.stats().statements == before + 1);
+    append_many();
+    // What was there already is asked for by a statement each.
+    CHECK(f.store.stats().statements == before + (named ? 2 + burst : 2));
+    for (std::uint64_t i = 0; i < burst; ++i) {
+        const auto loaded = f.wait(f.store.load("a", "s" + std::to_string(i)));
+        REQUIRE(loaded.has_value());
+        REQUIRE(loaded->history.size() == (named ? 1 : 2));
+        CHECK(loaded->history[0].content == std::to_string(i));
+    }
 }
 
 TEST_CASE("a burst is split over the connections there can be", "[batching]") {

@@ -151,6 +151,29 @@ TEST_CASE("a write of a state that is not there has an unknown outcome", "[settl
     CHECK(saved.value->error().sqlstate() == "57P01");
 }
 
+TEST_CASE("an append of messages that all have ids is sent again", "[settlement][ids]") {
+    opened_store f;
+    std::optional<table_lock> locked;
+    locked.emplace(f.database, "SHARE");
+    pqxx::connection observer(f.database);
+    outcome<pgstate::saved> saved;
+    std::vector<pgstate::agent_message> messages(2);
+    messages[0].id = "1";
+    const bool all = GENERATE(true, false);
+    if (all) messages[1].id = "2";
+    f.store.append("a", "s", messages, {.create = true}, as_result(saved.handler()));
+    f.lose_waiting(observer);
+    if (!all) {
+        REQUIRE(saved.wait(f.context).has_error());
+        CHECK(saved.value->error() == errc::outcome_unknown);
+        return;
+    }
+    locked.reset();
+    REQUIRE(saved.wait(f.context).has_value());
+    CHECK(saved.value->value().applied);
+    CHECK(f.wait(f.store.load("a", "s"))->history.size() == 2);
+}
+
 namespace {
 
 enum class given_up { timed_out, cancelled };

@@ -137,7 +137,8 @@ TEST_CASE("after the server was restarted the next operation succeeds", "[faults
     auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
     wait(context, store.save(numbered_state(1)));
     own.stop(pgstate::embedded_server::shutdown::immediate);
-    const auto down = wait(context, store.load("a", "s", pgstate::load_options{1500ms}, as_result));
+    const auto down =
+        wait(context, store.load("a", "s", pgstate::load_options{.timeout = 1500ms}, as_result));
     const auto failure = require_failure(down, errc::unavailable);
     CHECK(names(failure, "connect"));
     own.start();

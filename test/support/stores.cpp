@@ -29,6 +29,7 @@ store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseco
     settings.connection_string = database;
     settings.table_name = "agent_states_" + std::to_string(++tables);
     settings.default_ttl = default_ttl;
+    settings.schema.checkpoints = true;
     settings.pool.max_conns = connections;
     settings.tuning.batch.shards = shards;
     store_with_clock opened;

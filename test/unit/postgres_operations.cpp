@@ -72,7 +72,7 @@ struct on_table {
     operation_ptr change(operation_id id, const detail::state_change& change, bool create,
                          postgres::change_terms terms = {}) const {
         auto encoded = codec::encode_change(change, "agent", "a", create);
-        const auto& as = types.change.of(encoded);
+        const auto& as = types.change.of(encoded, terms);
         return new postgres::change_operation(id, as, "agent", "a", std::move(encoded), terms, ignored,
                                               executor());
     }

@@ -37,7 +37,7 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
     const auto config = settings::resolve({.connection_string = "host=nowhere"});
-    const auto sql = schema::statements(schema::complete_plan(config), config, "\"agent_states\"");
+    const auto sql = schema::statements(schema::complete_plan(config), config, config.table);
     REQUIRE(sql.size() == 7);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"

@@ -4,6 +4,7 @@
 #include "postgres/operations/probe.hpp"
 
 #include <cstddef>
+#include <numeric>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -103,29 +104,29 @@ std::string has_message(std::string_view id) {
         .append("))");
 }
 
-/// The messages of $5 that the history does not have yet.
-std::string new_messages(std::string_view columns) {
+/// Those of `messages` that the history does not have yet.
+std::string new_messages(std::string_view columns, std::string_view messages) {
     return std::string("(SELECT ")
         .append(columns)
-        .append(" FROM jsonb_array_elements($5::jsonb) WITH ORDINALITY AS x(m, n)"
-                " WHERE x.m -> 'id' IS NULL OR NOT ")
+        .append(" FROM jsonb_array_elements(")
+        .append(messages)
+        .append(") WITH ORDINALITY AS x(m, n) WHERE x.m -> 'id' IS NULL OR NOT ")
         .append(has_message("x.m -> 'id'"))
         .append(")");
 }
 
-form_sql sql_of(codec::change_form form) {
+/// \param messages  what an append adds
+form_sql sql_of(codec::change_form form, const std::string& messages = "$5::jsonb") {
     using enum type_oid;
+    const auto appended = [](const std::string& added) {
+        return "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || " + added + ")";
+    };
     switch (form) {
-    case codec::change_form::append:
-        return {"append",
-                "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || $5::jsonb)",
-                {},
-                {jsonb}};
+    case codec::change_form::append: return {"append", appended(messages), {}, {jsonb}};
     case codec::change_form::append_once:
         return {"append_once",
-                "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || " +
-                    new_messages("jsonb_agg(x.m ORDER BY x.n)") + ")",
-                "EXISTS " + new_messages(""),
+                appended(new_messages("jsonb_agg(x.m ORDER BY x.n)", messages)),
+                "EXISTS " + new_messages("", messages),
                 {jsonb}};
     case codec::change_form::merge:
         return {"merge",
@@ -177,6 +178,32 @@ sql::by_size statement_of(const table_sql& sql, codec::change_form form, bool cr
     types.push_back(uuid);
     return sql::prepared_by_size(std::string(parts.purpose) + (create ? "_or_create" : ""),
                                  create ? or_creating_one(sql, parts) : over_a_row(sql, parts), types);
+}
+
+/// Of appends to several states.
+sql::by_size shared_statement_of(const table_sql& sql, codec::change_form form, bool create) {
+    using enum type_oid;
+    if (create) {
+        const auto parts = sql_of(form, "(EXCLUDED.state -> 'history')");
+        const auto source =
+            "SELECT u.a, u.s, u.d::jsonb, now(), now(), " + table_sql::expiry_in("$4::bigint") +
+            ", $5::uuid FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
+        return sql::prepared_by_size(std::string(parts.purpose) + "_or_create_many",
+                                     sql.insert_or_change(source + std::string(table_sql::in_order_of_input),
+                                                          parts.document, "t.expires_at", parts.guard,
+                                                          written_row::columns(true)),
+                                     {text_array, text_array, text_array, int8, uuid});
+    }
+    const auto parts = sql_of(form, "u.d::jsonb");
+    auto condition = std::string(table_sql::by_input);
+    if (!parts.guard.empty()) condition += " AND " + parts.guard;
+    const auto statement = sql.replace(parts.document, table_sql::expiry_or_kept("u.l"),
+                                       " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
+                                       " WITH ORDINALITY AS u(a, s, d, l, n)",
+                                       condition, "$5", written_row::columns(true) + ", u.n");
+    const sql::types types{text_array, text_array, text_array, int8_array, uuid};
+    return {sql::planned_anew(statement, types),
+            sql::prepared(std::string(parts.purpose) + "_many", statement, types)};
 }
 
 } // namespace
@@ -256,15 +283,40 @@ result<saved> change_operation::decode() {
     return write_suppressed(name());
 }
 
-change_type::change_type(sql::target_table& table, codec::change_form form, bool create)
-    : writing_type(table, false), statement_(statement_of(table.sql(), form, create)) {}
+change_type::change_type(sql::target_table& table, codec::change_form form, bool create, bool may_share)
+    : writing_type(table, may_share, create ? pairing::position : pairing::ordinal), create_(create),
+      one_(statement_of(table.sql(), form, create)) {
+    if (may_share) many_ = shared_statement_of(table.sql(), form, create);
+}
 
 batch::command change_type::build_without_name(const batch::operation_list& operations) const {
-    const auto& change = static_cast<const change_operation&>(*operations.front());
-    batch::command made{&statement_.of(table().large()),
-                        {},
-                        change.increments() ? table().before_doubles() : table().before()};
-    change.add_to(made.values);
+    const auto as_change = [](const batch::operation_ptr& each) -> const change_operation& {
+        return static_cast<const change_operation&>(*each);
+    };
+    const bool large = table().large();
+    const auto& first = as_change(operations.front());
+    if (operations.size() == 1) {
+        batch::command made{
+            &one_.of(large), {}, first.increments() ? table().before_doubles() : table().before()};
+        first.add_to(made.values);
+        return made;
+    }
+    batch::command made{&many_.of(large), {}, large || create_ ? table().before() : table().before_lookups()};
+    sql::add_keys(made.values, operations);
+    made.values.begin_text_array(operations.size(),
+                                 std::accumulate(operations.begin(), operations.end(), std::size_t{0},
+                                                 [&](std::size_t sum, const auto& each) {
+                                                     return sum + as_change(each).document().size();
+                                                 }));
+    for (const auto& each : operations)
+        made.values.element_text(as_change(each).document());
+    if (create_) {
+        made.values.add_int8(first.terms().created_ttl.count()); // the default of all
+    } else {
+        made.values.begin_int8_array(operations.size());
+        for (const auto& each : operations)
+            made.values.element_int8(as_change(each).terms().ttl.count());
+    }
     return made;
 }
 
@@ -294,14 +346,21 @@ std::vector<int> repeat_type::pair(const batch::operation_list&, const wire::row
 }
 
 change_types::change_types(sql::target_table& table) {
-    for (const bool create : {false, true})
-        for (std::size_t form = 0; form < codec::change_forms; ++form)
-            all_.push_back(
-                std::make_unique<change_type>(table, static_cast<codec::change_form>(form), create));
+    for (std::size_t at = 0; at < all_.size(); ++at) {
+        const auto form = static_cast<codec::change_form>(at % codec::change_forms);
+        const bool create = at >= codec::change_forms;
+        all_[at].alone = std::make_unique<change_type>(table, form, create, false);
+        if (form == codec::change_form::append || form == codec::change_form::append_once)
+            all_[at].shared = std::make_unique<change_type>(table, form, create, true);
+    }
 }
 
-const batch::operation_type& change_types::of(const codec::encoded_change& change) const noexcept {
-    return *all_[static_cast<std::size_t>(change.form) + (change.create ? codec::change_forms : 0)];
+const batch::operation_type& change_types::of(const codec::encoded_change& change,
+                                              const change_terms& terms) const noexcept {
+    const auto& types =
+        all_[static_cast<std::size_t>(change.form) + (change.create ? codec::change_forms : 0)];
+    const bool shares = types.shared && !terms.if_version && (!change.create || terms.ttl.count() == 0);
+    return shares ? *types.shared : *types.alone;
 }
 
 } // namespace pgstate::postgres

@@ -6,11 +6,13 @@
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace pgstate::postgres {
@@ -33,6 +35,12 @@ public:
     void add_to(wire::parameters& values) const;
 
     bool increments() const noexcept { return change_.increment.has_value(); }
+    /// What it adds or, where it may create the state, the state that it creates, as JSON. \pre it is an append
+    const std::string& document() const {
+        const auto& parameters = change_.parameters;
+        return std::get<codec::json_text>(change_.create ? parameters.back() : parameters.front()).text;
+    }
+    const change_terms& terms() const noexcept { return terms_; }
     /// Not empty: the names of its messages, all of which can be there already.
     const std::vector<std::string>& ids() const noexcept { return change_.ids; }
 
@@ -56,12 +64,15 @@ private:
 /// One form of change, to a state that must exist or to one that may be created.
 class change_type final : public writing_type {
 public:
-    change_type(sql::target_table& table, codec::change_form form, bool create);
+    /// \param may_share  of appends without an expected version; of those that create a state, where they have no ttl either
+    change_type(sql::target_table& table, codec::change_form form, bool create, bool may_share);
 
 private:
     batch::command build_without_name(const batch::operation_list& operations) const override;
 
-    sql::by_size statement_;
+    bool create_;
+    sql::by_size one_;
+    sql::by_size many_; ///< of those that share
 };
 
 /// Reads the version that an append met which found nothing to add, and whether its messages are all there.
@@ -77,14 +88,19 @@ private:
     sql::by_size statement_;
 };
 
-/// One type for each form, with and without creation.
+/// The types that a change can have.
 class change_types {
 public:
     explicit change_types(sql::target_table& table);
-    const batch::operation_type& of(const codec::encoded_change& change) const noexcept;
+    const batch::operation_type& of(const codec::encoded_change& change,
+                                    const change_terms& terms) const noexcept;
 
 private:
-    std::vector<std::unique_ptr<change_type>> all_;
+    struct forms {
+        std::unique_ptr<change_type> alone;
+        std::unique_ptr<change_type> shared; ///< null: they share no statements
+    };
+    std::array<forms, 2 * codec::change_forms> all_; ///< of each form, then of each with creation
 };
 
 } // namespace pgstate::postgres

@@ -3,6 +3,7 @@
 
 #include "batch/operation_type.hpp"
 #include "postgres/operations/change.hpp"
+#include "postgres/operations/checkpoint.hpp"
 #include "postgres/operations/count.hpp"
 #include "postgres/operations/erase.hpp"
 #include "postgres/operations/find.hpp"
@@ -24,8 +25,8 @@ struct operation_types {
     explicit operation_types(sql::target_table& table)
         : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
           list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
-          sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey), probe(table),
-          repeat(table), look(table), settle(table) {}
+          sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey),
+          checkpoints(table), probe(table), repeat(table), look(table), settle(table) {}
 
     save_types save;
     load_type load;
@@ -41,6 +42,7 @@ struct operation_types {
     health_type health;
     sweep_type sweep;
     sweep_type survey;
+    checkpoint_types checkpoints;
     // What the engine asks for an operation.
     probe_type probe;
     repeat_type repeat;
@@ -62,6 +64,8 @@ public:
     const batch::operation_type& probe(const batch::operation& what) const noexcept override {
         using enum telemetry::operation_id;
         if (what.id == increment) return types_.load;
+        if (what.id == restore) return types_.checkpoints.restore_probe;
+        if (what.id == fork) return types_.checkpoints.fork_probe;
         if (what.id == append && !static_cast<const change_operation&>(what).ids().empty())
             return types_.repeat;
         return types_.probe;

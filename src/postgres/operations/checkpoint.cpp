@@ -1,0 +1,395 @@
+#include "postgres/operations/checkpoint.hpp"
+
+#include "codec/change.hpp"
+#include "codec/codec.hpp"
+#include "codec/cursor.hpp"
+#include "postgres/operations/probe.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+namespace pgstate::postgres {
+namespace {
+
+using sql::table_sql;
+using enum wire::type_oid;
+
+namespace made_row {
+enum : int { horizon, version, label, created_at, messages };
+} // namespace made_row
+namespace kept_row {
+enum : int { version, label, created_at, messages };
+} // namespace kept_row
+/// `found` is NULL where there is no checkpoint.
+namespace kept_state_row {
+enum : int { present = probed_row::version, found, state, created_at, updated_at, expires_at };
+} // namespace kept_state_row
+namespace restore_probe_row {
+enum : int { present = probed_row::version, found };
+} // namespace restore_probe_row
+/// `target` is the version in the way, or 0.
+namespace fork_probe_row {
+enum : int { target = probed_row::version, source, found };
+} // namespace fork_probe_row
+namespace pruned_row {
+enum : int { horizon, count };
+} // namespace pruned_row
+
+std::string concat(std::initializer_list<std::string_view> parts) {
+    std::string whole;
+    for (const auto each : parts)
+        whole.append(each);
+    return whole;
+}
+
+std::string state_of_key() {
+    return concat({table_sql::by_key, " AND ", table_sql::alive});
+}
+
+/// The checkpoints `c` of the state in row `t`, whose key is $1 and $2, in its present life.
+constexpr std::string_view of_state =
+    "c.agent_id = $1 AND c.session_id = $2 AND c.state_created_at IS NOT DISTINCT FROM t.created_at";
+
+wire::statement planned(std::string_view verb, std::string sql, sql::types parameters) {
+    auto made = sql::planned_anew(std::move(sql), std::move(parameters));
+    made.verb = verb;
+    return made;
+}
+
+// The row stays locked until the checkpoint is there, so that nobody erases it before.
+wire::statement make_statement(const sql::target_table& table) {
+    const auto state = table.sql().select(
+        "t.agent_id, t.session_id, t.version, $3::text, now(), CASE jsonb_typeof(t.state -> 'history')"
+        " WHEN 'array' THEN jsonb_array_length(t.state -> 'history') ELSE 0 END, t.state, t.created_at, t.updated_at",
+        "", concat({" WHERE ", state_of_key(), " FOR KEY SHARE"}));
+    return planned(
+        "INSERT",
+        concat({"INSERT INTO ", table.checkpoints(),
+                " AS c (agent_id, session_id, version, label, created_at, messages, state,"
+                " state_created_at, state_updated_at) ",
+                state,
+                " ON CONFLICT (agent_id, session_id, version) DO UPDATE SET"
+                " label = coalesce(nullif(EXCLUDED.label, ''), c.label)"
+                " RETURNING pg_snapshot_xmin(pg_current_snapshot()), c.version, c.label, c.created_at,"
+                " c.messages"}),
+        {text, text, text});
+}
+
+wire::statement list_statement(const sql::target_table& table) {
+    return planned("SELECT",
+                   table.sql().select("c.version, c.label, c.created_at, c.messages",
+                                      concat({table.checkpoints(), " AS c, "}),
+                                      concat({" WHERE ", state_of_key(), " AND ", of_state,
+                                              " AND ($4::bigint IS NULL OR c.version < $4)"
+                                              " ORDER BY c.version DESC LIMIT $3"})),
+                   {text, text, int8, int8});
+}
+
+wire::statement load_at_statement(const sql::target_table& table) {
+    return planned(
+        "SELECT",
+        table.sql().select(
+            "1::bigint, t.version, x.version, x.state, t.created_at, x.updated_at, t.expires_at", "",
+            concat({" LEFT JOIN LATERAL (SELECT t.version, t.state, t.updated_at WHERE t.version = $3"
+                    " UNION ALL SELECT c.version, c.state, c.state_updated_at FROM ",
+                    table.checkpoints(), " AS c WHERE ", of_state,
+                    " AND c.version = $3 AND t.version <> $3) AS x ON true WHERE ", state_of_key()})),
+        {text, text, int8});
+}
+
+/// There is something to restore: the state of the version $3.
+std::string has_version(const sql::target_table& table) {
+    return concat({"(t.version = $3 OR EXISTS (SELECT FROM ", table.checkpoints(), " AS c WHERE ", of_state,
+                   " AND c.version = $3))"});
+}
+
+wire::statement restore_statement(const sql::target_table& table) {
+    const auto document = concat({"coalesce((SELECT c.state FROM ", table.checkpoints(), " AS c WHERE ",
+                                  of_state, " AND c.version = $3), t.state)"});
+    return planned(
+        "UPDATE",
+        table.sql().replace(document, table_sql::expiry_or_kept("$5"), "",
+                            concat({table_sql::by_key, " AND ($4::bigint IS NULL OR t.version = $4) AND ",
+                                    has_version(table)}),
+                            "$6", written_row::columns(true)),
+        {text, text, int8, int8, int8, uuid});
+}
+
+wire::statement restore_probe_statement(const sql::target_table& table) {
+    return planned("SELECT",
+                   table.sql().select(concat({"1::bigint, t.version, ", has_version(table)}), "",
+                                      " WHERE " + state_of_key()),
+                   {text, text, int8});
+}
+
+/// The state that a fork copies: of the session $3, at the version $4 or as it is.
+std::string forked(const sql::target_table& table) {
+    const auto source = concat({table.sql().table(), " AS s WHERE s.agent_id = $1 AND s.session_id = $3 AND"
+                                                     " (s.expires_at IS NULL OR s.expires_at > now())"});
+    return concat({"SELECT s.state FROM ", source, " AND ($4::bigint IS NULL OR s.version = $4) UNION ALL ",
+                   "SELECT c.state FROM ", table.checkpoints(), " AS c, ", source,
+                   " AND s.version <> $4 AND c.agent_id = $1 AND c.session_id = $3 AND c.version = $4 AND"
+                   " c.state_created_at IS NOT DISTINCT FROM s.created_at"});
+}
+
+wire::statement fork_statement(const sql::target_table& table) {
+    const auto source = concat(
+        {"SELECT $1::text, $2::text, jsonb_set(x.state, '{session_id}', to_jsonb($2::text)), now(), now(), ",
+         table_sql::expiry_in("$5::bigint"), ", $6::uuid FROM (", forked(table), ") AS x"});
+    return planned("INSERT",
+                   table.sql().insert(source, table_sql::existing::unchanged, written_row::columns(true)),
+                   {text, text, text, int8, int8, uuid});
+}
+
+wire::statement fork_probe_statement(const sql::target_table& table) {
+    const auto target = table.sql().select("t.version", "", " WHERE " + state_of_key());
+    return planned(
+        "SELECT",
+        concat({"SELECT 1::bigint, coalesce((", target, "), 0), EXISTS (SELECT FROM ", table.sql().table(),
+                " AS s WHERE s.agent_id = $1 AND s.session_id = $3 AND"
+                " (s.expires_at IS NULL OR s.expires_at > now())), EXISTS (",
+                forked(table), ")"}),
+        {text, text, text, int8});
+}
+
+wire::statement prune_statement(const sql::target_table& table) {
+    const auto born = table.sql().select("t.created_at", "", " WHERE " + state_of_key());
+    return planned(
+        "DELETE",
+        concat({"WITH gone AS (DELETE FROM ", table.checkpoints(),
+                " AS c WHERE c.agent_id = $1 AND c.session_id = $2 AND EXISTS (", born,
+                ") AND ($4::bigint = 0 OR c.created_at <= now() - $4 * interval '1 millisecond')"
+                " AND c.version NOT IN (SELECT k.version FROM ",
+                table.checkpoints(),
+                " AS k WHERE k.agent_id = $1 AND k.session_id = $2 AND k.state_created_at IS NOT DISTINCT"
+                " FROM (",
+                born,
+                ") ORDER BY k.version DESC LIMIT $3) RETURNING 1)"
+                " SELECT pg_snapshot_xmin(pg_current_snapshot()), count(*) FROM gone"}),
+        {text, text, int8, int8});
+}
+
+void add_or_null(wire::parameters& values, const std::optional<std::int64_t>& number) {
+    number ? values.add_int8(*number) : values.add_null();
+}
+
+/// The key, and what `more` adds.
+template <class Operation, class More>
+void add_to(wire::parameters& values, const batch::operation& what, More more) {
+    sql::add_key(values, what);
+    more(static_cast<const Operation&>(what));
+}
+
+std::int64_t counted(std::size_t number) {
+    return static_cast<std::int64_t>(
+        std::min(number, static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max())));
+}
+
+} // namespace
+
+checkpoint_operation::checkpoint_operation(const batch::operation_type& as, std::string agent,
+                                           std::string session, std::string label, handler_type handler,
+                                           const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::checkpoint, as, std::move(handler), io),
+      agent_(std::move(agent)), session_(std::move(session)), label_(std::move(label)) {
+    set_key(agent_, session_);
+    bytes += label_.size();
+}
+
+result<checkpoint_info> checkpoint_operation::decode() {
+    if (row() < 0) return codec::not_found(name());
+    return checkpoint_info{
+        rows().int8(row(), made_row::version), std::string(rows().text(row(), made_row::label)),
+        rows().timestamptz(row(), made_row::created_at), rows().int8(row(), made_row::messages)};
+}
+
+checkpoints_operation::checkpoints_operation(const batch::operation_type& as, std::string agent,
+                                             std::string session, std::size_t limit,
+                                             std::optional<std::int64_t> before, handler_type handler,
+                                             const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::checkpoints, as, std::move(handler), io),
+      agent_(std::move(agent)), session_(std::move(session)), limit_(limit), before_(before) {
+    set_key(agent_, session_);
+}
+
+result<checkpoint_page> checkpoints_operation::decode() {
+    checkpoint_page page;
+    const auto found = static_cast<std::size_t>(rows().size());
+    for (std::size_t i = 0; i < std::min(found, limit_); ++i) {
+        const int at = static_cast<int>(i);
+        page.checkpoints.push_back(
+            {rows().int8(at, kept_row::version), std::string(rows().text(at, kept_row::label)),
+             rows().timestamptz(at, kept_row::created_at), rows().int8(at, kept_row::messages)});
+    }
+    if (found > limit_)
+        page.next = codec::cursor_of_checkpoint(agent_, session_, page.checkpoints.back().version);
+    return page;
+}
+
+load_at_operation::load_at_operation(const batch::operation_type& as, std::string agent, std::string session,
+                                     std::int64_t version, handler_type handler,
+                                     const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::load, as, std::move(handler), io), agent_(std::move(agent)),
+      session_(std::move(session)), version_(version) {
+    set_key(agent_, session_);
+}
+
+result<std::optional<agent_state>> load_at_operation::decode() {
+    if (row() < 0) return std::nullopt;
+    if (rows().is_null(row(), kept_state_row::found)) return codec::no_checkpoint(name(), version_);
+    return codec::decode(agent_, session_, rows().jsonb(row(), kept_state_row::state), version_,
+                         rows().timestamptz(row(), kept_state_row::created_at),
+                         rows().timestamptz(row(), kept_state_row::updated_at),
+                         expiry_in(rows(), row(), kept_state_row::expires_at), name());
+}
+
+restore_operation::restore_operation(const batch::operation_type& as, std::string agent, std::string session,
+                                     std::int64_t version, const restore_options& options,
+                                     handler_type handler, const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::restore, as, std::move(handler), io),
+      agent_(std::move(agent)), session_(std::move(session)), version_(version),
+      if_version_(options.if_version), ttl_(options.ttl.value_or(std::chrono::milliseconds(0))) {
+    set_key(agent_, session_);
+}
+
+bool restore_operation::wants_retry(const wire::rows& rows, int row) {
+    if (row < 0 || !rows.boolean(row, restore_probe_row::found)) return false;
+    const auto present = probed_row::version_in(rows, row);
+    return if_version_.value_or(present) == present && contradicted_.worth_retry(present);
+}
+
+result<saved> restore_operation::decode() {
+    if (!probed() && row() >= 0) return written_row::read(*this, rows(), row(), true);
+    if (row() < 0) return codec::not_found(name());
+    const auto present = probed_row::version_in(rows(), row());
+    if (if_version_ && *if_version_ != present) return codec::conflict(name(), *if_version_, present);
+    if (!rows().boolean(row(), restore_probe_row::found)) return codec::no_checkpoint(name(), version_);
+    return write_suppressed(name());
+}
+
+fork_operation::fork_operation(const batch::operation_type& as, std::string agent, std::string session,
+                               std::string new_session, const fork_options& options,
+                               std::chrono::milliseconds default_ttl, handler_type handler,
+                               const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::fork, as, std::move(handler), io), agent_(std::move(agent)),
+      source_(std::move(session)), new_session_(std::move(new_session)), at_(options.at),
+      ttl_(options.ttl.value_or(default_ttl)) {
+    set_key(agent_, new_session_);
+    bytes += source_.size();
+}
+
+bool fork_operation::wants_retry(const wire::rows& rows, int row) {
+    return row >= 0 && probed_row::version_in(rows, row) == 0 && rows.boolean(row, fork_probe_row::found) &&
+           contradicted_.worth_retry(0);
+}
+
+result<saved> fork_operation::decode() {
+    if (!probed() && row() >= 0) return written_row::read(*this, rows(), row(), true);
+    if (const auto target = probed_row::version_in(rows(), row()); target != 0)
+        return codec::conflict(name(), 0, target);
+    if (!rows().boolean(row(), fork_probe_row::source)) return codec::not_found(name());
+    if (!rows().boolean(row(), fork_probe_row::found)) return codec::no_checkpoint(name(), at_.value_or(0));
+    return write_suppressed(name());
+}
+
+prune_operation::prune_operation(const batch::operation_type& as, std::string agent, std::string session,
+                                 const prune_options& options, handler_type handler,
+                                 const boost::asio::any_completion_executor& io)
+    : caller_operation(telemetry::operation_id::prune, as, std::move(handler), io), agent_(std::move(agent)),
+      session_(std::move(session)), keep_(options.keep), older_than_(std::min(options.older_than, max_ttl)) {
+    set_key(agent_, session_);
+}
+
+result<std::int64_t> prune_operation::decode() {
+    return rows().int8(row(), pruned_row::count);
+}
+
+checkpoint_write::checkpoint_write(sql::target_table& table, wire::statement statement, add_values add,
+                                   bool names)
+    : writing_type(table, false), statement_(std::move(statement)), add_(add), names_(names) {}
+
+batch::command checkpoint_write::build_without_name(const batch::operation_list& operations) const {
+    batch::command made{&statement_, {}, table().before_lookups()};
+    add_(made.values, *operations.front());
+    return made;
+}
+
+checkpoint_read::checkpoint_read(sql::target_table& table, wire::statement statement, add_values add)
+    : operation_type({.keyed = true}), table_(table), statement_(std::move(statement)), add_(add) {}
+
+batch::command checkpoint_read::build(const batch::operation_list& operations) const {
+    batch::command made{&statement_, {}, table_.before_lookups()};
+    add_(made.values, *operations.front());
+    return made;
+}
+
+std::vector<int> checkpoint_read::pair(const batch::operation_list&, const wire::rows& rows) const {
+    return {rows.size() == 0 ? -1 : 0};
+}
+
+checkpoint_types::checkpoint_types(sql::target_table& table)
+    : make(
+          table, make_statement(table),
+          [](auto& values, const auto& what) {
+              add_to<checkpoint_operation>(values, what,
+                                           [&](const auto& each) { values.add_text(each.label()); });
+          },
+          false),
+      list(table, list_statement(table),
+           [](auto& values, const auto& what) {
+               add_to<checkpoints_operation>(values, what, [&](const auto& each) {
+                   values.add_int8(counted(each.limit()) + 1); // to know whether there is a next page
+                   add_or_null(values, each.before());
+               });
+           }),
+      load_at(table, load_at_statement(table),
+              [](auto& values, const auto& what) {
+                  add_to<load_at_operation>(values, what,
+                                            [&](const auto& each) { values.add_int8(each.version()); });
+              }),
+      restore(
+          table, restore_statement(table),
+          [](auto& values, const auto& what) {
+              add_to<restore_operation>(values, what, [&](const auto& each) {
+                  values.add_int8(each.version());
+                  add_or_null(values, each.if_version());
+                  values.add_int8(each.ttl().count());
+              });
+          },
+          true),
+      restore_probe(table, restore_probe_statement(table),
+                    [](auto& values, const auto& what) {
+                        add_to<restore_operation>(values, what,
+                                                  [&](const auto& each) { values.add_int8(each.version()); });
+                    }),
+      fork(
+          table, fork_statement(table),
+          [](auto& values, const auto& what) {
+              add_to<fork_operation>(values, what, [&](const auto& each) {
+                  values.add_text(each.source());
+                  add_or_null(values, each.at());
+                  values.add_int8(each.ttl().count());
+              });
+          },
+          true),
+      fork_probe(table, fork_probe_statement(table),
+                 [](auto& values, const auto& what) {
+                     add_to<fork_operation>(values, what, [&](const auto& each) {
+                         values.add_text(each.source());
+                         add_or_null(values, each.at());
+                     });
+                 }),
+      prune(
+          table, prune_statement(table),
+          [](auto& values, const auto& what) {
+              add_to<prune_operation>(values, what, [&](const auto& each) {
+                  values.add_int8(counted(each.keep()));
+                  values.add_int8(each.older_than().count());
+              });
+          },
+          false) {}
+
+} // namespace pgstate::postgres
