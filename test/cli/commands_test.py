@@ -411,7 +411,8 @@ class Appearance(CliTest):
         self.assertEqual((done.returncode, done.stderr.count("exported 1 states")), (0, 1), done.stderr)
 
     def commands(self):
-        return "ls get put rm tail migrate schema doctor export import completion".split()
+        return ("ls get put rm checkpoint checkpoints restore fork prune tail migrate schema doctor export import"
+                " completion").split()
 
     def complete(self, *words):
         script = ('source <("$0" completion bash); COMP_WORDS=(pgstate "$@"); COMP_CWORD=$#; _pgstate; '

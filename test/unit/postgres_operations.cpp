@@ -145,7 +145,7 @@ TEST_CASE_METHOD(on_some_table, "a save of a loaded state without a ttl keeps th
 TEST_CASE_METHOD(on_some_table, "a change is sent with its key, its terms and itself", "[operations]") {
     const auto build = [&](operation_id id, const detail::state_change& change, bool create) {
         const auto operation = on.change(id, change, create);
-        CHECK_FALSE(operation->type->shares);
+        CHECK(operation->type->shares == (id == operation_id::append));
         const auto made = on.build({operation});
         CHECK(made.what->sql.starts_with(create ? "INSERT" : "UPDATE"));
         CHECK((made.values.value(2).data() == nullptr) == !create); // the version: NULL
@@ -159,6 +159,21 @@ TEST_CASE_METHOD(on_some_table, "a change is sent with its key, its terms and it
               7 + more);
         CHECK(build(operation_id::increment, detail::increment{"/data/n", 0.5}, create) == 7 + more);
     }
+}
+
+TEST_CASE_METHOD(on_some_table, "appends share where what they ask for can be in one statement",
+                 "[operations]") {
+    const auto append = [&](bool create, postgres::change_terms terms = {}) {
+        return on.change(operation_id::append, std::vector<pgstate::agent_message>(1), create, terms);
+    };
+    for (const bool create : {false, true}) {
+        const auto made = on.build({append(create), append(create)});
+        CHECK(made.values.size() == 5);
+        CHECK(count_of(made.values.value(2)) == 2);
+        CHECK(made.what->name.empty() == !create);
+        CHECK(append(create, {.ttl = 1s})->type->shares == !create);
+    }
+    CHECK_FALSE(append(false, {.if_version = 1})->type->shares);
 }
 
 TEST_CASE_METHOD(on_some_table, "a document that travels alone is sent from where it was encoded",
