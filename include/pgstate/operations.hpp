@@ -113,7 +113,8 @@ struct list_options {
 /// Of list_agents, whose pages have agents; `after` is `agent_page::next`.
 using list_agents_options = list_options;
 
-/// From `from` on and before `until`; nothing: without that end.
+/// From `from` on and before `until`; nothing: without that end. A NULL, which only SQL puts into a row, lies in no interval
+/// that has an end.
 struct time_interval {
     std::optional<timestamp> from{};  ///< the first moment in it
     std::optional<timestamp> until{}; ///< the first moment after it; not before `from`
@@ -121,7 +122,8 @@ struct time_interval {
     friend bool operator==(const time_interval&, const time_interval&) = default;
 };
 
-/// The order of what `find` gives; ties by agent_id and session_id in the same direction (by bytes).
+/// The order of what `find` gives; ties by agent_id and session_id in the same direction (by bytes). Rows whose time is NULL
+/// are the first in descending order and the last in ascending order.
 enum class find_order {
     updated_descending, ///< the most recently saved first
     updated_ascending,  ///< the least recently saved first

@@ -14,6 +14,9 @@ enum class query_kind : std::uint8_t { list = 1, find = 2, list_agents = 3, chec
 /// The last row of a page: the next page begins behind it, in the order of the query. A part that the order does not
 /// know stays empty.
 struct page_position {
+    /// Of a row without one: no time that the server can have, as it is next to `-infinity`.
+    static constexpr timestamp no_time = timestamp::min() + timestamp::duration(1);
+
     /// In a postgres_store the server's number of microseconds as it stands, `infinity` included.
     timestamp time{};
     std::string agent_id;

@@ -61,6 +61,12 @@ void fill(opened_store& on) {
     run_on(on.database, sql + ") AS v(n, t)");
 }
 
+const std::vector<std::pair<find_order, std::string>> orders{
+    {find_order::updated_descending, "updated_at DESC, session_id COLLATE \"C\" DESC"},
+    {find_order::updated_ascending, "updated_at, session_id COLLATE \"C\""},
+    {find_order::created_descending, "created_at DESC, session_id COLLATE \"C\" DESC"},
+    {find_order::created_ascending, "created_at, session_id COLLATE \"C\""}};
+
 /// The sessions in the server's own order.
 std::vector<std::string> in_order(opened_store& on, const std::string& order) {
     std::vector<std::string> sessions;
@@ -91,11 +97,6 @@ TEST_CASE("pages have each row once, whatever its times are", "[odd_times]") {
     fill(on);
     const std::size_t limit = GENERATE(as<std::size_t>{}, 1, 2, 7, 1000);
     CAPTURE(limit);
-    const std::vector<std::pair<find_order, std::string>> orders{
-        {find_order::updated_descending, "updated_at DESC, session_id COLLATE \"C\" DESC"},
-        {find_order::updated_ascending, "updated_at, session_id COLLATE \"C\""},
-        {find_order::created_descending, "created_at DESC, session_id COLLATE \"C\" DESC"},
-        {find_order::created_ascending, "created_at, session_id COLLATE \"C\""}};
     for (const auto& [order, sql] : orders) {
         CAPTURE(sql);
         pgstate::state_query query;
@@ -111,6 +112,37 @@ TEST_CASE("pages have each row once, whatever its times are", "[odd_times]") {
     REQUIRE(agents.size() == 1);
     CHECK(agents.agents.front().sessions == 27);
     CHECK(agents.agents.front().updated_at == timestamp::max());
+}
+
+TEST_CASE("pages of a search have rows without a time once", "[odd_times]") {
+    pgstate::config settings;
+    settings.schema.jsonb_index = GENERATE(false, true);
+    opened_store on({}, settings);
+    const std::string times = GENERATE("NULL, now(), NULL, '-infinity', NULL, 'infinity', 'epoch'",
+                                       "NULL, NULL, NULL", "now(), now(), NULL", "NULL, now(), now()");
+    run_on(
+        on.database,
+        "INSERT INTO agent_states (agent_id, session_id, state, created_at, updated_at)"
+        " SELECT 'a', n || ' ' || i, '{\"data\": {\"n\": 1}}', t, t FROM generate_series(1, 3) i, unnest(ARRAY[" +
+            times + "]::timestamptz[]) WITH ORDINALITY AS u(t, n)");
+    pgstate::state_query by_document;
+    by_document.contains["data"].emplace_object()["n"] = 1;
+    for (auto query : {pgstate::state_query(), by_document})
+        for (const std::size_t limit : {1U, 2U, 3U, 1000U})
+            for (const auto& [order, sql] : orders) {
+                CAPTURE(times, query.contains, limit, sql);
+                query.order = order;
+                pgstate::find_options options(limit);
+                options.documents = limit == 2;
+                CHECK(all_pages([&](const std::string& after) {
+                          options.after = after;
+                          return on.wait(on.store.find(query, options));
+                      }) == in_order(on, sql));
+            }
+    pgstate::state_query timed;
+    timed.updated.from = timestamp::min();
+    CHECK(on.wait(on.store.find(timed)).size() ==
+          on.on_pool("SELECT count(updated_at) FROM agent_states")[0][0].as<std::size_t>());
 }
 
 TEST_CASE("an odd time loads as the same for every operation, and can be shown", "[odd_times]") {

@@ -69,9 +69,13 @@ public:
         return log_from(begin);
     }
 
-    std::string plan_of_a_find(const pgstate::state_query& query) {
+    /// Of the page behind so many rows.
+    std::string plan_of_a_find(const pgstate::state_query& query, std::size_t behind = 0) {
+        pgstate::find_options options(100);
+        if (behind > 0)
+            options.after = store_.wait(store_.store.find(query, pgstate::find_options(behind))).next;
         const auto begin = log_size();
-        store_.wait(store_.store.find(query));
+        CHECK_FALSE(store_.wait(store_.store.find(query, options)).empty());
         return log_from(begin);
     }
     std::string plan_of_listing_agents(const std::string& after) {
@@ -244,13 +248,22 @@ TEST_CASE("the latest states of a large table are found by the index over their 
     explained_store store(pgstate::index_mode::standard, GENERATE(false, true));
     store.fill(1000, 1, 20);
     store.sql("UPDATE agent_states SET updated_at = now() - random() * interval '10 days'");
+    const bool some_without_time = GENERATE(false, true);
+    if (some_without_time)
+        store.sql(
+            "UPDATE agent_states SET updated_at = NULL WHERE session_id = 'session-3' AND agent_id LIKE '%7'");
     store.sql("VACUUM ANALYZE agent_states");
     pgstate::state_query query;
-    query.order = GENERATE(pgstate::find_order::updated_descending, pgstate::find_order::updated_ascending);
-    const auto plan = store.plan_of_a_find(query);
-    INFO(plan);
-    CHECK(has(plan, "using idx_agent_states_updated_at"));
-    CHECK_FALSE(has(plan, "Seq Scan on agent_states"));
+    for (const auto order : {pgstate::find_order::updated_descending, pgstate::find_order::updated_ascending})
+        for (const std::size_t behind : {0U, 20U, 1000U}) { // there are 100 without a time
+            query.order = order;
+            CAPTURE(some_without_time, behind);
+            const auto plan = store.plan_of_a_find(query, behind);
+            INFO(plan);
+            CHECK(has(plan, "using idx_agent_states_updated_at"));
+            CHECK_FALSE(has(plan, "Seq Scan on agent_states"));
+            if (behind == 1000) CHECK(has(plan, "Index Cond: (updated_at "));
+        }
 }
 
 TEST_CASE("a page of agents reads the rows of its agents only", "[plans][list_agents]") {

@@ -46,17 +46,30 @@ std::string is_integer(const std::string& number) {
            " BETWEEN -9223372036854775808 AND 18446744073709551615)";
 }
 
-/// A double as the decimal number that a save writes for it: an integral one below 1e21 in full, any other with as few digits
-/// as it can have. The server's text has 17 digits at most, and may have more than the fewest where those lie halfway
-/// between two doubles (1e23 is 9.999999999999999e+22 there): that is so between 1e21 and 1e40 only.
+/// A double with as few digits as it can have. The server's text has 17 at most, and may have more than the fewest where those
+/// lie halfway between two doubles (1e23 is 9.999999999999999e+22 there): that is so between 2^53 and 1e40 only.
+std::string shortest(const std::string& number) {
+    const auto text = number + "::text::numeric";
+    return "CASE WHEN abs(" + number +
+           ") BETWEEN 9007199254740992 AND 1e40 THEN (SELECT rounded FROM (SELECT n, round(" + text +
+           ", n - length(abs(" + text +
+           ")::text)) AS rounded FROM generate_series(15, 17) AS n) AS r WHERE rounded::float8 = " + number +
+           " ORDER BY n LIMIT 1) ELSE " + text + " END";
+}
+
+/// A double as the decimal number that a save writes for it: an integral one below 1e21 in full, any other in its fewest digits.
 std::string decimal_of(const std::string& number) {
     const auto high = "trunc(" + number + " / 4294967296)";
-    const auto text = number + "::text::numeric";
     return "CASE WHEN abs(" + number + ") BETWEEN 9007199254740992 AND 999999999999999868928 THEN " + high +
-           "::bigint::numeric * 4294967296 + (" + number + " - " + high + " * 4294967296)::bigint WHEN abs(" +
-           number + ") BETWEEN 1e21 AND 1e40 THEN (SELECT rounded FROM (SELECT n, round(" + text +
-           ", n - length(abs(" + text + ")::text)) AS rounded FROM generate_series(15, 17) AS n) AS r" +
-           " WHERE rounded::float8 = " + number + " ORDER BY n LIMIT 1) ELSE " + text + " END";
+           "::bigint::numeric * 4294967296 + (" + number + " - " + high + " * 4294967296)::bigint ELSE " +
+           shortest(number) + " END";
+}
+
+/// Whether a decimal number in the range of doubles is one to its last digit: 53 bits, the last of which is 2^-1074 or more.
+std::string is_double(const std::string& number) {
+    return "(SELECT min_scale(" + number + ") <= 1074 AND min_scale(whole) = 0 AND abs(whole) <=" +
+           " 9007199254740992 * gcd(whole, 2::numeric ^ 1024) FROM (SELECT " + number +
+           " * 2::numeric ^ min_scale(" + number + ") AS whole) AS w)";
 }
 
 /// `data` or `context` with the sum in its place; NULL where there can be none. The session shows doubles exactly
@@ -83,11 +96,11 @@ std::string root_with_sum() {
                          " AS more_integer, CASE WHEN was = 0 OR abs(was) BETWEEN 4.9e-324 AND"
                          " 1.7976931348623158e308 THEN was::float8 END AS x, more::float8 AS y FROM (" +
                          numbers + ") AS c OFFSET 0";
-    // A number of more digits than its double has is not read by load(). Half of the sum tells whether it fits.
+    // load() reads a number that is the shortest or the exact text of its double. Half of the sum tells whether it fits.
     const auto sums = "SELECT root, was, more, was_integer AND more_integer AS exact, CASE WHEN"
-                      " (was_integer OR was IN (x::text::numeric, " +
-                      decimal_of("x") +
-                      ")) AND CASE WHEN least(abs(x), abs(y)) <= 1 THEN true"
+                      " (was_integer OR was = " +
+                      shortest("x") + " OR " + is_double("was") +
+                      ") AND CASE WHEN least(abs(x), abs(y)) <= 1 THEN true"
                       " ELSE abs(x / 2 + y / 2) <= 8.988465674311579e307::float8 END"
                       " THEN x + y END AS sum FROM (" +
                       doubles + ") AS d OFFSET 0";

@@ -27,13 +27,7 @@ public:
     search_builder(const table_sql& sql, const codec::encoded_query& query) : sql_(sql), query_(query) {}
 
     search build(bool by_index) {
-        const std::string_view time = query_.by_created() ? "t.created_at" : "t.updated_at";
-        // Rows without a time, which neither pgstate nor the Go SDK makes, have no place in the order.
-        conditions_ = std::string(" WHERE ")
-                          .append(table_sql::alive)
-                          .append(" AND ")
-                          .append(time)
-                          .append(" IS NOT NULL");
+        conditions_ = std::string(" WHERE ").append(table_sql::alive);
         if (!query_.agent_id.empty()) also("t.agent_id = " + text(query_.agent_id));
         if (!query_.contains.empty()) {
             made_.values.add_jsonb_in_place(query_.contains);
@@ -45,19 +39,7 @@ public:
         }
         within("t.updated_at", query_.updated);
         within("t.created_at", query_.created);
-        const auto sort_key =
-            std::string(time).append(", t.agent_id COLLATE \"C\", t.session_id COLLATE \"C\"");
-        if (query_.after) {
-            // One after the other: they number the parameters.
-            made_.values.add_server_time(query_.after->time);
-            const auto when = next(type_oid::timestamptz);
-            const auto agent = text(query_.after->agent_id);
-            const auto session = text(query_.after->session_id);
-            also("(" + sort_key + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
-                 session + ")");
-        }
-        conditions_.append(" ORDER BY ").append(order(time, by_index)).append(" LIMIT ").append(limit());
-        made_.what = {{}, sql_.select(columns(), "", conditions_), std::move(types_)};
+        made_.what = {{}, statement(by_index), std::move(types_)};
         return std::move(made_);
     }
 
@@ -86,18 +68,39 @@ private:
         if (interval.until) also(column + " < " + moment(*interval.until));
     }
 
-    std::string order(std::string_view time, bool by_index) const {
-        const std::string_view direction = query_.descending() ? " DESC" : "";
+    /// Rows without a time are where an index over the times has them: first in descending order, last in ascending order.
+    std::string statement(bool by_index) {
+        const std::string time(query_.by_created() ? "t.created_at" : "t.updated_at");
+        const std::string agent("t.agent_id COLLATE \"C\"");
+        const std::string session("t.session_id COLLATE \"C\"");
+        const std::string direction(query_.descending() ? " DESC" : "");
         // The server thinks that what a document holds is frequent, and would read the whole table in the order of time
         // until it has a page of it. Where there is an index over the documents, it is not to see that order.
         const bool hidden = by_index && !(query_.contains.empty() && query_.jsonpath.empty());
-        std::string key(time);
-        if (hidden) key = "coalesce(" + key + ", 'epoch'::timestamptz)";
-        return key.append(direction)
-            .append(", t.agent_id COLLATE \"C\"")
-            .append(direction)
-            .append(", t.session_id COLLATE \"C\"")
-            .append(direction);
+        const auto rows = limit();
+        const auto first_rows = " ORDER BY " + time + (hidden ? " + interval '0'" : "") + direction + ", " +
+                                agent + direction + ", " + session + direction + " LIMIT " + rows;
+        const auto page_of = [&](const std::string& condition) {
+            return sql_.select(columns(), "", conditions_ + condition + first_rows);
+        };
+        if (!query_.after) return page_of("");
+
+        // One after the other: they number the parameters.
+        const auto last_agent = text(query_.after->agent_id);
+        const auto last = last_agent + ", " + text(query_.after->session_id) + ")";
+        const auto key = agent + ", " + session + (query_.descending() ? ") < (" : ") > (");
+        if (query_.after->time == codec::page_position::no_time) {
+            const auto behind = "(" + key + last;
+            return page_of(query_.descending() ? " AND (" + time + " IS NOT NULL OR " + behind + ")"
+                                               : " AND " + time + " IS NULL AND " + behind);
+        }
+        made_.values.add_server_time(query_.after->time);
+        const auto behind = page_of(" AND (" + time + ", " + key + next(type_oid::timestamptz) + ", " + last);
+        if (query_.descending()) return behind;
+        // No condition on a time that an index serves has rows without one as well: only a page with room reads those.
+        return "WITH timed AS MATERIALIZED (" + behind + ") SELECT * FROM (SELECT * FROM timed UNION ALL (" +
+               page_of(" AND " + time + " IS NULL AND (SELECT count(*) FROM timed) < " + rows) + ")) AS t" +
+               first_rows;
     }
 
     std::string columns() const {
@@ -159,8 +162,9 @@ result<state_page> find_operation::decode() {
     }
     if (found > query_.limit) {
         auto last = key_of(shown - 1);
-        const auto time = rows().server_time(shown - 1, query_.by_created() ? found_row::created_at
-                                                                            : found_row::updated_at);
+        const int column = query_.by_created() ? found_row::created_at : found_row::updated_at;
+        const auto time = rows().is_null(shown - 1, column) ? codec::page_position::no_time
+                                                            : rows().server_time(shown - 1, column);
         page.next =
             codec::cursor_behind(query_, {time, std::move(last.agent_id), std::move(last.session_id)});
     }
