@@ -92,6 +92,29 @@ TEST_CASE("a burst is split over the connections there can be", "[batching]") {
     CHECK(done.statements <= burst / 8);
 }
 
+TEST_CASE("a connection that waits for a lock has no share of a burst", "[batching][locks]") {
+    opened_store f("&pool_max_conns=4&pool_min_conns=4", {}, lock_waits::as_configured);
+    f.wait(f.store.save(numbered_state(1, "locked")));
+    poll_until(f.context, [&] { return f.store.pool().stats().idle_conns == 4; });
+    row_lock locked(f.database, "a", "locked");
+    pqxx::connection observer(f.database);
+    const auto sent = [&, before = f.store.stats().statements] {
+        return f.store.stats().statements - before;
+    };
+    outcome<pgstate::saved> append;
+    f.store.append("a", "locked", pgstate::agent_message("user", "hello"),
+                   pgstate::as_result(append.handler()));
+    // It is refused, looks whether the row is locked, and then waits by itself.
+    poll_until(f.context, [&] {
+        return sent() == 3 && pqxx::nontransaction(observer).exec(somebody_waits_for_a_lock)[0][0].as<bool>();
+    });
+    load_many(f);
+    CHECK(sent() == 3 + 3);
+    CHECK_FALSE(append.over());
+    locked.let_go();
+    CHECK(append.wait(f.context).has_value());
+}
+
 TEST_CASE("each of several engines makes its own statements, on its own connections", "[batching]") {
     opened_store f("&pool_max_conns=4", with_shards(2));
     load_many(f);
