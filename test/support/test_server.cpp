@@ -14,6 +14,8 @@ pgstate::embedded_server_options options() {
     // Its files go with the process: nothing here has to outlive a crash of the machine.
     options.settings["fsync"] = "off";
     options.settings["full_page_writes"] = "off";
+    // Its workers would go from each of hundreds of databases to the next.
+    options.settings["autovacuum"] = "off";
     return options;
 }
 
@@ -33,8 +35,10 @@ std::string fresh_database_name() {
     const std::lock_guard lock(mutex);
     if (!connection || !connection->is_open()) connection.emplace(shared.connection_string());
     const auto name = "test_" + std::to_string(++created);
-    // template0: nobody can be connected to it, which would make this fail.
-    pqxx::nontransaction(*connection).exec("CREATE DATABASE " + name + " TEMPLATE template0");
+    // template0: nobody can be connected to it, which would make this fail. Copying its files takes a quarter of the time
+    // that logging their pages does.
+    pqxx::nontransaction(*connection)
+        .exec("CREATE DATABASE " + name + " TEMPLATE template0 STRATEGY file_copy");
     return name;
 }
 
