@@ -185,10 +185,12 @@ TEST_CASE("a flood against a server that stands still costs no memory", "[overlo
 
 TEST_CASE("a flood of one agent's saves, or of appends to one key, leaves turns to others",
           "[overload][fairness]") {
-    opened_store f("&pool_max_conns=1", with_pending({}));
+    auto settings = with_pending({});
+    settings.tuning.batch.max_operations = 16;
+    opened_store f("&pool_max_conns=1", settings);
     const bool one_key = GENERATE(false, true);
     CAPTURE(one_key);
-    const std::size_t flood = one_key ? 2000 : 50'000; // each append is a statement
+    const std::size_t flood = one_key ? 400 : 8000; // each append is a statement
     flood_outcome all;
     if (one_key) {
         const agent_state state("flooding", "s");
