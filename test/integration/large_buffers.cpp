@@ -14,7 +14,7 @@ using namespace pgstate_test;
 
 namespace {
 
-constexpr std::size_t large = std::size_t{40} << 20;
+constexpr std::size_t large = std::size_t{20} << 20; // more than a connection keeps
 
 /// What the process has from its allocator; 0 under a sanitizer, whose allocator does not say.
 std::size_t allocated() {
