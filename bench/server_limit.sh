@@ -69,7 +69,7 @@ ORDER BY k.a COLLATE "C", k.s COLLATE "C"
 ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,
     created_at = CASE WHEN t.expires_at <= EXCLUDED.updated_at THEN EXCLUDED.created_at ELSE t.created_at END,
     updated_at = EXCLUDED.updated_at, version = DEFAULT, expires_at = EXCLUDED.expires_at,
-    write_name = EXCLUDED.write_name
+    write_name = EXCLUDED.write_name, write_version = NULL
 RETURNING pg_snapshot_xmin(pg_current_snapshot()), t.agent_id, t.session_id, t.version, t.created_at, t.updated_at;
 SQL
         # The rest of a document that is in the table, so that what is saved is like what is there.

@@ -64,7 +64,7 @@ std::string import_batch::statement(const std::string& rows) const {
                       " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
                       " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
                       " version = DEFAULT, expires_at = EXCLUDED.expires_at,"
-                      " write_name = NULL" // it is no store's write
+                      " write_version = coalesce(t.write_version, t.version)" // as writers without a name do
                       " WHERE t.expires_at <= now()";
     if (conflict_ == on_conflict::replace) sql += " OR " + differs_from("EXCLUDED");
     return sql;

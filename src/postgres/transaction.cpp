@@ -50,8 +50,9 @@ class postgres_transaction final : public transaction {
 public:
     postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
                          const pool::call_context& context, telemetry::hub* hub)
-        : around_(around), sql_(config.table.quoted()), default_ttl_(config.default_ttl),
-          settings_(config.session_settings), context_(context), hub_(hub) {}
+        : around_(around), sql_(config.table.quoted(), sql::table_sql::writer::nameless),
+          default_ttl_(config.default_ttl), settings_(config.session_settings), context_(context), hub_(hub) {
+    }
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
@@ -94,7 +95,7 @@ public:
 private:
     static constexpr auto by_key = sql::table_sql::by_key;
     /// A commit whose outcome is not known is not looked for in the rows.
-    static constexpr std::string_view no_name = "NULL";
+    static constexpr std::string_view no_name{};
 
     static std::string where_alive() {
         return std::string(" WHERE ").append(by_key).append(" AND ").append(sql::table_sql::alive);

@@ -9,7 +9,7 @@
 namespace pgstate::schema {
 namespace {
 
-constexpr std::array<column_definition, 8> all_columns{{
+constexpr std::array<column_definition, 9> all_columns{{
     {"agent_id", wire::type_oid::text, "text", true, false, 0},
     {"session_id", wire::type_oid::text, "text", true, false, 0},
     {"state", wire::type_oid::jsonb, "jsonb", true, false, 0},
@@ -18,6 +18,7 @@ constexpr std::array<column_definition, 8> all_columns{{
     {"version", wire::type_oid::int8, "bigint", true, true, 1},
     {"expires_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 2},
     {"write_name", wire::type_oid::uuid, "uuid", false, false, 3},
+    {"write_version", wire::type_oid::int8, "bigint", false, false, 4},
 }};
 
 constexpr std::array<column_definition, 9> all_checkpoint_columns{{
@@ -56,10 +57,16 @@ std::string add_write_name(const std::string& table) {
     return "ALTER TABLE " + table + " ADD COLUMN IF NOT EXISTS write_name UUID";
 }
 
-constexpr std::array<migration, 3> all_migrations{{
+// The version that the write of that name made, once a writer without a name has given the row another one.
+std::string add_write_version(const std::string& table) {
+    return "ALTER TABLE " + table + " ADD COLUMN IF NOT EXISTS write_version BIGINT";
+}
+
+constexpr std::array<migration, 4> all_migrations{{
     {1, add_version},
     {2, add_expires_at},
     {3, add_write_name},
+    {4, add_write_version},
 }};
 
 constexpr std::string_view lock_prefix = "pgstate schema ";
@@ -109,8 +116,8 @@ std::string create_checkpoints(const settings::table_identifier& table) {
 }
 
 /// The version of a row that pgstate itself writes has changed by then: `version = DEFAULT`. The function names the table
-/// through its oid, as a partition fires the trigger of its root, and both can be renamed. Where it left the name of the
-/// write before, that write would be settled as the one that made the new version.
+/// through its oid, as a partition fires the trigger of its root, and both can be renamed. The write that the row
+/// names has made the version before.
 std::vector<std::string> create_guard(const settings::table_identifier& table) {
     const auto trigger = settings::quote_identifier(table.related_name(guard_suffix));
     const auto function = table.quoted_related(guard_suffix);
@@ -119,7 +126,7 @@ std::vector<std::string> create_guard(const settings::table_identifier& table) {
             "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS "
             "$$BEGIN NEW.version := nextval(pg_get_serial_sequence("
             "coalesce(pg_partition_root(TG_RELID), TG_RELID::regclass)::text, 'version')); "
-            "NEW.write_name := NULL; RETURN NEW; END$$",
+            "NEW.write_version := coalesce(OLD.write_version, OLD.version); RETURN NEW; END$$",
         "CREATE OR REPLACE TRIGGER " + trigger + " BEFORE UPDATE OF state ON " + table.quoted() +
             " FOR EACH ROW WHEN (NEW.version = OLD.version) EXECUTE FUNCTION " + function + "()"};
 }

@@ -19,7 +19,7 @@ struct write_evidence {
     std::optional<std::uint64_t> horizon{};
 
     bool exists = false;                     ///< there is a row, expired or not; if so:
-    std::optional<wire::uuid> last_writer{}; ///< the name in it; nothing: its writer leaves none
+    std::optional<wire::uuid> last_writer{}; ///< the name in it: of the last writer that had one
     std::int64_t version = 0;
     std::uint32_t xmin = 0; ///< the transaction that wrote it, the lower 32 bits of its number
     std::uint64_t next = 0; ///< a number that no transaction had when the row was read (pg_snapshot_xmax)
@@ -27,7 +27,8 @@ struct write_evidence {
 
 /// Was the write applied? Each rule holds for every order of the transactions involved:
 ///
-/// - The row names the write: it was applied. Nobody else gives out its name.
+/// - The row names the write: it was applied. Nobody else gives out its name. Writers without a name may have changed the
+///   row since.
 /// - Otherwise nothing is known before the write is fenced.
 /// - The row names an earlier write of this store: not applied. A store sends the writes of a key one after the other, so
 ///   that the write would have overwritten that name, and writers that leave names alone would have left its own.

@@ -42,9 +42,14 @@ std::string table_sql::one_row(std::string_view document, std::string_view expir
         .append(document)
         .append(", now(), now(), ")
         .append(expiry)
-        .append(", ")
+        .append(name.empty() ? "" : ", ")
         .append(name)
-        .append("::uuid)");
+        .append(name.empty() ? ")" : "::uuid)");
+}
+
+std::string table_sql::set_name(std::string_view name) const {
+    if (by_ == writer::nameless) return ", write_version = coalesce(t.write_version, t.version)";
+    return std::string(", write_name = ").append(name).append(", write_version = NULL");
 }
 
 std::string table_sql::insert(std::string_view source, existing what, std::string_view returning) const {
@@ -57,7 +62,8 @@ std::string table_sql::insert_or_change(std::string_view source, std::string_vie
                                         std::string_view expiry, std::string_view guard,
                                         std::string_view returning) const {
     std::string sql = "INSERT INTO " + table_ + " AS t ";
-    sql.append("(agent_id, session_id, state, created_at, updated_at, expires_at, write_name) ")
+    sql.append("(agent_id, session_id, state, created_at, updated_at, expires_at")
+        .append(by_ == writer::named ? ", write_name) " : ") ")
         .append(source)
         .append(" ON CONFLICT (agent_id, session_id) DO UPDATE SET state = ")
         .append(if_expired("EXCLUDED.state", document))
@@ -65,7 +71,7 @@ std::string table_sql::insert_or_change(std::string_view source, std::string_vie
         .append(if_expired("EXCLUDED.created_at", "t.created_at"))
         .append(", updated_at = EXCLUDED.updated_at, version = DEFAULT, expires_at = ")
         .append(if_expired("EXCLUDED.expires_at", expiry))
-        .append(", write_name = EXCLUDED.write_name");
+        .append(set_name("EXCLUDED.write_name"));
     if (!guard.empty()) sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
     return sql.append(" RETURNING ").append(returning);
 }
@@ -79,8 +85,7 @@ std::string table_sql::replace(std::string_view document, std::string_view expir
         .append(document)
         .append(", updated_at = now(), version = DEFAULT, expires_at = ")
         .append(expiry)
-        .append(", write_name = ")
-        .append(name)
+        .append(set_name(name))
         .append(from)
         .append(where_alive(condition, returning));
 }

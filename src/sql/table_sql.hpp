@@ -15,16 +15,20 @@ std::string quote_literal(std::string_view text);
 /// UPDATE says `version = DEFAULT`. The exceptions keep the version: `touch` and the deleting statements.
 class table_sql {
 public:
+    /// `nameless`: its writes leave the name in a row as it is, and the version that the write of that name made.
+    enum class writer { named, nameless };
+
     /// \param quoted_table  as table_identifier::quoted() gives it
-    explicit table_sql(std::string quoted_table) : table_(std::move(quoted_table)) {}
+    explicit table_sql(std::string quoted_table, writer by = writer::named)
+        : table_(std::move(quoted_table)), by_(by) {}
 
     /// What becomes of a row that is there. `renewed`: it is replaced, but keeps its expiry.
     enum class existing { replaced, renewed, unchanged };
 
-    // `name` is the write_name of the statement: an expression, or NULL where it has none.
+    // `name` is the write_name of the statement: an expression, or "" of a nameless writer.
 
     /// \param source  "VALUES ..." or "SELECT ..." of agent_id, session_id, state, created_at, updated_at, expires_at,
-    ///                write_name
+    ///                and of a named writer write_name
     std::string insert(std::string_view source, existing what, std::string_view returning) const;
     /// Inserts a row, or changes the existing one; an expired row is replaced.
     /// \param source  as of insert
@@ -67,7 +71,11 @@ public:
     static std::string expiry_or_kept(std::string_view milliseconds);
 
 private:
+    /// What a write sets beside what it is about.
+    std::string set_name(std::string_view name) const;
+
     std::string table_;
+    writer by_;
 };
 
 } // namespace pgstate::sql

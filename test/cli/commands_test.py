@@ -285,7 +285,7 @@ class Tail(CliTest):
     def test_what_cannot_be_read(self):
         self.sql("ALTER TABLE agent_states RENAME TO rows;"
                  "CREATE VIEW agent_states AS SELECT agent_id, session_id, state, created_at, updated_at, expires_at,"
-                 " write_name, CASE WHEN session_id <> 'bad' THEN version END AS version FROM rows")
+                 " write_name, write_version, CASE WHEN session_id <> 'bad' THEN version END AS version FROM rows")
         insert = "INSERT INTO rows (agent_id, session_id, state) VALUES "
         self.sql(insert + "('a', 'good', '[]')")  # documents are not read
         self.sql(insert + "('a', 'bad', '{}')")

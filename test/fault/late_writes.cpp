@@ -17,6 +17,7 @@
 #include <pqxx/transaction>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -64,7 +65,12 @@ struct stalled_saves {
     }
 
     void execute(const std::string& sql) { pqxx::nontransaction(direct).exec(sql); }
-    bool says(const std::string& sql) { return pqxx::nontransaction(direct).exec(sql)[0][0].as<bool>(); }
+    template <class T>
+    T answer(const std::string& sql) {
+        return pqxx::nontransaction(direct).exec(sql)[0][0].as<T>();
+    }
+    bool says(const std::string& sql) { return answer<bool>(sql); }
+    std::int64_t number(const std::string& sql) { return answer<std::int64_t>(sql); }
 
     /// Lets the store work until the server says so.
     void run_until_server_says(const std::string& sql) {
@@ -220,7 +226,37 @@ TEST_CASE("a row that makes no sense does not end the wait for the process that 
     CHECK(on.says("SELECT count(*) = 0 FROM ONLY agent_states"));
 }
 
-TEST_CASE("a save is not told the version of the foreign save that followed it", "[settlement][guard]") {
+namespace {
+
+enum class following { foreign, transaction, both, another_store };
+
+/// Writes over the state, not through the proxy.
+void follow(stalled_saves& on, following who) {
+    const auto foreign = [&] { on.execute("UPDATE agent_states SET state = '{}'"); };
+    if (who == following::foreign || who == following::both) foreign();
+    auto settings = on.settings;
+    settings.connection_string = server().connection_string(on.database);
+    run(on.context, [&]() -> asio::awaitable<void> {
+        auto direct = co_await pgstate::postgres_store::open(on.context.get_executor(), settings);
+        const auto twice = [&](pgstate::transaction& t) {
+            auto state = on.state(2);
+            t.save(state).apply_to(state);
+            t.save(state, {.if_unchanged = true});
+        };
+        if (who == following::transaction || who == following::both) co_await direct.transaction(twice);
+        if (who == following::another_store) co_await direct.append("a", "s", {{"user", "hi"}});
+        co_await direct.close();
+    });
+    if (who == following::foreign || who == following::both) foreign();
+}
+
+} // namespace
+
+TEST_CASE("a save is told its own version, not that of writers without a name who followed it",
+          "[settlement][guard]") {
+    const auto who =
+        GENERATE(following::foreign, following::transaction, following::both, following::another_store);
+    CAPTURE(who);
     pgstate::config guarded;
     guarded.schema.guard = true;
     stalled_saves on(guarded);
@@ -232,10 +268,17 @@ TEST_CASE("a save is not told the version of the foreign save that followed it",
     on.proxy.set(fault_proxy::direction::to_client, {.bytes = fault_proxy::flow::stall});
     on.store.save(on.state(1), saved.handler());
     on.run_until_server_says("SELECT state @> '{\"data\": {\"value\": 1}}' FROM agent_states");
-    on.execute("UPDATE agent_states SET state = '{}'");
+    const auto version = on.number("SELECT version FROM agent_states");
+    follow(on, who);
+    CHECK(on.number("SELECT version FROM agent_states") > version);
     on.proxy.reset_all();
     on.proxy.calm();
     run_until(on.context, [&] { return saved.over(); });
-    REQUIRE(saved.value->has_error());
-    CHECK(saved.value->error() == errc::outcome_unknown);
+    if (who == following::another_store) {
+        REQUIRE(saved.value->has_error());
+        CHECK(saved.value->error() == errc::outcome_unknown);
+    } else {
+        REQUIRE(saved.value->has_value());
+        CHECK(saved.value->value().version == version);
+    }
 }

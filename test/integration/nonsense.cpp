@@ -44,7 +44,8 @@ struct strange_store : opened_store {
              {std::pair(with.state, "state"), std::pair(with.created_at, "created_at"),
               std::pair(with.updated_at, "updated_at"), std::pair(with.version, "version"),
               std::pair(with.expires_at, "expires_at"),
-              std::pair(std::string_view("write_name"), "write_name")})
+              std::pair(std::string_view("write_name"), "write_name"),
+              std::pair(std::string_view("write_version"), "write_version")})
             view.append(", ").append(expression).append(" AS ").append(name);
         sql.exec(view.append(" FROM real_states").append(with.rest));
         settings.schema.migrate = pgstate::migrate_mode::off;
@@ -104,7 +105,7 @@ TEST_CASE("columns of other types and contents end in typed errors", "[nonsense]
         {.expires_at = "(now() + interval '1 day')::date"},
         {.rest =
              " UNION ALL SELECT agent_id, session_id, state, created_at, updated_at, version, expires_at, "
-             "write_name FROM real_states"}};
+             "write_name, write_version FROM real_states"}};
     for (const auto& with : all) {
         CAPTURE(with.state, with.created_at, with.updated_at, with.version, with.expires_at, with.rest);
         strange_store on(with);

@@ -38,7 +38,7 @@ std::size_t occurrences(const std::string& text, std::string_view part) {
 TEST_CASE("the default statements are the Go SDK's table and pgstate's migrations", "[schema]") {
     const auto config = settings::resolve({.connection_string = "host=nowhere"});
     const auto sql = schema::statements(schema::complete_plan(config), config, config.table);
-    REQUIRE(sql.size() == 7);
+    REQUIRE(sql.size() == 8);
     CHECK(sql[0] == "CREATE TABLE IF NOT EXISTS \"agent_states\" (\n"
                     "    agent_id TEXT NOT NULL,\n"
                     "    session_id TEXT NOT NULL,\n"
@@ -57,11 +57,12 @@ TEST_CASE("the default statements are the Go SDK's table and pgstate's migration
         " END IF; END'");
     CHECK(sql[2] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS expires_at TIMESTAMPTZ");
     CHECK(sql[3] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS write_name UUID");
-    CHECK(sql[4] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_agent_id\" ON \"agent_states\""
+    CHECK(sql[4] == "ALTER TABLE \"agent_states\" ADD COLUMN IF NOT EXISTS write_version BIGINT");
+    CHECK(sql[5] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_agent_id\" ON \"agent_states\""
                     " USING btree (agent_id)");
-    CHECK(sql[5] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_updated_at\" ON \"agent_states\""
+    CHECK(sql[6] == "CREATE INDEX IF NOT EXISTS \"idx_agent_states_updated_at\" ON \"agent_states\""
                     " USING btree (updated_at)");
-    CHECK(sql[6] == "COMMENT ON COLUMN \"agent_states\".version IS 'pgstate migration 3'");
+    CHECK(sql[7] == "COMMENT ON COLUMN \"agent_states\".version IS 'pgstate migration 4'");
 }
 
 TEST_CASE("lean has a fill factor and no secondary index", "[schema]") {
@@ -103,9 +104,9 @@ TEST_CASE("a table's name cannot leave its quotes in schema_sql", "[schema]") {
     const auto sql = sql_of("\"x\"\"; DROP TABLE y; --\n\\' \"");
     CHECK(contains(sql, "CREATE TABLE IF NOT EXISTS \"x\"\"; DROP TABLE y; --\n\\' \" ("));
     CHECK(contains(sql, "E'.x\"; DROP TABLE y; --\n\\\\'' '"));
-    // Only inside quotes: once for the table itself, four in the block that adds the version, two ALTER, two indexes twice,
+    // Only inside quotes: once for the table itself, four in the block that adds the version, three ALTER, two indexes twice,
     // COMMENT and the lock.
-    CHECK(occurrences(sql, "DROP TABLE y") == 13);
+    CHECK(occurrences(sql, "DROP TABLE y") == 14);
     CHECK(contains(sql, R"(\\\\'''' "''::regclass)")); // quoted twice
 }
 

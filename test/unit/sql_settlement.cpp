@@ -132,11 +132,13 @@ TEST_CASE("what may have happened around a write in doubt", "[settlement]") {
            {evidence_at(100, 100, 110, unnamed()), evidence_at(101, 100, 110, unnamed())});
     judged(unknown, "two stores' counters are equal", {by(store_b, 10)});
     judged(not_applied, "and their row is old", {evidence_at(99, 100, 110, by(store_b, 10))});
-    judged(applied, "a touch, which keeps the version and the name, came over the write",
-           {evidence_at(105, 100, 110, by(store_a, 10))});
-    judged(not_applied,
-           "it came over an earlier write of the same store, or over the version that was to be replaced",
-           {evidence_at(105, 100, 110, by(store_a, 9)), over(5, evidence_at(105, 100, 110, unnamed(5)))});
+    judged(applied, "a touch or a writer without a name, which leave the name, came over the write",
+           {evidence_at(105, 100, 110, by(store_a, 10)), over(5, evidence_at(105, 100, 110, by(store_a, 10))),
+            over(9, by(store_a, 10, 9))});
+    judged(
+        not_applied,
+        "they came over an earlier write of the same store, or a touch over the version that was to be replaced",
+        {evidence_at(105, 100, 110, by(store_a, 9)), over(5, evidence_at(105, 100, 110, unnamed(5)))});
 }
 
 TEST_CASE("transaction numbers wrap around, freeze, and are half of all at most apart", "[settlement]") {

@@ -46,8 +46,8 @@ enum class deed {
     erase_version, ///< a certain version
     touch,         ///< keeps the version and the name
     foreign, ///< of a program that knows neither: makes with a drawn version, or replaces and leaves both
-    guarded, ///< of such a program where the table has the guard: draws a version, and leaves no name
-    by_hand, ///< of a program that knows both: gives a version above the sequence
+    guarded, ///< of such a program where the table has the guard: draws a version, and leaves the name
+    by_hand, ///< of a program that knows both: gives a version above the sequence, and takes the name away
 };
 constexpr std::size_t deeds = 10;
 constexpr std::size_t deeds_of_others = 3;
@@ -59,6 +59,8 @@ bool names_the_row(deed what) {
 struct stored {
     std::optional<uuid> name;
     std::int64_t version = 0;
+    std::optional<std::int64_t>
+        named_version{}; ///< that the write of the name made, where it is not `version`
     std::uint64_t xmin = 0;
     bool numbered = true; ///< false: a server before 9.4 froze it, and put another number in its place
 };
@@ -144,6 +146,8 @@ public:
     }
 
     std::int64_t version() const { return row_ ? row_->version : 0; }
+    /// Of the write that the row names. Nothing: the row is as that write left it.
+    std::optional<std::int64_t> named_version() const { return row_ ? row_->named_version : std::nullopt; }
     void put(stored what) { row_ = what; }
 
     int incarnation = 1;
@@ -162,7 +166,11 @@ private:
         if (how == deed::erase || how == deed::erase_version) {
             now.reset();
         } else if (how != deed::touch && how != deed::foreign) {
-            now->name = name;
+            if (name)
+                now->named_version.reset();
+            else if (!now->named_version)
+                now->named_version = now->version;
+            if (name || how == deed::by_hand) now->name = name;
             now->version = how == deed::by_hand ? above() : ++sequence_;
         }
         return true;
@@ -306,7 +314,8 @@ private:
         const bool doubled = verdict == settlement::not_applied && committed_ && !evidence_.repeatable;
         if (doubled) wrong_ = "it was applied";
         if (verdict == settlement::applied && !committed_) wrong_ = "it was not applied";
-        if (verdict == settlement::applied && evidence_.version != doubtful_->in.made)
+        if (verdict == settlement::applied &&
+            server_.named_version().value_or(evidence_.version) != doubtful_->in.made)
             wrong_ = "its caller is told another's version";
         if (verdict == settlement::open && evidence_.fenced) wrong_ = "it is over";
         if (evidence_.fenced) return count(verdict);
@@ -315,6 +324,9 @@ private:
 
     void count(settlement verdict) {
         ++seen_["all"];
+        auto nameless = evidence_;
+        if (server_.named_version()) nameless.last_writer.reset();
+        if (judge(nameless) != verdict) ++seen_["by the name before nameless writers"];
         if (verdict == settlement::applied) ++seen_["applied"];
         if (verdict == settlement::unknown) ++seen_[committed_ ? "unknown, applied" : "unknown, not applied"];
         if (verdict != settlement::not_applied) return;
@@ -410,6 +422,7 @@ TEST_CASE("whatever the order of events, no verdict on a write is wrong", "[sett
     CHECK(seen["by the horizon alone"] > 1000);
     CHECK(seen["by the name alone"] > 1000);
     CHECK(seen["by the version alone"] > 1000);
+    CHECK(seen["by the name before nameless writers"] > 1000);
     CHECK(seen["unknown, applied"] > 1000);
     CHECK(seen["unknown, not applied"] > 1000);
 }

@@ -11,9 +11,9 @@ namespace {
 
 using sql::table_sql;
 
-/// As written_row, with xmin in the place of the horizon, and
+/// As written_row, of the write that the row names, with xmin in the place of the horizon; and
 namespace settled_row {
-enum : int { xmin, write_name = written_row::expires_at + 1, next };
+enum : int { xmin, write_name = written_row::expires_at + 1, next, version };
 }
 
 } // namespace
@@ -22,8 +22,9 @@ settle_type::settle_type(sql::target_table& table)
     : operation_type({.keyed = true}), table_(table),
       statement_(sql::prepared_by_size(
           "settle",
-          table.sql().select("t.xmin, t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, "
-                             "t.expires_at, t.write_name, pg_snapshot_xmax(pg_current_snapshot())",
+          table.sql().select("t.xmin, t.agent_id, t.session_id, coalesce(t.write_version, t.version), "
+                             "t.created_at, t.updated_at, t.expires_at, t.write_name, "
+                             "pg_snapshot_xmax(pg_current_snapshot()), t.version",
                              "", std::string(" WHERE ").append(table_sql::by_key)),
           {wire::type_oid::text, wire::type_oid::text})) {}
 
@@ -49,7 +50,7 @@ batch::settlement settle_type::judge(const batch::operation& what, const wire::i
         evidence.horizon = open.sent_at.xmin;
     evidence.exists = row >= 0;
     if (evidence.exists) {
-        evidence.version = rows.int8(row, written_row::version);
+        evidence.version = rows.int8(row, settled_row::version);
         evidence.xmin = rows.xid(row, settled_row::xmin);
         evidence.next = rows.xid8(row, settled_row::next);
         if (!rows.is_null(row, settled_row::write_name))

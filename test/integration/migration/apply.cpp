@@ -32,8 +32,8 @@ TEST_CASE("an empty database gets the Go SDK's table plus pgstate's columns", "[
             " AND attnum > 0") ==
         "agent_id text true, session_id text true, state jsonb true, created_at timestamp with time zone false, "
         "updated_at timestamp with time zone false, version bigint true, "
-        "expires_at timestamp with time zone false, write_name uuid false");
-    CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 3");
+        "expires_at timestamp with time zone false, write_name uuid false, write_version bigint false");
+    CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 4");
     CHECK(
         db.number(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'") ==

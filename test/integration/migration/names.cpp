@@ -107,7 +107,7 @@ TEST_CASE("schema_sql takes over a table that the Go SDK made", "[migration]") {
     db.exec("INSERT INTO agent_states VALUES ('a', 's', '{}')");
     db.exec("SET standard_conforming_strings = off");
     db.exec(schema::schema_sql(db.resolved()));
-    CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 3");
+    CHECK(db.text("SELECT col_description('agent_states'::regclass, 6)") == "pgstate migration 4");
     CHECK(db.number("SELECT count(*) FROM agent_states WHERE version > 0") == 1);
     CHECK_NOTHROW(db.verify());
 }
