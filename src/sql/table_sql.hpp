@@ -71,7 +71,7 @@ public:
     static std::string expiry_or_kept(std::string_view milliseconds);
 
 private:
-    /// What a write sets beside what it is about.
+    /// The assignments to write_name and write_version.
     std::string set_name(std::string_view name) const;
 
     std::string table_;
