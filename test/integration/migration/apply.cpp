@@ -216,7 +216,7 @@ TEST_CASE("inspect_schema says what a migration would do, and does nothing", "[m
     auto report = inspect();
     CHECK(!report.exists);
     CHECK(!report.current());
-    CHECK(report.statements.size() == 7);
+    CHECK(report.statements.size() == 8);
     CHECK(db.number("SELECT count(*) FROM pg_class WHERE relname = 'agent_states'") == 0);
 
     db.migrate();
