@@ -1,6 +1,8 @@
 #include "postgres/operations/find.hpp"
 
+#include "postgres/operations/load.hpp"
 #include "postgres/operations/written_row.hpp"
+#include "sql/history_sql.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,7 +20,7 @@ using sql::table_sql;
 using wire::type_oid;
 
 namespace found_row {
-enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at };
+enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at, first };
 }
 
 /// Puts a statement together, each parameter beside the text that it belongs to.
@@ -56,8 +58,11 @@ public:
             also("(" + sort_key + (query_.descending() ? ") < (" : ") > (") + when + ", " + agent + ", " +
                  session + ")");
         }
-        conditions_.append(" ORDER BY ").append(order(time, by_index)).append(" LIMIT ").append(limit());
-        made_.what = {{}, sql_.select(columns(), "", conditions_), std::move(types_)};
+        const auto ordered = " ORDER BY " + order(time, by_index);
+        conditions_.append(ordered).append(" LIMIT ").append(limit());
+        auto sql = sql_.select(columns(query_.documents ? "t.state" : "NULL::jsonb"), "", conditions_);
+        if (query_.history != history_window::all) sql = with_window(sql, ordered);
+        made_.what = {{}, std::move(sql), std::move(types_)};
         return std::move(made_);
     }
 
@@ -100,12 +105,30 @@ private:
             .append(direction);
     }
 
-    std::string columns() const {
-        constexpr std::string_view document = "t.state";
-        constexpr std::string_view none = "NULL::jsonb";
+    static std::string columns(std::string_view document) {
         return std::string("t.agent_id, t.session_id, ")
-            .append(query_.documents ? document : none)
+            .append(document)
             .append(", t.version, t.created_at, t.updated_at, t.expires_at");
+    }
+
+    /// Of the states on the page only: those that `page` finds.
+    std::string with_window(const std::string& page, const std::string& ordered) {
+        namespace history_sql = sql::history_sql;
+        std::array<std::string, 3> names;
+        const auto numbers = window_parameters(query_.history);
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            made_.values.add_int8(numbers[i]);
+            names[i] = next(type_oid::int8);
+        }
+        return std::string("SELECT ")
+            .append(columns(history_sql::windowed_document))
+            .append(", ")
+            .append(history_sql::window_columns)
+            .append(" FROM (")
+            .append(page)
+            .append(") AS t")
+            .append(history_sql::join_window(names[0], names[1], names[2]))
+            .append(ordered);
     }
 
     const table_sql& sql_;
@@ -136,8 +159,10 @@ agent_state find_operation::state_in(int row) const {
                      rows().timestamptz(row, found_row::updated_at),
                      expiry_in(rows(), row, found_row::expires_at)};
     const auto document = query_.documents ? rows().jsonb(row, found_row::state) : std::string_view();
-    return codec::found_state(query_, rows().text(row, found_row::agent_id),
-                              rows().text(row, found_row::session_id), document, what);
+    auto found = codec::found_state(query_, rows().text(row, found_row::agent_id),
+                                    rows().text(row, found_row::session_id), document, what);
+    if (query_.history != history_window::all) note_window(found, rows(), row, found_row::first);
+    return found;
 }
 
 result<state_page> find_operation::decode() {
