@@ -68,6 +68,33 @@ asio::awaitable<void> save_twice(pgstate::state_store& store) {
     // [apply_to]
 }
 
+asio::awaitable<void> read_in_part(pgstate::state_store& store) {
+    pgstate::agent_state made{"agent-1", "long"};
+    made.history.resize(60);
+    co_await store.save(made);
+    // [window]
+    auto turn = co_await store.load("agent-1", "long", {.history = pgstate::history_window::last(50)});
+    std::cout << turn->history_offset << " messages came before these\n";
+    turn->history.emplace_back("user", "And then?");
+    turn->data["turns"] = turn->history_offset + turn->history.size();
+    (co_await store.save(*turn, {.if_unchanged = true})).apply_to(*turn); // sends one message
+    // [window]
+    expect(turn->history_offset == 10 && turn->history.size() == 51, "a part of the history");
+
+    // [messages]
+    pgstate::messages_options page_of; // from the end backwards
+    for (;;) {
+        auto page = co_await store.messages("agent-1", "long", page_of);
+        if (!page) break;
+        for (const auto& message : *page)
+            std::cout << message.role << ": " << message.content << '\n';
+        if (!page->previous) break;
+        page_of.before = page->previous;
+    }
+    // [messages]
+    co_await store.erase("agent-1", "long");
+}
+
 asio::awaitable<void> search(pgstate::state_store& store) {
     const auto yesterday =
         std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()) - 24h;
@@ -169,6 +196,7 @@ asio::awaitable<void> run(pgstate::config config) {
     co_await change_parts(store);
     co_await go_back(store);
     co_await save_twice(store);
+    co_await read_in_part(store);
     co_await search(store);
     co_await look_at_errors(store);
     co_await watch(store);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pgstate/detail/export.hpp"
+#include "pgstate/history_window.hpp"
 
 #include <boost/json/object.hpp>
 
@@ -58,8 +59,11 @@ struct agent_state {
     std::int64_t version = 0;
 
     boost::json::object data;           ///< the program's own
-    std::vector<agent_message> history; ///< the conversation, oldest first
-    boost::json::object context;        ///< the program's own, as `data`
+    std::vector<agent_message> history; ///< the conversation, oldest first, or what was loaded of it
+    /// How many messages of the stored history come before history[0]: not 0 only where a part of it was loaded
+    /// (`load_options::history`). A load sets it; of such a state only the end of `history` may grow.
+    std::uint64_t history_offset = 0;
+    boost::json::object context; ///< the program's own, as `data`
 
     /// Set by the server on the first save. The stored document has what is here, or the time of the save where it was never
     /// set, as it is after a save over a row that was not loaded.
@@ -71,6 +75,8 @@ struct agent_state {
     std::optional<timestamp> expires_at{};
 
     boost::json::object extra; ///< top-level members that pgstate does not know, kept over a round trip
+
+    history_mark mark; ///< of a state that was loaded in part; a program only copies it
 
     agent_state() = default;
     /// An empty state that was never saved.

@@ -2,6 +2,8 @@
 
 #include "pgstate/agent_state.hpp"
 #include "pgstate/connection_pool.hpp"
+#include "pgstate/detail/export.hpp"
+#include "pgstate/history_window.hpp"
 #include "pgstate/tracer.hpp"
 
 #include <boost/json/object.hpp>
@@ -40,6 +42,9 @@ struct call_options {
 
 /// Of load and load_all.
 struct load_options {
+    /// The part of the history to load. A state that has less than all of it says so in `history_offset`, and is saved in
+    /// part: see state_store::save. Not together with `at`.
+    history_window history{};
     /// The state as it was at this version: that of a checkpoint, or the present one. Not for load_all.
     std::optional<std::int64_t> at{};
     std::chrono::milliseconds timeout{0}; ///< as in call_options
@@ -163,6 +168,8 @@ struct find_options {
     std::string after;
     /// False: without what is in the documents; data, history, context and extra are left empty.
     bool documents = true;
+    /// The part of their histories, as in load_options; without `documents` it is not looked at.
+    history_window history{};
     on_unreadable unreadable = on_unreadable::fail; ///< nothing is unreadable in a memory_store
     std::chrono::milliseconds timeout{0};           ///< as in call_options
     span_context parent{};                          ///< as in call_options
@@ -240,20 +247,15 @@ struct saved {
     /// False: an append found each of its messages in the history already, by their ids, and changed nothing. The rest is of the
     /// state as it is.
     bool applied = true;
+    history_mark mark{}; ///< of a state that was loaded in part, for apply_to
 
     /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
-    /// based on this one. Messages without a time get `updated_at`. A store never writes into a caller's state by itself.
+    /// based on this one, and so is the next save of a state that was loaded in part. Messages without a time get
+    /// `updated_at`. A store never writes into a caller's state by itself.
     /// \code
     ///     (co_await store.save(state)).apply_to(state);
     /// \endcode
-    void apply_to(agent_state& state) const {
-        state.version = version;
-        state.created_at = created_at;
-        state.updated_at = updated_at;
-        state.expires_at = expires_at;
-        for (auto& message : state.history)
-            if (message.timestamp == timestamp{}) message.timestamp = updated_at;
-    }
+    PGSTATE_API void apply_to(agent_state& state) const;
 
     friend bool operator==(const saved&, const saved&) = default;
 };

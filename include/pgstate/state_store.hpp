@@ -3,13 +3,10 @@
 #include "pgstate/agent_state.hpp"
 #include "pgstate/checkpoint.hpp"
 #include "pgstate/detail/callback.hpp"
-#include "pgstate/detail/completion.hpp"
-#include "pgstate/detail/composed.hpp"
 #include "pgstate/detail/default_token.hpp"
-#include "pgstate/detail/encoded_state.hpp"
-#include "pgstate/detail/export.hpp"
-#include "pgstate/detail/state_change.hpp"
+#include "pgstate/detail/store_virtuals.hpp"
 #include "pgstate/error.hpp"
+#include "pgstate/message_page.hpp"
 #include "pgstate/operations.hpp"
 #include "pgstate/result.hpp"
 #include "pgstate/transaction.hpp"
@@ -17,7 +14,6 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,10 +22,6 @@
 #include <vector>
 
 namespace pgstate {
-
-namespace compose {
-class access;
-}
 
 /// Keeps the state of agents. `postgres_store` and `memory_store` implement it; a program depends on this.
 ///
@@ -61,15 +53,20 @@ class access;
 ///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
 ///   schema_mismatch    the row was neither written nor found in the way: a trigger, rule or policy suppresses the write
 ///   corrupt_state      the write went to the row of another key, as a trigger of the table changes keys; names both
-class PGSTATE_API state_store : public checkpoint_operations {
+class PGSTATE_API state_store : public checkpoint_operations, public detail::store_virtuals {
 public:
-    virtual ~state_store();
+    ~state_store() override;
 
     /// Saves `state`, creating the row or replacing it; `saved::apply_to` puts the new version and times into `state`.
     ///
+    /// A state that was loaded in part (`load_options::history`) is saved in part: the stored history keeps its messages, and
+    /// gets those that were added to the end of the window. All else is replaced. A missing state is not created.
+    ///
     /// Completion: void(std::exception_ptr, saved)
-    /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed
-    ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold
+    /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed. Of a state
+    ///             loaded in part always where the stored history has more or fewer messages than then, or is gone
+    ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold; of a state
+    ///             loaded in part also where its key or the messages of the window were changed
     template <detail::token_for<saved> Token = default_token>
     auto save(const agent_state& state, save_options options, Token&& token = Token()) {
         // Encoded here: on the caller's thread, and before an awaited operation can outlive `state`.
@@ -82,7 +79,8 @@ public:
         return save(state, save_options{}, std::forward<Token>(token));
     }
 
-    /// Loads a state; a missing one is no error. With `at` it is what it was then: saved again, it replaces what is there now.
+    /// Loads a state, with all of its history or the part that `options.history` says; a missing one is no error. With `at` it
+    /// is what it was then: saved again, it replaces what is there now.
     ///
     /// Completion: void(std::exception_ptr, std::optional<agent_state>)
     /// Errors:     not_found - with `at`: the state is there, and has no checkpoint of this version, or it was pruned
@@ -242,6 +240,24 @@ public:
     template <detail::token_for<state_page> Token = default_token>
     auto find(state_query query, Token&& token = Token()) {
         return find(std::move(query), find_options{}, std::forward<Token>(token));
+    }
+
+    /// Reads the history of a state, a page at a time, from its end backwards or from a message on; a missing state is no
+    /// error. Pages neither skip nor repeat a message while messages are only added.
+    ///
+    /// Completion: void(std::exception_ptr, std::optional<message_page>)
+    /// Errors:     as of `load`; invalid_argument - also for a limit out of range, and for both `from` and `before`
+    template <detail::token_for<std::optional<message_page>> Token = default_token>
+    auto messages(std::string_view agent_id, std::string_view session_id, messages_options options,
+                  Token&& token = Token()) {
+        return detail::initiate<std::optional<message_page>>(
+            token, &state_store::start_messages, this,
+            state_key(std::string(agent_id), std::string(session_id)), options);
+    }
+    /// The same with default options: the end of the history.
+    template <detail::token_for<std::optional<message_page>> Token = default_token>
+    auto messages(std::string_view agent_id, std::string_view session_id, Token&& token = Token()) {
+        return messages(agent_id, session_id, messages_options{}, std::forward<Token>(token));
     }
 
     /// Counts all states that have not expired, exactly, which reads the whole table, or by estimate.
@@ -423,28 +439,11 @@ private:
 
     // Made of the operations below.
     void start_update(state_key, detail::bound_change, update_options, completion<saved>);
+    void start_messages(state_key, messages_options, completion<std::optional<message_page>>);
     void start_load_all(std::vector<state_key>, load_options, completion<detail::load_results>);
     void start_erase_all(std::vector<state_key>, erase_options, completion<std::int64_t>);
     void start_save_all(std::vector<detail::encoded_state>, save_all_options,
                         completion<detail::save_results>);
-
-    virtual void do_save(detail::encoded_state, save_options, completion<saved>) = 0;
-    virtual void do_load(std::string agent_id, std::string session_id, load_options,
-                         completion<std::optional<agent_state>>) = 0;
-    virtual void do_erase(std::string agent_id, std::string session_id, erase_options, completion<bool>) = 0;
-    virtual void do_touch(std::string agent_id, std::string session_id,
-                          std::optional<std::chrono::milliseconds> ttl, call_options, completion<saved>) = 0;
-    virtual void do_change(std::string agent_id, std::string session_id, detail::state_change, change_options,
-                           completion<saved>) = 0;
-    virtual void do_list(std::string agent_id, list_options, completion<session_page>) = 0;
-    virtual void do_list_agents(list_agents_options, completion<agent_page>) = 0;
-    virtual void do_find(state_query, find_options, completion<state_page>) = 0;
-    virtual void do_count(std::optional<std::string> agent_id, count_options, completion<std::int64_t>) = 0;
-    virtual void do_health_check(call_options, completion<health_report>) = 0;
-    virtual void do_transaction(std::function<void(class transaction&)>, transaction_options,
-                                completion<void>) = 0;
-    virtual void do_close(completion<void>) = 0;
-    virtual detail::store_reference do_refer() const = 0;
 };
 
 } // namespace pgstate

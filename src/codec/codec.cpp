@@ -23,14 +23,14 @@ class document_writer {
 public:
     explicit document_writer(std::string_view operation) : operation_(operation) { out_.reserve(1024); }
 
-    std::string write(const agent_state& state) {
+    std::string write(const agent_state& state, std::size_t known) {
         out_ += '{';
         member("agent_id", [&] { append_string(out_, state.agent_id); });
         member("session_id", [&] { append_string(out_, state.session_id); });
         member("version", [&] { append_value(out_, state.version, 1); });
         member("data", [&] { append_object(out_, state.data, 1); });
         name("history");
-        history(state.history);
+        history(state.history, known);
         member("context", [&] { append_object(out_, state.context, 1); });
         member("created_at", [&] { time_or_now(nearest_rfc3339(state.created_at)); }); // the column has it
         member("updated_at", [&] { time(now_); });
@@ -76,12 +76,12 @@ private:
         }
     }
 
-    void history(std::span<const agent_message> messages) {
+    void history(std::span<const agent_message> messages, std::size_t first = 0) {
         out_ += '[';
-        for (std::size_t i = 0; i < messages.size(); ++i) {
+        for (std::size_t i = first; i < messages.size(); ++i) {
             const auto& message = messages[i];
             message_ = i;
-            out_ += i == 0 ? "{" : ",{";
+            out_ += i == first ? "{" : ",{";
             member("role", [&] { append_string(out_, message.role); });
             member("content", [&] { append_string(out_, message.content); });
             member("timestamp", [&] { time_or_now(message.timestamp); });
@@ -181,8 +181,8 @@ void check_document_size(std::size_t bytes, std::string_view operation) {
                     ": keep large contents elsewhere, and refer to them");
 }
 
-std::string encode(const agent_state& state, std::string_view operation) {
-    return document_writer(operation).write(state);
+std::string encode(const agent_state& state, std::string_view operation, std::size_t known) {
+    return document_writer(operation).write(state, known);
 }
 
 std::string encode_messages(std::span<const agent_message> messages, std::string_view operation) {

@@ -25,13 +25,13 @@ inline constexpr std::size_t max_document_bytes = 0x3fff'ffff - 0x1'0000;
 /// \throws error invalid_argument - of `operation`: it is more than max_document_bytes
 void check_document_size(std::size_t bytes, std::string_view operation);
 
-/// The document of `state`, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
+/// The document of `state`, without the first `known` messages, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
 /// `extra`. Keys are not checked here (validate_key). The times that were never set, of
 /// the state and of its messages, and `updated_at` are the clock's.
 /// \throws error invalid_argument - of `operation`: a text with NUL or invalid UTF-8, NaN or an infinity, a nesting
 ///         deeper than max_depth, a string or a document that is too long, or a member of `extra` with the name of a known
 ///         one; names the place, not the contents
-std::string encode(const agent_state& state, std::string_view operation = "save");
+std::string encode(const agent_state& state, std::string_view operation = "save", std::size_t known = 0);
 
 /// A part of such a document, for a statement that changes that part: `history`, where times that were never set are the
 /// clock's, or the members `data` or `context`.

@@ -1,6 +1,7 @@
 #include "pgstate/detail/encoded_state.hpp"
 
 #include "codec/codec.hpp"
+#include "codec/history.hpp"
 #include "codec/validate.hpp"
 
 namespace pgstate::detail {
@@ -10,7 +11,10 @@ encoded_state::encoded_state(const agent_state& state) : version(state.version) 
         codec::validate_key(state.agent_id, state.session_id, "save");
         agent_id = state.agent_id;
         session_id = state.session_id;
-        document = codec::encode(state);
+        const auto partial = codec::check_partial(state, "save");
+        stored_messages = partial.stored;
+        mark = partial.after;
+        document = codec::encode(state, "save", partial.known);
     } catch (...) {
         failure = to_error(std::current_exception());
     }

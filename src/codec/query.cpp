@@ -68,6 +68,7 @@ encoded_query encode_query(const state_query& query, const find_options& options
     encoded.order = query.order;
     encoded.limit = options.limit;
     encoded.documents = options.documents;
+    if (options.documents) encoded.history = options.history;
     encoded.unreadable = options.unreadable;
     if (!options.after.empty())
         encoded.after = decode_cursor(query_kind::find, encoded.scope(), options.after, find_name);

@@ -21,6 +21,7 @@ struct encoded_query {
     find_order order = find_order::updated_descending;
     std::size_t limit = 0;
     bool documents = true;
+    history_window history{}; ///< of the documents
     on_unreadable unreadable = on_unreadable::fail;
     std::optional<page_position> after{};
 

@@ -1,5 +1,6 @@
 #include "codec/validate.hpp"
 
+#include "codec/history.hpp"
 #include "detail/utf8.hpp"
 #include "pgstate/agent_state.hpp"
 #include "pgstate/error.hpp"
@@ -70,6 +71,18 @@ void validate_timeout(std::chrono::milliseconds timeout, std::string_view operat
     if (timeout.count() < 0) refuse(operation, "timeout", "is negative; 0 means config.operation_timeout");
 }
 
+void validate_window(const history_window& window, std::string_view operation) {
+    if (numbers_of(window).most == 0)
+        refuse(operation, "history", "is a window of 0 messages; history_window::none loads none of them");
+}
+
+void validate_load(const load_options& options) {
+    validate_window(options.history, "load");
+    if (options.at && options.history != history_window::all)
+        refuse("load", "at and history",
+               "are both set; an earlier version is loaded with all of its history");
+}
+
 void validate_ttl(std::optional<std::chrono::milliseconds> ttl, std::string_view operation) {
     if (ttl && (ttl->count() < 1 || *ttl > max_ttl))
         refuse(operation, "ttl",
@@ -93,6 +106,14 @@ void validate_list_agents(const list_agents_options& options) {
 
 void validate_find(const find_options& options) {
     validate_page(options, "find");
+    if (options.documents) validate_window(options.history, "find");
+}
+
+void validate_messages(const messages_options& options) {
+    validate_page(options, "messages");
+    if (options.from && options.before)
+        refuse("messages", "from and before",
+               "are both set; the limit says where the other end of the page is");
 }
 
 void validate_label(std::string_view label) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "pgstate/checkpoint.hpp"
+#include "pgstate/history_window.hpp"
+#include "pgstate/message_page.hpp"
 #include "pgstate/operations.hpp"
 
 #include <chrono>
@@ -24,6 +26,11 @@ void validate_agent(std::string_view agent_id, std::string_view operation);
 /// A time-out of an operation's options: not negative.
 void validate_timeout(std::chrono::milliseconds timeout, std::string_view operation);
 
+/// A window of a history: not of 0 messages.
+void validate_window(const history_window& window, std::string_view operation);
+/// The window, and that a checkpoint is not to be loaded in part.
+void validate_load(const load_options& options);
+
 /// A time to live: 1 ms to max_ttl.
 void validate_ttl(std::optional<std::chrono::milliseconds> ttl, std::string_view operation);
 
@@ -34,6 +41,8 @@ void validate_change(const change_options& options, std::string_view operation);
 void validate_list(const list_options& options);
 void validate_list_agents(const list_agents_options& options);
 void validate_find(const find_options& options);
+/// The same, and that not both ends of the page are given.
+void validate_messages(const messages_options& options);
 
 /// Text without NUL, at most max_label_bytes.
 void validate_label(std::string_view label);

@@ -153,11 +153,12 @@ private:
 /// The operations of load_all and erase_all: `begin(store, key, handler)` for each key.
 template <class Bulk, class Begin>
 void start_with_keys(state_store& in, std::vector<state_key> keys, std::chrono::milliseconds timeout,
-                     completion<typename Bulk::value> handler, Begin begin) {
+                     const history_window& window, completion<typename Bulk::value> handler, Begin begin) {
     const auto io = access::refer(in).executor;
     std::size_t index = 0;
     try {
         codec::validate_timeout(timeout, Bulk::name);
+        codec::validate_window(window, Bulk::name);
         for (; index < keys.size(); ++index)
             codec::validate_key(keys[index].agent_id, keys[index].session_id,
                                 position(Bulk::argument, index));
@@ -251,11 +252,11 @@ void state_store::start_load_all(std::vector<state_key> keys, load_options optio
             compose::access::refer(*this).executor, std::move(handler),
             error(errc::invalid_argument, compose::bulk_load::name,
                   "at is the version of one state; call load for it"));
-    compose::start_with_keys<compose::bulk_load>(*this, std::move(keys), options.timeout, std::move(handler),
-                                                 [&](state_store& in, state_key key, auto to) {
-                                                     compose::access::load(in, std::move(key), options,
-                                                                           std::move(to));
-                                                 });
+    compose::start_with_keys<compose::bulk_load>(
+        *this, std::move(keys), options.timeout, options.history, std::move(handler),
+        [&](state_store& in, state_key key, auto to) {
+            compose::access::load(in, std::move(key), options, std::move(to));
+        });
 }
 
 void state_store::start_erase_all(std::vector<state_key> keys, erase_options options,
@@ -265,11 +266,11 @@ void state_store::start_erase_all(std::vector<state_key> keys, erase_options opt
             compose::access::refer(*this).executor, std::move(handler),
             error(errc::invalid_argument, compose::bulk_erase::name,
                   "if_version is the version of one state; call erase for it"));
-    compose::start_with_keys<compose::bulk_erase>(*this, std::move(keys), options.timeout, std::move(handler),
-                                                  [&](state_store& in, state_key key, auto to) {
-                                                      compose::access::erase(in, std::move(key), options,
-                                                                             std::move(to));
-                                                  });
+    compose::start_with_keys<compose::bulk_erase>(
+        *this, std::move(keys), options.timeout, history_window::all, std::move(handler),
+        [&](state_store& in, state_key key, auto to) {
+            compose::access::erase(in, std::move(key), options, std::move(to));
+        });
 }
 
 void state_store::start_save_all(std::vector<detail::encoded_state> states, save_all_options options,

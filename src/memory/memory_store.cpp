@@ -3,6 +3,7 @@
 #include "codec/change.hpp"
 #include "codec/codec.hpp"
 #include "codec/cursor.hpp"
+#include "codec/history.hpp"
 #include "codec/validate.hpp"
 #include "detail/callback_failure.hpp"
 #include "detail/complete.hpp"
@@ -154,7 +155,8 @@ void memory_store::do_save(detail::encoded_state state, save_options options, co
         return impl_->with_table("save", [&](memory::table& table) -> result<saved> {
             auto row = table.next_row(table.find(key), state, options);
             if (!row) return row.error();
-            const saved made = row->as_saved();
+            saved made = row->as_saved();
+            made.mark = state.mark;
             table.put(key, *std::move(row));
             return made;
         });
@@ -167,6 +169,7 @@ void memory_store::do_load(std::string agent_id, std::string session_id, load_op
         impl_, std::move(handler), [&]() -> result<std::optional<agent_state>> {
             codec::validate_key(agent_id, session_id, "load");
             codec::validate_timeout(options.timeout, "load");
+            codec::validate_load(options);
             const auto found = impl_->with_table(
                 "load", [&](memory::table& table) -> result<std::optional<memory::memory_row>> {
                     const memory::table::key key(agent_id, session_id);
@@ -177,9 +180,11 @@ void memory_store::do_load(std::string agent_id, std::string session_id, load_op
             if (!found) return found.error();
             const auto& row = *found;
             // Decoded outside the lock.
-            return row ? std::optional(codec::decode(agent_id, session_id, row->document, row->version,
-                                                     row->created_at, row->updated_at, row->expires_at))
-                       : std::nullopt;
+            if (!row) return std::nullopt;
+            auto state = codec::decode(agent_id, session_id, row->document, row->version, row->created_at,
+                                       row->updated_at, row->expires_at);
+            codec::cut(state, options.history);
+            return state;
         });
 }
 

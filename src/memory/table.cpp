@@ -2,6 +2,7 @@
 
 #include "codec/change.hpp"
 #include "codec/codec.hpp"
+#include "codec/history.hpp"
 #include "memory/containment.hpp"
 #include "pgstate/error.hpp"
 #include "telemetry/names.hpp"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <iterator>
 #include <tuple>
 #include <vector>
 
@@ -33,9 +35,23 @@ const memory_row* table::find(const key& k) const {
 result<memory_row> table::next_row(const memory_row* current, const detail::encoded_state& state,
                                    save_options options) {
     const std::int64_t version = current ? current->version : 0;
-    if (options.if_unchanged && version != state.version)
+    auto document = state.document;
+    if (state.stored_messages != 0) {
+        auto whole = current ? codec::decode(state.agent_id, state.session_id, current->document, version,
+                                             current->created_at, current->updated_at)
+                             : agent_state();
+        auto known = std::move(whole.history);
+        if (const auto why = codec::conflict_with(state, options.if_unchanged, version, known.size()))
+            return *why;
+        whole = codec::decode(state.agent_id, state.session_id, document, state.version, current->created_at,
+                              current->updated_at);
+        whole.history.insert(whole.history.begin(), std::make_move_iterator(known.begin()),
+                             std::make_move_iterator(known.end()));
+        document = codec::encode(whole);
+    } else if (options.if_unchanged && version != state.version) {
         return codec::conflict("save", state.version, version);
-    memory_row row = made(current, state.document);
+    }
+    memory_row row = made(current, std::move(document));
     set_expiry(row, state.version != 0 ? current : nullptr, options.ttl);
     return row;
 }
@@ -228,6 +244,7 @@ state_page table::search(const codec::encoded_query& query) const {
         const auto& [where, row] = entries[i];
         page.states.push_back(codec::found_state(query, std::get<1>(where), std::get<2>(where), row->document,
                                                  row->as_saved()));
+        codec::cut(page.states.back(), query.history);
     }
     if (shown < entries.size()) {
         const auto& [time, agent, session] = entries[shown - 1].where;

@@ -32,7 +32,8 @@ saved memory_transaction::do_save(const detail::encoded_state& state, save_optio
     const table::key k(state.agent_id, state.session_id);
     const std::lock_guard lock(mutex_);
     memory_row row = table_.next_row(see(k), state, options).value();
-    const saved result = row.as_saved();
+    saved result = row.as_saved();
+    result.mark = state.mark;
     written_.insert_or_assign(k, std::move(row));
     return result;
 }

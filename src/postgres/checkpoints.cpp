@@ -26,6 +26,7 @@ void load_at(impl& of, std::string agent_id, std::string session_id, const load_
         std::move(handler), telemetry::operation_id::load, options,
         [&] {
             codec::validate_key(agent_id, session_id, "load");
+            codec::validate_load(options);
             require_checkpoints(of, "load");
         },
         [&](auto to) {

@@ -141,10 +141,14 @@ void postgres_store::do_load(std::string agent_id, std::string session_id, load_
         return load_at(of, std::move(agent_id), std::move(session_id), options, std::move(handler));
     of.start(
         std::move(handler), telemetry::operation_id::load, options,
-        [&] { codec::validate_key(agent_id, session_id, "load"); },
+        [&] {
+            codec::validate_key(agent_id, session_id, "load");
+            codec::validate_load(options);
+        },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::load_operation(
-                impl_->types().load, std::move(agent_id), std::move(session_id), std::move(to), impl_->io));
+                impl_->types().of_load(options.history), std::move(agent_id), std::move(session_id),
+                options.history, std::move(to), impl_->io));
         });
 }
 

@@ -2,12 +2,14 @@
 
 #include "codec/change.hpp"
 #include "codec/codec.hpp"
+#include "codec/history.hpp"
 #include "codec/validate.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/error.hpp"
 #include "pool/policy.hpp"
 #include "pool/sql_error.hpp"
 #include "postgres/operations/written_row.hpp"
+#include "sql/history_sql.hpp"
 #include "sql/pqxx_compat.hpp"
 #include "sql/session_settings.hpp"
 #include "sql/table_sql.hpp"
@@ -103,8 +105,10 @@ private:
 
     saved do_save(const detail::encoded_state& state, save_options options) override {
         codec::validate_ttl(options.ttl, "save");
-        return guarded(telemetry::operation_id::save,
-                       [&] { return save_encoded(state, options.if_unchanged, options.ttl); });
+        return guarded(telemetry::operation_id::save, [&] {
+            return state.stored_messages == 0 ? save_encoded(state, options.if_unchanged, options.ttl)
+                                              : save_part(state, options.if_unchanged, options.ttl);
+        });
     }
 
     void holds(std::size_t bytes) { context_.held->store(std::max(context_.held->load(), bytes)); }
@@ -117,9 +121,6 @@ private:
 
     saved save_encoded(const detail::encoded_state& state, bool if_unchanged,
                        std::optional<std::chrono::milliseconds> ttl) {
-        const auto returning = "t.version, " + server_time_of("t.created_at") + ", " +
-                               server_time_of("t.updated_at") + ", " + server_time_of("t.expires_at") +
-                               ", t.agent_id, t.session_id";
         const bool replaces = if_unchanged && state.version != 0;
         const auto life = ttl.value_or(replaces ? std::chrono::milliseconds(0) : default_ttl_);
         const pqxx::params key(state.agent_id, state.session_id);
@@ -131,11 +132,11 @@ private:
                               : state.version != 0 && !ttl ? existing::renewed
                                                            : existing::replaced;
             statement = sql_.insert(
-                sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"), no_name), over, returning);
+                sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"), no_name), over, written());
         } else {
             all.append(state.version);
             statement = sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
-                                     std::string(by_key) + " AND t.version = $5::bigint", no_name, returning);
+                                     std::string(by_key) + " AND t.version = $5::bigint", no_name, written());
         }
         holds(state.document.size());
         for (contradictions seen;;) {
@@ -148,13 +149,43 @@ private:
         }
     }
 
+    /// Of a state that was loaded in part.
+    saved save_part(const detail::encoded_state& state, bool if_unchanged,
+                    std::optional<std::chrono::milliseconds> ttl) {
+        const pqxx::params key(state.agent_id, state.session_id);
+        const pqxx::params all(state.agent_id, state.session_id, state.document, ttl ? ttl->count() : 0,
+                               state.stored_messages,
+                               if_unchanged ? std::optional(state.version) : std::nullopt);
+        const auto statement =
+            sql_.extend("$3::jsonb", "$4::bigint", "$5::bigint", "$6::bigint", no_name, written());
+        const auto met =
+            sql_.select("t.version, " + sql::history_sql::count_in("t.state"), "", where_alive());
+        holds(state.document.size());
+        for (contradictions seen;;) {
+            const auto done = sql::execute(around_, statement, all);
+            if (!done.empty()) return saved_in(done, state);
+            const auto found = sql::execute(around_, met, key);
+            const auto version = found.empty() ? 0 : found[0][0].as<std::int64_t>();
+            const auto messages = found.empty() ? 0 : found[0][1].as<std::uint64_t>();
+            if (const auto why = codec::conflict_with(state, if_unchanged, version, messages)) throw *why;
+            if (!seen.worth_retry(version)) throw write_suppressed("save");
+        }
+    }
+
+    static std::string written() {
+        return "t.version, " + server_time_of("t.created_at") + ", " + server_time_of("t.updated_at") + ", " +
+               server_time_of("t.expires_at") + ", t.agent_id, t.session_id";
+    }
+
     static saved saved_in(const pqxx::result& done, const detail::encoded_state& state) {
         const auto row = done[0];
         const auto agent = row[4].view();
         const auto session = row[5].view();
         if (agent != state.agent_id || session != state.session_id)
             throw stored_elsewhere("save", state.agent_id, state.session_id, agent, session);
-        return {row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
+        saved made{row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
+        made.mark = state.mark;
+        return made;
     }
 
     template <class Work>

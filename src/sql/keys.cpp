@@ -56,25 +56,30 @@ int only_row(const wire::rows& rows) {
     return rows.size() - 1;
 }
 
-std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const wire::rows& rows,
-                                 int ordinal) {
-    std::vector<int> row_of_key(operations.size() + 1, -1);
+std::vector<int> rows_by_ordinal(std::size_t count, const wire::rows& rows, int ordinal) {
+    std::vector<int> row_of(count, -1);
     for (int row = 0; row < rows.size(); ++row) {
         const auto at = rows.int8(row, ordinal);
-        if (at < 1 || static_cast<std::size_t>(at) > operations.size()) refuse_answer();
-        auto& mine = row_of_key[static_cast<std::size_t>(at)];
+        if (at < 1 || static_cast<std::size_t>(at) > count) refuse_answer();
+        auto& mine = row_of[static_cast<std::size_t>(at) - 1];
         if (mine != -1) refuse_answer();
         mine = row;
     }
+    return row_of;
+}
+
+std::vector<int> pair_by_ordinal(const batch::operation_list& operations, const wire::rows& rows,
+                                 int ordinal) {
+    std::size_t keys = 0;
+    for_each_key(operations, [&](const batch::operation&) { ++keys; });
+    const auto row_of_key = rows_by_ordinal(keys, rows, ordinal);
     std::vector<int> row_of;
     row_of.reserve(operations.size());
     std::size_t key = 0;
     for (std::size_t i = 0; i < operations.size(); ++i) {
         if (i == 0 || !same_key(*operations[i - 1], *operations[i])) ++key;
-        row_of.push_back(row_of_key[key]);
+        row_of.push_back(row_of_key[key - 1]);
     }
-    for (++key; key < row_of_key.size(); ++key)
-        if (row_of_key[key] != -1) refuse_answer(); // a row for a key that was not asked for
     return row_of;
 }
 

@@ -4,6 +4,7 @@
 #include "wire/rows.hpp"
 #include "wire/statement.hpp"
 
+#include <cstddef>
 #include <vector>
 
 namespace pgstate::sql {
@@ -24,6 +25,10 @@ void add_keys(wire::parameters& values, const batch::operation_list& operations)
 /// For a statement of one operation: its row, -1 where the answer is empty.
 /// \throws error corrupt_state - there are more rows
 int only_row(const wire::rows& rows);
+
+/// Of an answer whose column `ordinal` counts `count` inputs from 1: which row is each input's, -1 for none.
+/// \throws error corrupt_state - an ordinal is out of range, or occurs twice
+std::vector<int> rows_by_ordinal(std::size_t count, const wire::rows& rows, int ordinal);
 
 /// Of an answer whose column `ordinal` counts the keys from 1: which row is each operation's, -1 for none.
 /// \throws error corrupt_state - an ordinal is out of range, or occurs twice

@@ -1,5 +1,7 @@
 #include "sql/table_sql.hpp"
 
+#include "sql/history_sql.hpp"
+
 namespace pgstate::sql {
 namespace {
 
@@ -88,6 +90,28 @@ std::string table_sql::replace(std::string_view document, std::string_view expir
         .append(set_name(name))
         .append(from)
         .append(where_alive(condition, returning));
+}
+
+std::string table_sql::extend(std::string_view document, std::string_view ttl, std::string_view messages,
+                              std::string_view version, std::string_view name,
+                              std::string_view returning) const {
+    const auto whole = std::string("jsonb_set(")
+                           .append(document)
+                           .append(", '{history}', ")
+                           .append(history_sql::stored)
+                           .append(" || (")
+                           .append(document)
+                           .append(" -> 'history'))");
+    const auto condition = std::string(by_key)
+                               .append(" AND (")
+                               .append(version)
+                               .append(" IS NULL OR t.version = ")
+                               .append(version)
+                               .append(") AND ")
+                               .append(history_sql::count_in("t.state"))
+                               .append(" = ")
+                               .append(messages);
+    return replace(whole, expiry_or_kept(ttl), "", condition, name, returning);
 }
 
 std::string table_sql::touch(std::string_view expiry, std::string_view condition,

@@ -38,6 +38,10 @@ public:
     /// \param from    "" or " FROM ... AS u(...)"
     std::string replace(std::string_view document, std::string_view expiry, std::string_view from,
                         std::string_view condition, std::string_view name, std::string_view returning) const;
+    /// Replaces a state by one that was loaded in part, whose history is what is added to the stored one; `document`, `ttl` in
+    /// milliseconds, how many `messages` the stored history must have, and the version that must be there, or NULL.
+    std::string extend(std::string_view document, std::string_view ttl, std::string_view messages,
+                       std::string_view version, std::string_view name, std::string_view returning) const;
     /// Changes the expiry and nothing else.
     std::string touch(std::string_view expiry, std::string_view condition, std::string_view returning) const;
     std::string erase(std::string_view using_, std::string_view condition, std::string_view returning) const;

@@ -199,6 +199,17 @@ void arguments(provoked& errors, pgstate::postgres_store& store, const std::stri
     errors.add("conflict-new", store.save(state, {.if_unchanged = true}, wait).get());
     state.version = 1;
     errors.add("conflict", store.save(state, {.if_unchanged = true}, wait).get());
+    state.history.resize(3);
+    store.save(state, asio::use_future).get();
+    auto part =
+        store.load("agent-1", "session-1", {.history = pgstate::history_window::last(1)}, asio::use_future)
+            .get()
+            .value();
+    part.history[0].content = "changed";
+    errors.add("part-changed", store.save(part, wait).get());
+    part.history[0].content.clear();
+    store.append("agent-1", "session-1", {{"user", "Hello!"}}, asio::use_future).get();
+    errors.add("part-conflict", store.save(part, wait).get());
     errors.add("not-found", store.touch("agent-1", "session-2", 1h, wait).get());
     errors.add("no-number", store.increment("agent-1", "session-1", "/data/step", 1, wait).get());
     errors.add("nul", store.load("agent-1", std::string_view("a\0b", 3), wait).get());

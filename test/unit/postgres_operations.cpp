@@ -46,8 +46,9 @@ struct on_table {
     explicit on_table(std::string_view name = "agent_states", sql::session_settings settings = {})
         : table(pgstate::settings::parse_table_name(name), std::move(settings)) {}
 
-    operation_ptr load(const std::string& session) const {
-        return new postgres::load_operation(types.load, "agent", session, ignored, executor());
+    operation_ptr load(const std::string& session, const pgstate::history_window& window = {}) const {
+        return new postgres::load_operation(types.of_load(window), "agent", session, window, ignored,
+                                            executor());
     }
     /// \param version  -1: any
     operation_ptr save(const std::string& session, std::int64_t version = -1,
@@ -117,6 +118,18 @@ TEST_CASE_METHOD(on_some_table, "one operation takes the single-row statement, s
         CHECK(count_of(many.values.value(i)) == 3);
     CHECK_FALSE(many.what->name.empty()); // no plan of it can go bad
     CHECK(on.build({on.save("a", 7), on.save("b", 8)}).values.size() == 6);
+}
+
+TEST_CASE_METHOD(on_some_table, "loads with windows share a statement, each with its own", "[operations]") {
+    using pgstate::history_window;
+    const auto one = on.build({on.load("a", history_window::last(7))});
+    CHECK(one.values.size() == 5);
+    CHECK(one.values.value(4) == std::string(7, '\0') + '\7');
+    const auto same_key =
+        on.build({on.load("a", history_window::last(7)), on.load("a", history_window::none)});
+    for (std::size_t i = 0; i < 5; ++i)
+        CHECK(count_of(same_key.values.value(i)) == 2);
+    CHECK(on.build({on.load("a", history_window::all)}).what == on.build({on.load("a")}).what);
 }
 
 TEST_CASE_METHOD(on_some_table, "states are made with a ttl only where somebody gave one", "[operations]") {

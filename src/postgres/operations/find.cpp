@@ -1,6 +1,8 @@
 #include "postgres/operations/find.hpp"
 
+#include "postgres/operations/load.hpp"
 #include "postgres/operations/written_row.hpp"
+#include "sql/history_sql.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,11 +20,14 @@ using sql::table_sql;
 using wire::type_oid;
 
 namespace found_row {
-enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at };
+enum : int { agent_id, session_id, state, version, created_at, updated_at, expires_at, first };
 }
 
 /// Puts a statement together, each parameter beside the text that it belongs to.
 class search_builder {
+    static constexpr auto agent = "t.agent_id COLLATE \"C\"";
+    static constexpr auto session = "t.session_id COLLATE \"C\"";
+
 public:
     search_builder(const table_sql& sql, const codec::encoded_query& query) : sql_(sql), query_(query) {}
 
@@ -39,7 +44,9 @@ public:
         }
         within("t.updated_at", query_.updated);
         within("t.created_at", query_.created);
-        made_.what = {{}, statement(by_index), std::move(types_)};
+        auto sql = statement(by_index);
+        if (query_.history != history_window::all) sql = with_window(sql);
+        made_.what = {{}, std::move(sql), std::move(types_)};
         return std::move(made_);
     }
 
@@ -68,27 +75,41 @@ private:
         if (interval.until) also(column + " < " + moment(*interval.until));
     }
 
+    std::string time() const { return query_.by_created() ? "t.created_at" : "t.updated_at"; }
+
+    /// \param hidden  no index over the time serves it
+    std::string order(bool hidden) const {
+        const auto* const direction = query_.descending() ? " DESC" : "";
+        return std::string(" ORDER BY ")
+            .append(time())
+            .append(hidden ? " + interval '0'" : "")
+            .append(direction)
+            .append(", ")
+            .append(agent)
+            .append(direction)
+            .append(", ")
+            .append(session)
+            .append(direction);
+    }
+
     /// Rows without a time are where an index over the times has them: first in descending order, last in ascending order.
     std::string statement(bool by_index) {
-        const std::string time(query_.by_created() ? "t.created_at" : "t.updated_at");
-        const std::string agent("t.agent_id COLLATE \"C\"");
-        const std::string session("t.session_id COLLATE \"C\"");
-        const std::string direction(query_.descending() ? " DESC" : "");
+        const auto time = this->time();
         // The server thinks that what a document holds is frequent, and would read the whole table in the order of time
         // until it has a page of it. Where there is an index over the documents, it is not to see that order.
         const bool hidden = by_index && !(query_.contains.empty() && query_.jsonpath.empty());
         const auto rows = limit();
-        const auto first_rows = " ORDER BY " + time + (hidden ? " + interval '0'" : "") + direction + ", " +
-                                agent + direction + ", " + session + direction + " LIMIT " + rows;
+        const auto first_rows = order(hidden) + " LIMIT " + rows;
         const auto page_of = [&](const std::string& condition) {
-            return sql_.select(columns(), "", conditions_ + condition + first_rows);
+            return sql_.select(columns(query_.documents ? "t.state" : "NULL::jsonb"), "",
+                               conditions_ + condition + first_rows);
         };
         if (!query_.after) return page_of("");
 
         // One after the other: they number the parameters.
         const auto last_agent = text(query_.after->agent_id);
         const auto last = last_agent + ", " + text(query_.after->session_id) + ")";
-        const auto key = agent + ", " + session + (query_.descending() ? ") < (" : ") > (");
+        const auto key = std::string(agent) + ", " + session + (query_.descending() ? ") < (" : ") > (");
         if (query_.after->time == codec::page_position::no_time) {
             const auto behind = "(" + key + last;
             return page_of(query_.descending() ? " AND (" + time + " IS NOT NULL OR " + behind + ")"
@@ -103,12 +124,30 @@ private:
                first_rows;
     }
 
-    std::string columns() const {
-        constexpr std::string_view document = "t.state";
-        constexpr std::string_view none = "NULL::jsonb";
+    static std::string columns(std::string_view document) {
         return std::string("t.agent_id, t.session_id, ")
-            .append(query_.documents ? document : none)
+            .append(document)
             .append(", t.version, t.created_at, t.updated_at, t.expires_at");
+    }
+
+    /// Of the states on the page only: those that `page` finds.
+    std::string with_window(const std::string& page) {
+        namespace history_sql = sql::history_sql;
+        std::array<std::string, 3> names;
+        const auto numbers = window_parameters(query_.history);
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            made_.values.add_int8(numbers[i]);
+            names[i] = next(type_oid::int8);
+        }
+        return std::string("SELECT ")
+            .append(columns(history_sql::windowed_document))
+            .append(", ")
+            .append(history_sql::window_columns)
+            .append(" FROM (")
+            .append(page)
+            .append(") AS t")
+            .append(history_sql::join_window(names[0], names[1], names[2]))
+            .append(order(false));
     }
 
     const table_sql& sql_;
@@ -139,8 +178,10 @@ agent_state find_operation::state_in(int row) const {
                      rows().timestamptz(row, found_row::updated_at),
                      expiry_in(rows(), row, found_row::expires_at)};
     const auto document = query_.documents ? rows().jsonb(row, found_row::state) : std::string_view();
-    return codec::found_state(query_, rows().text(row, found_row::agent_id),
-                              rows().text(row, found_row::session_id), document, what);
+    auto found = codec::found_state(query_, rows().text(row, found_row::agent_id),
+                                    rows().text(row, found_row::session_id), document, what);
+    if (query_.history != history_window::all) note_window(found, rows(), row, found_row::first);
+    return found;
 }
 
 result<state_page> find_operation::decode() {

@@ -2,39 +2,67 @@
 #define PGSTATE_POSTGRES_OPERATIONS_LOAD_HPP
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/history_window.hpp"
 #include "postgres/operations/caller_operation.hpp"
 #include "postgres/operations/probe.hpp"
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgstate::postgres {
 
 /// The columns of a load's answer. It answers a probe too: it begins with the columns of one.
 namespace loaded_row {
-enum : int { state = probed_row::version + 1, created_at, updated_at, expires_at };
+/// The last two are those of a load with a window.
+enum : int { state = probed_row::version + 1, created_at, updated_at, expires_at, first, messages };
 /// \throws error corrupt_state - of `operation`
 agent_state read(const wire::rows& rows, int row, std::string_view agent_id, std::string_view session_id,
                  std::string_view operation);
 } // namespace loaded_row
 
+/// The parameters of sql::history_sql::join_window.
+std::array<std::int64_t, 3> window_parameters(const history_window& window) noexcept;
+
+/// Notes the part of its history that `state` was read with. \param first  the column of that, before the number of all
+void note_window(agent_state& state, const wire::rows& rows, int row, int first);
+
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
     load_operation(const batch::operation_type& as, std::string agent, std::string session,
-                   handler_type handler, const boost::asio::any_completion_executor& io);
+                   const history_window& window, handler_type handler,
+                   const boost::asio::any_completion_executor& io);
+
+    const history_window& window() const noexcept { return window_; }
 
 private:
     result<std::optional<agent_state>> decode() override;
 
     std::string agent_;
     std::string session_;
+    history_window window_;
 };
 
+/// Loads of whole states.
 class load_type final : public selecting_type {
 public:
     explicit load_type(sql::target_table& table)
         : selecting_type(table, "load", "t.version, t.state, t.created_at, t.updated_at, t.expires_at") {}
+};
+
+/// Loads of a part of the history, each of its own.
+class windowed_load_type final : public batch::operation_type {
+public:
+    explicit windowed_load_type(sql::target_table& table);
+    batch::command build(const batch::operation_list& operations) const override;
+    std::vector<int> pair(const batch::operation_list& operations, const wire::rows& rows) const override;
+
+private:
+    sql::target_table& table_;
+    sql::lookup statements_;
 };
 
 } // namespace pgstate::postgres

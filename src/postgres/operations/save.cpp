@@ -1,7 +1,8 @@
 #include "postgres/operations/save.hpp"
 
 #include "codec/change.hpp"
-#include "postgres/operations/probe.hpp"
+#include "codec/history.hpp"
+#include "sql/history_sql.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,6 +17,9 @@ namespace {
 using sql::table_sql;
 
 constexpr std::string_view never = "NULL::timestamptz";
+
+/// The column of history_probe_type's answer behind those of every probe.
+constexpr int probed_history_messages = probed_row::version + 1;
 
 const save_operation& as_save(const batch::operation_ptr& what) {
     return static_cast<const save_operation&>(*what);
@@ -57,12 +61,11 @@ void add_expiries(wire::parameters& values, const batch::operation_list& operati
 save_operation::save_operation(const save_types& types, detail::encoded_state state,
                                const save_options& options, std::chrono::milliseconds default_ttl,
                                handler_type handler, const boost::asio::any_completion_executor& io)
-    : caller_operation(telemetry::operation_id::save, types.of(options, state.version), std::move(handler),
-                       io),
+    : caller_operation(telemetry::operation_id::save, types.of(options, state), std::move(handler), io),
       state_(std::move(state)), if_unchanged_(options.if_unchanged),
       keeps_expiry_(state_.version != 0 && !options.ttl),
-      ttl_(
-          options.ttl.value_or(keeps_expiry_ && if_unchanged_ ? std::chrono::milliseconds(0) : default_ttl)) {
+      ttl_(options.ttl.value_or(keeps_expiry_ && (if_unchanged_ || partial()) ? std::chrono::milliseconds(0)
+                                                                              : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
     bytes += state_.document.size();
 }
@@ -71,19 +74,28 @@ std::optional<std::int64_t> save_operation::if_version() const noexcept {
     return if_unchanged_ && state_.version != 0 ? std::optional(state_.version) : std::nullopt;
 }
 
-/// The row that kept it from being created is gone by now, or the one that it was to replace is there.
-bool save_operation::wants_retry(const wire::rows& rows, int row) {
+/// With what a probe found; nothing: the row that kept it from being created is gone by now, or the one that it was to replace
+/// is there.
+std::optional<error> save_operation::conflict(const wire::rows& rows, int row) const {
     const auto version = probed_row::version_in(rows, row);
-    return version == state_.version && contradicted_.worth_retry(version);
+    if (partial())
+        return codec::conflict_with(
+            state_, if_unchanged_, version,
+            row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history_messages)));
+    if (version == state_.version) return std::nullopt;
+    return codec::conflict("save", state_.version, version);
+}
+
+bool save_operation::wants_retry(const wire::rows& rows, int row) {
+    return !conflict(rows, row) && contradicted_.worth_retry(probed_row::version_in(rows, row));
 }
 
 result<saved> save_operation::decode() {
-    if (!probed())
-        return row() < 0 ? write_suppressed("save")
-                         : written_row::read(*this, rows(), row(), keeps_expiry_ || ttl_.count() != 0);
-    const auto version = probed_row::version_in(rows(), row());
-    return version == state_.version ? write_suppressed("save")
-                                     : codec::conflict("save", state_.version, version);
+    if (probed()) return conflict(rows(), row()).value_or(write_suppressed("save"));
+    if (row() < 0) return write_suppressed("save");
+    auto done = written_row::read(*this, rows(), row(), partial() || keeps_expiry_ || ttl_.count() != 0);
+    if (done) done->mark = state_.mark;
+    return done;
 }
 
 insert_type::insert_type(sql::target_table& table, table_sql::existing what) : writing_type(table, true) {
@@ -161,12 +173,39 @@ batch::command replace_type::build_without_name(const batch::operation_list& ope
     return made;
 }
 
+extend_type::extend_type(sql::target_table& table) : writing_type(table, false) {
+    using enum wire::type_oid;
+    statement_ = sql::prepared_by_size("extend",
+                                       table.sql().extend("$3::jsonb", "$4::bigint", "$5::bigint",
+                                                          "$6::bigint", "$7", written_row::columns(true)),
+                                       {text, text, jsonb, int8, int8, int8, uuid});
+}
+
+batch::command extend_type::build_without_name(const batch::operation_list& operations) const {
+    const auto& save = as_save(operations.front());
+    batch::command made{&statement_.of(table().large()), {}, table().before()};
+    sql::add_key(made.values, save);
+    made.values.add_jsonb_in_place(save.state().document);
+    made.values.add_int8(save.ttl().count());
+    made.values.add_int8(static_cast<std::int64_t>(save.state().stored_messages));
+    if (const auto version = save.if_version())
+        made.values.add_int8(*version);
+    else
+        made.values.add_null();
+    return made;
+}
+
+history_probe_type::history_probe_type(sql::target_table& table)
+    : selecting_type(table, "probe_history", "t.version, " + sql::history_sql::count_in("t.state")) {}
+
 save_types::save_types(sql::target_table& table)
     : save(table, table_sql::existing::replaced), renew(table, table_sql::existing::renewed),
-      create(table, table_sql::existing::unchanged), replace(table) {}
+      create(table, table_sql::existing::unchanged), replace(table), extend(table) {}
 
 const batch::operation_type& save_types::of(const save_options& options,
-                                            std::int64_t version) const noexcept {
+                                            const detail::encoded_state& state) const noexcept {
+    if (state.stored_messages != 0) return extend;
+    const auto version = state.version;
     if (!options.if_unchanged) return version == 0 || options.ttl ? save : renew;
     return version == 0 ? static_cast<const batch::operation_type&>(create) : replace;
 }

@@ -3,6 +3,7 @@
 
 #include "pgstate/detail/encoded_state.hpp"
 #include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/probe.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
 
@@ -27,11 +28,14 @@ public:
     std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
     std::optional<std::int64_t> if_version() const noexcept override;
-    bool conditional() const noexcept override { return if_unchanged_; }
+    /// What was loaded in part is saved only over the history that it is a part of.
+    bool conditional() const noexcept override { return if_unchanged_ || partial(); }
     bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<saved> decode() override;
+    bool partial() const noexcept { return state_.stored_messages != 0; }
+    std::optional<error> conflict(const wire::rows& rows, int row) const;
 
     detail::encoded_state state_;
     bool if_unchanged_;
@@ -67,16 +71,35 @@ private:
     sql::lookup statements_;
 };
 
+/// Saves of states that were loaded in part.
+class extend_type final : public writing_type {
+public:
+    explicit extend_type(sql::target_table& table);
+
+private:
+    batch::command build_without_name(const batch::operation_list& operations) const override;
+
+    sql::by_size statement_;
+};
+
+/// Reads what such a save met which found no matching row: the version, and the number of messages.
+class history_probe_type final : public selecting_type {
+public:
+    explicit history_probe_type(sql::target_table& table);
+};
+
 /// The types that a save can have.
 struct save_types {
     explicit save_types(sql::target_table& table);
 
-    const batch::operation_type& of(const save_options& options, std::int64_t version) const noexcept;
+    const batch::operation_type& of(const save_options& options,
+                                    const detail::encoded_state& state) const noexcept;
 
     insert_type save;
     insert_type renew;
     insert_type create;
     replace_type replace;
+    extend_type extend;
 };
 
 } // namespace pgstate::postgres

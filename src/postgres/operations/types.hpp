@@ -23,13 +23,20 @@ namespace pgstate::postgres {
 /// All types of operations on one table.
 struct operation_types {
     explicit operation_types(sql::target_table& table)
-        : save(table), load(table), erase(table), erase_version(table), touch(table), change(table),
-          list(table), list_agents(table), find(table), count(table), estimate(table), health(table),
-          sweep(table, sweep_request::kind::remove), survey(table, sweep_request::kind::survey),
-          checkpoints(table), probe(table), repeat(table), look(table), settle(table) {}
+        : save(table), load(table), load_window(table), erase(table), erase_version(table), touch(table),
+          change(table), list(table), list_agents(table), find(table), count(table), estimate(table),
+          health(table), sweep(table, sweep_request::kind::remove),
+          survey(table, sweep_request::kind::survey), checkpoints(table), probe(table), repeat(table),
+          probe_history(table), look(table), settle(table) {}
+
+    const batch::operation_type& of_load(const history_window& window) const noexcept {
+        if (window != history_window::all) return load_window;
+        return load;
+    }
 
     save_types save;
     load_type load;
+    windowed_load_type load_window;
     erase_type erase;
     erase_version_type erase_version;
     touch_type touch;
@@ -46,6 +53,7 @@ struct operation_types {
     // What the engine asks for an operation.
     probe_type probe;
     repeat_type repeat;
+    history_probe_type probe_history;
     look_type look;
     settle_type settle;
     fence_type fence;
@@ -68,6 +76,7 @@ public:
         if (what.id == fork) return types_.checkpoints.fork_probe;
         if (what.id == append && !static_cast<const change_operation&>(what).ids().empty())
             return types_.repeat;
+        if (what.asked == &types_.save.extend) return types_.probe_history;
         return types_.probe;
     }
     const batch::operation_type& look() const noexcept override { return types_.look; }

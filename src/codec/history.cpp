@@ -1,0 +1,173 @@
+#include "codec/history.hpp"
+
+#include "codec/change.hpp"
+#include "pgstate/operations.hpp"
+
+#include <boost/container_hash/hash.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <span>
+#include <string>
+
+namespace pgstate {
+namespace detail {
+
+/// The members of windows and marks.
+class history_access {
+public:
+    static codec::window_numbers numbers_of(const history_window& window) noexcept {
+        return {window.from_, window.until_, window.most_};
+    }
+    static history_window between(std::uint64_t from, std::uint64_t until) noexcept {
+        return {from, until, history_window::no_end};
+    }
+
+    static std::uint64_t stored(const history_mark& mark) noexcept { return mark.stored_; }
+
+    static void note(agent_state& state, std::uint64_t first, std::uint64_t stored) {
+        state.history_offset = first;
+        state.mark = mark_of(state, stored);
+    }
+
+    static codec::partial_save check(const agent_state& state, std::string_view operation) {
+        const auto refuse = [&](const std::string& why) {
+            throw error(errc::invalid_argument, operation, why);
+        };
+        const auto& mark = state.mark;
+        if (mark.stored_ == 0) {
+            if (state.history_offset != 0)
+                refuse("history_offset is " + std::to_string(state.history_offset) +
+                       ", but the state was not loaded in part; a new one begins at 0");
+            return {};
+        }
+        if (mark.key_ != key_of(state))
+            refuse("agent_id or session_id is another than that of the load, which gave only a part of the "
+                   "history; load all of it to save it under another key");
+        if (state.version == 0)
+            refuse("version is 0, but the state was loaded in part, and cannot be made from that");
+        if (state.history_offset != mark.offset_)
+            refuse("history_offset was changed; it belongs to the part of the history that was loaded");
+        const auto known = static_cast<std::size_t>(mark.window_);
+        if (state.history.size() < known || digest_of(std::span(state.history).first(known)) != mark.digest_)
+            refuse("history was loaded in part, and messages of that part were changed or removed; only its "
+                   "end can grow. Load all of it to change it");
+        const auto added = state.history.size() - known;
+        if (added != 0 && mark.offset_ + known != mark.stored_)
+            refuse("history was loaded in part, without its end, and cannot grow; append adds messages, or "
+                   "load a part that reaches the end");
+        return {known, mark.stored_, mark_of(state, mark.stored_ + added)};
+    }
+
+    static void apply(const history_mark& saved, agent_state& state, timestamp updated_at) {
+        const auto known = static_cast<std::size_t>(saved.window_);
+        // Another state's, or messages of it were changed since: the next save says so.
+        const bool same = saved.stored_ != 0 && state.mark.stored_ != 0 && saved.key_ == state.mark.key_ &&
+                          saved.offset_ == state.mark.offset_ && known <= state.history.size() &&
+                          saved.digest_ == digest_of(std::span(state.history).first(known));
+        for (auto& message : state.history)
+            if (message.timestamp == timestamp{}) message.timestamp = updated_at;
+        if (!same) return;
+        state.mark = saved;
+        state.mark.digest_ = digest_of(std::span(state.history).first(known));
+    }
+
+private:
+    /// Nothing for a state that is whole.
+    static history_mark mark_of(const agent_state& state, std::uint64_t stored) {
+        history_mark mark;
+        if (state.history.size() == stored) return mark;
+        mark.stored_ = stored;
+        mark.offset_ = state.history_offset;
+        mark.window_ = state.history.size();
+        mark.digest_ = digest_of(state.history);
+        mark.key_ = key_of(state);
+        return mark;
+    }
+
+    static std::uint64_t key_of(const agent_state& state) {
+        std::size_t seed = std::hash<std::string>{}(state.agent_id);
+        boost::hash_combine(seed, std::hash<std::string>{}(state.session_id));
+        return seed;
+    }
+
+    /// Of the values in memory: equal messages have equal ones.
+    static std::uint64_t digest_of(std::span<const agent_message> messages) {
+        std::size_t seed = messages.size();
+        const auto add = [&]<class T>(const T& value) { boost::hash_combine(seed, std::hash<T>{}(value)); };
+        for (const auto& message : messages) {
+            const auto& [role, content, when, metadata, id, extra] = message; // all there are
+            add(role);
+            add(content);
+            add(when.time_since_epoch().count());
+            add(metadata);
+            add(id);
+            add(extra);
+        }
+        return seed;
+    }
+};
+
+} // namespace detail
+
+namespace codec {
+
+using detail::history_access;
+
+window_numbers numbers_of(const history_window& window) noexcept {
+    return history_access::numbers_of(window);
+}
+
+history_window between(std::uint64_t from, std::uint64_t until) noexcept {
+    return history_access::between(from, until);
+}
+
+void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored) {
+    history_access::note(state, first, stored);
+}
+
+void cut(agent_state& state, const history_window& window) {
+    const auto numbers = numbers_of(window);
+    const std::uint64_t stored = state.history.size();
+    const auto until = std::min(numbers.until, stored);
+    const auto first =
+        std::clamp(until - std::min(numbers.most, until), std::min(numbers.from, until), until);
+    const auto begin = state.history.begin();
+    state.history.erase(begin + static_cast<std::ptrdiff_t>(until), state.history.end());
+    state.history.erase(begin, begin + static_cast<std::ptrdiff_t>(first));
+    note_window(state, first, stored);
+}
+
+std::uint64_t stored_messages(const agent_state& state) noexcept {
+    const auto stored = history_access::stored(state.mark);
+    return stored == 0 ? state.history.size() : stored;
+}
+
+partial_save check_partial(const agent_state& state, std::string_view operation) {
+    return history_access::check(state, operation);
+}
+
+std::optional<error> conflict_with(const detail::encoded_state& state, bool if_unchanged,
+                                   std::int64_t version, std::uint64_t messages) {
+    if (if_unchanged && version != state.version) return conflict("save", state.version, version);
+    if (version != 0 && messages == state.stored_messages) return std::nullopt;
+    error failure(
+        errc::conflict, "save",
+        "a part of the history was loaded when it had " + std::to_string(state.stored_messages) +
+            " messages, but " +
+            (version == 0 ? "the state does not exist any more" : "it has " + std::to_string(messages)) +
+            "; load it again and retry");
+    return failure.with_current_version(version);
+}
+
+} // namespace codec
+
+void saved::apply_to(agent_state& state) const {
+    state.version = version;
+    state.created_at = created_at;
+    state.updated_at = updated_at;
+    state.expires_at = expires_at;
+    detail::history_access::apply(mark, state, updated_at);
+}
+
+} // namespace pgstate
