@@ -102,7 +102,7 @@ struct schema_config {
     /// function are `<table>_guard`; the function runs with the rights of whoever opens the store first.
     bool guard = false;
     /// Also the table `<table>_checkpoints`, for what `checkpoint` keeps. Its foreign key lets a checkpoint go with its state,
-    /// whoever deletes that; an erase costs somewhat more for it.
+    /// whoever deletes that.
     bool checkpoints = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <pqxx/result>
 
 #include <algorithm>
 #include <chrono>
