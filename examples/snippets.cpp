@@ -57,6 +57,7 @@ asio::awaitable<void> go_back(pgstate::state_store& store) {
     co_await store.prune("agent-1", "session-1", {.keep = 20, .older_than = 24h});
     // [checkpoint]
     if (then) std::cout << "version " << then->version << " had " << then->history.size() << " messages\n";
+    co_await store.erase("agent-1", "session-2"); // the search is to find one
 }
 
 asio::awaitable<void> save_twice(pgstate::state_store& store) {
@@ -192,7 +193,6 @@ asio::awaitable<void> run(pgstate::config config) {
     config.schema.checkpoints = true;
     auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
     co_await store.erase("agent-1", "session-1");
-    co_await store.erase("agent-1", "session-2");
     co_await change_parts(store);
     co_await go_back(store);
     co_await save_twice(store);
