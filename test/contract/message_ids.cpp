@@ -27,7 +27,7 @@ using pgstate::errc;
 
 namespace {
 
-constexpr change_options or_create{.create = true};
+constexpr change_options made_if_missing{.create = true};
 
 agent_message named(std::string id, std::string content) {
     agent_message message("user", std::move(content), pgstate::timestamp(1h));
@@ -80,7 +80,7 @@ TEST_CASE("a message is appended once, by its id", "[contract][ids]") {
 TEST_CASE("ids that are equal in one append: the first counts", "[contract][ids]") {
     store_under_test store;
     const std::vector twice{named("1", "first"), named("1", "second"), named("", "any"), named("", "any")};
-    store.wait(store->append("a", "s", twice, or_create));
+    store.wait(store->append("a", "s", twice, made_if_missing));
     CHECK(history_of(store) == "1:first :any :any");
     store.wait(store->save(agent_state("a", "t")));
     store.wait(store->append("a", "t", twice));
@@ -106,9 +106,9 @@ TEST_CASE("an append with nothing new leaves the expiry, and meets its condition
 
 TEST_CASE("an id that was erased with its state is new again", "[contract][ids]") {
     store_under_test store;
-    store.wait(store->append("a", "s", named("1", "one"), or_create));
+    store.wait(store->append("a", "s", named("1", "one"), made_if_missing));
     store.wait(store->erase("a", "s"));
-    CHECK(store.wait(store->append("a", "s", named("1", "two"), or_create)).applied);
+    CHECK(store.wait(store->append("a", "s", named("1", "two"), made_if_missing)).applied);
     CHECK(history_of(store) == "1:two");
 
     auto state = store.loaded("a", "s");
@@ -202,7 +202,7 @@ TEST_CASE("16 callers append the same 20 messages: each is there once", "[contra
     std::size_t applied = 0;
     for (int caller = 0; caller < 16; ++caller)
         for (int n = 0; n < 20; ++n)
-            store->append("a", "s", named(std::to_string(n), "c"), or_create,
+            store->append("a", "s", named(std::to_string(n), "c"), made_if_missing,
                           [&](std::exception_ptr failure, pgstate::saved made) {
                               CHECK_FALSE(failure);
                               ++done;
