@@ -81,8 +81,10 @@ struct prune_options {
 };
 
 /// The operations of state_store on checkpoints: what it says of operations holds for these. A checkpoint survives whatever
-/// is saved later, and goes with the state when that is erased or has expired. A postgres_store has them where
-/// `config.schema.checkpoints` made the table for them; without it they fail with errc::schema_mismatch.
+/// is saved later, and goes with the state when that is erased or has expired. Where a state is made anew before the one that
+/// has expired was swept, the checkpoints of that one are not seen any more, and stay in the table until `prune` or an erase.
+/// A postgres_store has them where `config.schema.checkpoints` made the table for them; without it they fail with
+/// errc::schema_mismatch.
 class checkpoint_operations {
 public:
     /// Keeps the state as it is now. To make one of the same version again changes its label, if there is a new one.

@@ -42,8 +42,8 @@ struct call_options {
 
 /// Of load and load_all.
 struct load_options {
-    /// The part of the history to load. A state that has less than all of it says so in `history_offset`, and is saved in
-    /// part: see state_store::save. Not together with `at`.
+    /// The part of the history to load. A state that has less than all of it is saved in part: see state_store::save. One whose
+    /// whole history is in the window is a whole state, and its save replaces the history. Not together with `at`.
     history_window history{};
     /// The state as it was at this version: that of a checkpoint, or the present one. Not for load_all.
     std::optional<std::int64_t> at{};

@@ -84,6 +84,7 @@ public:
     ///
     /// Completion: void(std::exception_ptr, std::optional<agent_state>)
     /// Errors:     not_found - with `at`: the state is there, and has no checkpoint of this version, or it was pruned
+    ///             schema_mismatch - with `at`: the store has no table of checkpoints (config.schema.checkpoints)
     ///             corrupt_state - the row is no agent state, or holds a number that neither 64 bits nor a double hold
     template <detail::token_for<std::optional<agent_state>> Token = default_token>
     auto load(std::string_view agent_id, std::string_view session_id, load_options options,

@@ -65,7 +65,9 @@ public:
         const bool same = saved.stored_ != 0 && state.mark.stored_ != 0 && saved.key_ == state.mark.key_ &&
                           saved.offset_ == state.mark.offset_ && known <= state.history.size() &&
                           saved.digest_ == digest_of(std::span(state.history).first(known));
-        for (auto& message : state.history)
+        // What an outcome of another kind says nothing of stays as it was loaded.
+        const auto kept = same ? 0 : std::min<std::uint64_t>(state.mark.window_, state.history.size());
+        for (auto& message : std::span(state.history).subspan(static_cast<std::size_t>(kept)))
             if (message.timestamp == timestamp{}) message.timestamp = updated_at;
         if (!same) return;
         state.mark = saved;

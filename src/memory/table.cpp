@@ -90,6 +90,7 @@ memory_row table::made(const memory_row* current, std::string document) {
     row.document = std::move(document);
     row.version = ++last_version_;
     row.created_at = current ? current->created_at : now;
+    row.born = current ? current->born : row.version;
     row.updated_at = now;
     return row;
 }
@@ -104,7 +105,7 @@ void table::set_expiry(memory_row& row, const memory_row* kept,
 
 void table::put(const key& k, memory_row row) {
     drop_expired();
-    if (!find(k)) kept_.erase(k); // of an earlier life
+    if (const auto* there = find(k); !there || there->born != row.born) kept_.erase(k); // of an earlier life
     agents_[k.first].insert_or_assign(k.second, std::move(row));
 }
 

@@ -26,6 +26,7 @@ struct memory_row {
     timestamp created_at{};
     timestamp updated_at{};
     std::optional<timestamp> expires_at{}; ///< nothing: never
+    std::int64_t born = 0; ///< the version that it was made with: tells the lives of a key apart
 
     saved as_saved() const { return {version, created_at, updated_at, expires_at}; }
 };

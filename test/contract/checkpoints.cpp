@@ -246,6 +246,14 @@ TEST_CASE("checkpoints go with their state", "[contract][checkpoints]") {
     store.wait(store->transaction([](pgstate::transaction& tx) { tx.erase("a", "s"); }));
     store.wait(store->save(numbered(10)));
     CHECK(store.wait(store->checkpoints("a", "s")).empty());
+
+    const auto before = store.wait(store->checkpoint("a", "s"));
+    store.wait(store->transaction([](pgstate::transaction& tx) {
+        tx.erase("a", "s");
+        tx.save(numbered(11));
+    }));
+    CHECK(store.wait(store->checkpoints("a", "s")).empty());
+    store.failure(store->restore("a", "s", before.version, as_result), errc::not_found);
 }
 
 TEST_CASE("those of a state that has expired are not those of the next", "[contract][checkpoints]") {
@@ -265,6 +273,8 @@ TEST_CASE("those of a state that has expired are not those of the next", "[contr
     store.failure(store->fork("a", "s", "t", {.at = first.version}, as_result), errc::not_found);
     const auto made = store.wait(store->checkpoint("a", "s"));
     CHECK(versions_of(store.wait(store->checkpoints("a", "s"))) == std::vector{made.version});
+    CHECK(store.wait(store->prune("a", "s", {.keep = 1})) == 0);
+    CHECK(store.wait(store->prune("a", "s")) == 1);
 }
 
 TEST_CASE("the expiry of what is restored and forked", "[contract][checkpoints]") {

@@ -183,6 +183,28 @@ TEST_CASE("an id that cannot be one is refused, or is somebody else's member", "
     store.refuses(store->save(state, as_result), "save", "history[0].extra");
 }
 
+TEST_CASE("what no name can be keeps no message out", "[contract][ids]") {
+    store_under_test store;
+    store.wait(store->save(agent_state("a", "s")));
+    std::vector<agent_message> odd;
+    for (const auto& other : {boost::json::value(7), boost::json::value(boost::json::object()),
+                              boost::json::value(boost::json::array()), boost::json::value(""),
+                              boost::json::value(std::string(257, 'x'))}) {
+        odd.push_back(named("", "odd"));
+        odd.back().extra["id"] = other;
+    }
+    odd.push_back(named("1", "one"));
+    CHECK(store.wait(store->append("a", "s", odd)).applied);
+    CHECK(store.wait(store->append("a", "s", odd)).applied);
+    CHECK(store.wait(store->append("a", "s", odd, made_if_missing)).applied);
+    CHECK(store.loaded("a", "s").history.size() == 3 * odd.size() - 2);
+    // Nor does a name that they hold somewhere.
+    auto object = named("", "odd");
+    object.extra["id"] = boost::json::object{{"id", "2"}};
+    store.wait(store->append("a", "s", object));
+    CHECK(store.wait(store->append("a", "s", named("2", "two"))).applied);
+}
+
 TEST_CASE("ids that a save wrote count, and find sees them", "[contract][ids]") {
     store_under_test store;
     agent_state state("a", "s");

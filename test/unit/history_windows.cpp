@@ -135,3 +135,18 @@ TEST_CASE("apply_to leaves alone what was not saved", "[window]") {
     done.apply_to(part);
     CHECK(after() == 6);
 }
+
+TEST_CASE("apply_to of another outcome leaves messages without a time as they were loaded", "[window]") {
+    agent_state state("a", "s");
+    state.version = 7;
+    state.history.resize(5); // as other writers can leave them
+    pgstate::codec::cut(state, history_window::last(2));
+    state.history.emplace_back("user", "new");
+    pgstate::saved touched;
+    touched.version = 8;
+    touched.updated_at = pgstate::timestamp(std::chrono::hours(1));
+    touched.apply_to(state);
+    CHECK(state.history[0].timestamp == pgstate::timestamp());
+    CHECK(state.history[2].timestamp == touched.updated_at);
+    CHECK(can_be_saved(state));
+}

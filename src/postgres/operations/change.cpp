@@ -117,15 +117,18 @@ std::string has_message(std::string_view id) {
         .append("))");
 }
 
-/// Those of `messages` that the history does not have yet.
+/// Those of `messages` that the history does not have yet. What no name can be (codec::is_message_id) is none.
 std::string new_messages(std::string_view columns, std::string_view messages) {
     return std::string("(SELECT ")
         .append(columns)
         .append(" FROM jsonb_array_elements(")
         .append(messages)
-        .append(") WITH ORDINALITY AS x(m, n) WHERE x.m -> 'id' IS NULL OR NOT ")
+        .append(") WITH ORDINALITY AS x(m, n) WHERE (jsonb_typeof(x.m -> 'id') = 'string'"
+                " AND octet_length(x.m ->> 'id') BETWEEN 1 AND ")
+        .append(std::to_string(max_message_id_bytes))
+        .append(" AND ")
         .append(has_message("x.m -> 'id'"))
-        .append(")");
+        .append(") IS NOT TRUE)");
 }
 
 /// \param messages  what an append adds

@@ -72,7 +72,9 @@ wire::statement make_statement(const sql::target_table& table) {
                 " state_created_at, state_updated_at) ",
                 state,
                 " ON CONFLICT (agent_id, session_id, version) DO UPDATE SET"
-                " label = coalesce(nullif(EXCLUDED.label, ''), c.label)"
+                " label = coalesce(nullif(EXCLUDED.label, ''), c.label), state = EXCLUDED.state,"
+                " messages = EXCLUDED.messages, state_created_at = EXCLUDED.state_created_at,"
+                " state_updated_at = EXCLUDED.state_updated_at"
                 " RETURNING pg_snapshot_xmin(pg_current_snapshot()), c.version, c.label, c.created_at,"
                 " c.messages"}),
         {text, text, text});
@@ -107,8 +109,8 @@ std::string has_version(const sql::target_table& table) {
 }
 
 wire::statement restore_statement(const sql::target_table& table) {
-    const auto document = concat({"coalesce((SELECT c.state FROM ", table.checkpoints(), " AS c WHERE ",
-                                  of_state, " AND c.version = $3), t.state)"});
+    const auto document = concat({"CASE WHEN t.version = $3 THEN t.state ELSE (SELECT c.state FROM ",
+                                  table.checkpoints(), " AS c WHERE ", of_state, " AND c.version = $3) END"});
     return planned(
         "UPDATE",
         table.sql().replace(document, table_sql::expiry_or_kept("$5"), "",
@@ -155,21 +157,22 @@ wire::statement fork_probe_statement(const sql::target_table& table) {
         {text, text, text, int8});
 }
 
+/// Those of an earlier life go too, and are not counted.
 wire::statement prune_statement(const sql::target_table& table) {
     const auto born = table.sql().select("t.created_at", "", " WHERE " + state_of_key());
-    return planned(
-        "DELETE",
-        concat({"WITH gone AS (DELETE FROM ", table.checkpoints(),
-                " AS c WHERE c.agent_id = $1 AND c.session_id = $2 AND EXISTS (", born,
-                ") AND ($4::bigint = 0 OR c.created_at <= now() - $4 * interval '1 millisecond')"
-                " AND c.version NOT IN (SELECT k.version FROM ",
-                table.checkpoints(),
-                " AS k WHERE k.agent_id = $1 AND k.session_id = $2 AND k.state_created_at IS NOT DISTINCT"
-                " FROM (",
-                born,
-                ") ORDER BY k.version DESC LIMIT $3) RETURNING 1)"
-                " SELECT pg_snapshot_xmin(pg_current_snapshot()), count(*) FROM gone"}),
-        {text, text, int8, int8});
+    const auto of_life = [&](std::string_view alias) {
+        return concat({alias, ".state_created_at IS NOT DISTINCT FROM (", born, ")"});
+    };
+    return planned("DELETE",
+                   concat({"WITH gone AS (DELETE FROM ", table.checkpoints(),
+                           " AS c WHERE c.agent_id = $1 AND c.session_id = $2 AND EXISTS (", born,
+                           ") AND ($4::bigint = 0 OR c.created_at <= now() - $4 * interval '1 millisecond')"
+                           " AND c.version NOT IN (SELECT k.version FROM ",
+                           table.checkpoints(), " AS k WHERE k.agent_id = $1 AND k.session_id = $2 AND ",
+                           of_life("k"), " ORDER BY k.version DESC LIMIT $3) RETURNING ", of_life("c"),
+                           " AS counts) SELECT pg_snapshot_xmin(pg_current_snapshot()),"
+                           " count(*) FILTER (WHERE counts) FROM gone"}),
+                   {text, text, int8, int8});
 }
 
 void add_or_null(wire::parameters& values, const std::optional<std::int64_t>& number) {

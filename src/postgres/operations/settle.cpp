@@ -11,7 +11,7 @@ namespace {
 
 using sql::table_sql;
 
-/// As written_row, of the write that the row names, with xmin in the place of the horizon; and
+/// As written_row, with the version of the write that the row names, with xmin in the place of the horizon; and
 namespace settled_row {
 enum : int { xmin, write_name = written_row::expires_at + 1, next, version };
 }

@@ -211,6 +211,25 @@ TEST_CASE("a policy on the table holds for its checkpoints", "[checkpoints][tena
     run_on(f.database, "DROP OWNED BY \"" + role + "\"; DROP ROLE \"" + role + "\"");
 }
 
+TEST_CASE("a version that a foreign writer kept is what the row has now", "[checkpoints]") {
+    opened_store f({}, with_checkpoints());
+    const auto first = f.wait(f.store.save(numbered_state(1)));
+    const auto kept = f.wait(f.store.checkpoint("a", "s", {.label = "kept"}));
+    run_on(f.database, R"(UPDATE agent_states SET state = '{"data": {"value": 2}, "history": [{}]}')");
+    const auto value_at = [&](std::int64_t version) {
+        return f.wait(f.store.load("a", "s", {.at = version}))->data.at("value").as_int64();
+    };
+    CHECK(value_at(first.version) == 2);
+    const auto again = f.wait(f.store.checkpoint("a", "s"));
+    CHECK(again.version == kept.version);
+    CHECK(again.label == "kept");
+    CHECK(again.messages == 1);
+    f.wait(f.store.save(numbered_state(3)));
+    CHECK(value_at(first.version) == 2);
+    f.wait(f.store.restore("a", "s", first.version));
+    CHECK(f.wait(f.store.load("a", "s"))->data.at("value").as_int64() == 2);
+}
+
 TEST_CASE("checkpoints of a state whose document is odd", "[checkpoints]") {
     opened_store f({}, with_checkpoints());
     f.wait(f.store.save(numbered_state(1)));
