@@ -29,8 +29,8 @@ struct agent_message {
     /// is stored with the time of its save, by this machine's clock, and the program's own is left as it is.
     pgstate::timestamp timestamp{};
     boost::json::object metadata; ///< left out of the document when empty
-    /// Names the message, so that `append` adds it once however often it is called: UTF-8 without NUL, at most
-    /// max_message_id_bytes. Empty: it has no name. Only `append` looks at it.
+    /// Identifies the message within its history: `append` adds a message with this id only once. UTF-8 without NUL, at most
+    /// max_message_id_bytes. Empty: it has none. Only `append` looks at it.
     std::string id;
     /// Members that pgstate does not know, kept over a round trip. A member `id` that is no text, or is empty or longer than
     /// max_message_id_bytes, is one of them.
@@ -60,7 +60,7 @@ struct agent_state {
 
     boost::json::object data;           ///< the program's own
     std::vector<agent_message> history; ///< the conversation, oldest first, or what was loaded of it
-    /// How many messages of the stored history come before history[0]: not 0 only where a part of it was loaded
+    /// How many messages of the stored history come before history[0]: 0 unless a part of it was loaded
     /// (`load_options::history`). A load sets it; of such a state only the end of `history` may grow.
     std::uint64_t history_offset = 0;
     boost::json::object context; ///< the program's own, as `data`

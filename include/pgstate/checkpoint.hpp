@@ -22,10 +22,10 @@ inline constexpr std::size_t max_label_bytes = 1024;
 
 /// A checkpoint: a state as it was at one version, without the state itself.
 struct checkpoint_info {
-    std::int64_t version = 0;  ///< that the state had; names the checkpoint
+    std::int64_t version = 0;  ///< of the state when the checkpoint was made; names the checkpoint
     std::string label;         ///< as it was given, or empty
     timestamp created_at{};    ///< when the checkpoint was made, by the database's clock
-    std::int64_t messages = 0; ///< in its history
+    std::int64_t messages = 0; ///< number of messages in its history
 
     friend bool operator==(const checkpoint_info&, const checkpoint_info&) = default;
 };
@@ -34,7 +34,7 @@ struct checkpoint_info {
 struct checkpoint_page {
     std::vector<checkpoint_info> checkpoints; ///< at most list_options::limit
     /// Give it to `list_options::after` for the page that follows; empty at the end. Opaque, and good only for the same
-    /// state; valid for as long as that lives.
+    /// state; valid until the state is erased or expires.
     std::string next;
 
     auto begin() const noexcept { return checkpoints.begin(); }
@@ -54,7 +54,7 @@ struct checkpoint_options {
 
 /// Of restore.
 struct restore_options {
-    /// Restore only over this version; fails with errc::conflict where there is another and changes nothing.
+    /// Restore only over this version: if the state has another one, the operation fails with errc::conflict and changes nothing.
     std::optional<std::int64_t> if_version{};
     /// How long the state lives from now, 1 ms to max_ttl; nothing: its expiry stays as it is.
     std::optional<std::chrono::milliseconds> ttl{};
@@ -74,10 +74,11 @@ struct fork_options {
 
 /// Of prune: a checkpoint is removed where both allow it.
 struct prune_options {
-    std::size_t keep = 0;                    ///< the newest so many stay
-    std::chrono::milliseconds older_than{0}; ///< younger ones stay, by the database's clock; not negative
-    std::chrono::milliseconds timeout{0};    ///< as in call_options
-    span_context parent{};                   ///< as in call_options
+    std::size_t keep = 0; ///< number of the newest checkpoints that stay; 0: none
+    /// Checkpoints younger than this stay, by the database's clock. 0: age does not matter; a negative one is refused.
+    std::chrono::milliseconds older_than{0};
+    std::chrono::milliseconds timeout{0}; ///< as in call_options
+    span_context parent{};                ///< as in call_options
 };
 
 /// The operations of state_store on checkpoints: what it says of operations holds for these. A checkpoint survives whatever
@@ -87,7 +88,7 @@ struct prune_options {
 /// errc::schema_mismatch.
 class checkpoint_operations {
 public:
-    /// Keeps the state as it is now. To make one of the same version again changes its label, if there is a new one.
+    /// Keeps the state as it is now. Another checkpoint of the same version replaces the label, if one is given.
     ///
     /// Completion: void(std::exception_ptr, checkpoint_info)
     /// Errors:     not_found - there is no such state, or it has expired
@@ -121,7 +122,8 @@ public:
         return checkpoints(agent_id, session_id, list_options{}, std::forward<Token>(token));
     }
 
-    /// Makes the state again what it was at `version`, as a save of it would: it gets a new version, and keeps its checkpoints.
+    /// Replaces the state by what it was at `version`, that of a checkpoint or the present one, as a save would: the state gets
+    /// a new version, and keeps its checkpoints.
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     not_found - there is no such state, or no checkpoint of this version
@@ -140,7 +142,7 @@ public:
     }
 
     /// Copies a state, as it is or as it was, to a session of the same agent that must not exist yet; without its
-    /// checkpoints. In the order of operations it is one of the new session.
+    /// checkpoints. It is ordered among the operations of the new session: await the writes of the copied one first.
     ///
     /// Completion: void(std::exception_ptr, saved), of the new state
     /// Errors:     not_found - there is no such state, or no checkpoint of the version
@@ -158,10 +160,11 @@ public:
         return fork(agent_id, session_id, new_session_id, fork_options{}, std::forward<Token>(token));
     }
 
-    /// Removes checkpoints of a state; by default all. How many there were: over a lost connection, those that its last try
-    /// has removed.
+    /// Removes checkpoints of a state, all by default. Completes with the number removed; after a lost connection, with the
+    /// number that the last attempt removed. A state that is not there has none.
     ///
     /// Completion: void(std::exception_ptr, std::int64_t)
+    /// Errors:     invalid_argument - also for a negative `older_than`
     template <detail::token_for<std::int64_t> Token = default_token>
     auto prune(std::string_view agent_id, std::string_view session_id, prune_options options,
                Token&& token = Token()) {

@@ -101,8 +101,8 @@ struct schema_config {
     /// of your own. Without it, such a change keeps the version, so that `if_unchanged` does not see it. The trigger and its
     /// function are `<table>_guard`; the function runs with the rights of whoever opens the store first.
     bool guard = false;
-    /// Also the table `<table>_checkpoints`, for what `checkpoint` keeps. Its foreign key lets a checkpoint go with its state,
-    /// whoever deletes that.
+    /// Also the table `<table>_checkpoints`, for what `checkpoint` keeps. Its foreign key deletes the checkpoints of a
+    /// state when the state's row is deleted, by whomever.
     bool checkpoints = false;
 };
 

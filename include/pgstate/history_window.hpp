@@ -13,13 +13,13 @@ class history_access;
 /// that reaches beyond the history gives what is there; one of 0 messages is refused with invalid_argument.
 class history_window {
 public:
-    /// All messages, as does a window that is default-constructed.
+    /// All messages; a default-constructed window is the same.
     static const history_window all;
     /// No message: only the rest of the state.
     static const history_window none;
     /// The last `n` messages.
     static constexpr history_window last(std::uint64_t n) noexcept { return {0, no_end, n}; }
-    /// The messages with a higher number than `seq`. Of -1, as for the last message of an empty history, that is all.
+    /// The messages with a higher number than `seq`. `after(-1)`, the number before the first message, gives all messages.
     static constexpr history_window after(std::uint64_t seq) noexcept { return {seq + 1, no_end, no_end}; }
     /// Of the messages with a lower number than `seq` the last `n`.
     static constexpr history_window before(std::uint64_t seq, std::uint64_t n) noexcept {

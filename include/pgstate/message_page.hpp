@@ -11,14 +11,14 @@
 
 namespace pgstate {
 
-/// Of messages: which page, and how long.
+/// Of state_store::messages: which page, and how many messages.
 struct messages_options {
     /// Messages on a page, 1 to max_limit.
     std::size_t limit = 100;
     /// The number of the first message on the page: `message_page::next` of the page before. Not together with `before`.
     std::optional<std::uint64_t> from{};
-    /// The number of the message behind the page: `message_page::previous` of the page that follows. Without both, the page
-    /// ends with the last message.
+    /// The number of the message that follows the page: `message_page::previous` of the later page. Not together with `from`.
+    /// With neither of the two, the page ends with the last message.
     std::optional<std::uint64_t> before{};
     std::chrono::milliseconds timeout{0}; ///< as in call_options
     span_context parent{};                ///< as in call_options
@@ -31,8 +31,8 @@ struct message_page {
     std::vector<agent_message> messages; ///< at most messages_options::limit
     std::uint64_t first = 0;             ///< the number of messages[0], or where it would be
     std::uint64_t total = 0;             ///< messages of the history
-    /// Give it to `messages_options::from` for the page that follows; nothing at the end. The messages that are added later
-    /// are from `total` on.
+    /// Give it to `messages_options::from` for the page that follows; nothing at the end. Messages that are added
+    /// later begin at number `total`.
     std::optional<std::uint64_t> next{};
     /// Give it to `messages_options::before` for the page before; nothing at the beginning.
     std::optional<std::uint64_t> previous{};

@@ -42,10 +42,11 @@ struct call_options {
 
 /// Of load and load_all.
 struct load_options {
-    /// The part of the history to load. A state that has less than all of it is saved in part: see state_store::save. One whose
+    /// The part of the history to load. A state with only a part of its history is saved in part: see state_store::save. One whose
     /// whole history is in the window is a whole state, and its save replaces the history. Not together with `at`.
     history_window history{};
-    /// The state as it was at this version: that of a checkpoint, or the present one. Not for load_all.
+    /// The state as it was at this version: that of a checkpoint, or the present one. Fails with schema_mismatch unless
+    /// config.schema.checkpoints is set. Not for load_all.
     std::optional<std::int64_t> at{};
     std::chrono::milliseconds timeout{0}; ///< as in call_options
     span_context parent{};                ///< as in call_options
@@ -247,7 +248,7 @@ struct saved {
     /// False: an append found each of its messages in the history already, by their ids, and changed nothing. The rest is of the
     /// state as it is.
     bool applied = true;
-    history_mark mark{}; ///< of a state that was loaded in part, for apply_to
+    history_mark mark{}; ///< opaque: of a state that was loaded in part, for apply_to
 
     /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
     /// based on this one, and so is the next save of a state that was loaded in part. Messages without a time get

@@ -104,7 +104,7 @@ public:
     /// \throws error invalid_argument - `settings.table_name` is refused
     static std::string quoted_table(const config& settings);
 
-    /// The same of the table that `settings.schema.checkpoints` makes.
+    /// The same for the table that `settings.schema.checkpoints` makes.
     static std::string quoted_checkpoints_table(const config& settings);
 
 private:

@@ -80,10 +80,10 @@ public:
     }
 
     /// Loads a state, with all of its history or the part that `options.history` says; a missing one is no error. With `at` it
-    /// is what it was then: saved again, it replaces what is there now.
+    /// is what it was at that version; a save of it replaces the present state.
     ///
     /// Completion: void(std::exception_ptr, std::optional<agent_state>)
-    /// Errors:     not_found - with `at`: the state is there, and has no checkpoint of this version, or it was pruned
+    /// Errors:     not_found - with `at`: the state exists, but has no checkpoint of this version
     ///             schema_mismatch - with `at`: the store has no table of checkpoints (config.schema.checkpoints)
     ///             corrupt_state - the row is no agent state, or holds a number that neither 64 bits nor a double hold
     template <detail::token_for<std::optional<agent_state>> Token = default_token>
@@ -132,7 +132,7 @@ public:
     }
 
     /// Adds messages to the end of a state's history, without sending the state there and back: a vector, one message, or
-    /// some in braces, `{{"user", "Hello!"}}`. Those of several store objects interleave as a whole. A message whose id is in
+    /// some in braces, `{{"user", "Hello!"}}`. The messages of one append stay together. A message whose id is in
     /// the history already stays out; where all do, nothing is changed and `saved::applied` is false.
     ///
     /// Completion: void(std::exception_ptr, saved)

@@ -14,7 +14,7 @@
 namespace pgstate::cli {
 namespace {
 
-/// Without migration nothing is looked at: a table that is missing is the server's error.
+/// `open` checks no table here (migrate_mode::off): a missing one is reported by the server.
 asio::awaitable<postgres_store> open_with_checkpoints(const context& with) {
     auto settings = with.given.settings;
     settings.schema.checkpoints = true;

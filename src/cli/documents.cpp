@@ -113,7 +113,7 @@ std::optional<document> read_document(pqxx::transaction_base& sql, const std::st
     };
     auto from = "SELECT * FROM " + table + " AS t WHERE " + of_key("t") + " AND " + alive;
     if (at) {
-        // What a checkpoint has in the place of the row's; it belongs to the state of its life.
+        // The checkpoint's columns replace the row's. Only checkpoints of the state's present life count.
         const auto number = std::to_string(at->version);
         from =
             "SELECT t.agent_id, t.session_id, x.version, t.created_at, x.updated_at, t.expires_at, x.state FROM (" +

@@ -96,7 +96,7 @@ bool any_named(const std::vector<agent_message>& messages) {
     return std::ranges::any_of(messages, [](const auto& each) { return !each.id.empty(); });
 }
 
-/// Adds those messages whose names are not in `history` yet. False: that is none of some.
+/// Adds those messages whose ids are not in `history` yet. False: there were messages, and all of them are there already.
 bool add_once(const std::vector<agent_message>& messages, std::vector<agent_message>& history) {
     history.reserve(history.size() + messages.size()); // the names stay where they are
     boost::unordered_flat_set<std::string_view> names;

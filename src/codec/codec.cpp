@@ -101,7 +101,7 @@ private:
         append_string(out_, text);
     }
 
-    /// Those that `extra` must not have: also `id`, but where it is none that a message's name can be.
+    /// Those that `extra` must not have: also `id`, unless its value cannot be a message id.
     static std::span<const std::string_view> members_in_place(const agent_message& message) {
         const auto* const other = message.id.empty() ? message.extra.if_contains(name_of_id) : nullptr;
         const auto* const text = other ? other->if_string() : nullptr;

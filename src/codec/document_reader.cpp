@@ -259,7 +259,7 @@ void document_reader::clear_member() {
     }
 }
 
-/// Other writers may call something else than a message's name its id.
+/// Other writers may store something under `id` that is no valid message id.
 void document_reader::leave_id_to_extra() {
     state_.history.back().id.clear();
     member_ = member::unknown;

@@ -3,7 +3,7 @@
 namespace pgstate::sql {
 
 std::string history_sql::count_in(std::string_view document) {
-    // The operator -> would copy the history.
+    // `->` would copy the history; a path counts in place.
     return std::string("coalesce(jsonb_path_query_first(")
         .append(document)
         .append(", 'strict $.history ? (@.type() == \"array\").size()', '{}', true)::bigint, 0)");

@@ -147,7 +147,7 @@ TEST_CASE("restore makes the state what it was, as a save does", "[contract][che
     // Of the present version: a save of what is there.
     const auto present = store.loaded("a", "s").version;
     CHECK(store.wait(store->restore("a", "s", present)).version > present);
-    // A writer that was there before sees it.
+    // A save based on the version before the restore conflicts.
     loaded.data["value"] = 9;
     store.failure(store->save(loaded, {.if_unchanged = true}, as_result), errc::conflict);
 }

@@ -73,7 +73,7 @@ TEST_CASE("so do appends to different states", "[batching]") {
     append_many();
     CHECK(f.store.stats().statements == before + 1);
     append_many();
-    // What was there already is asked for by a statement each.
+    // Each append whose messages were there already needs a second statement.
     CHECK(f.store.stats().statements == before + (named ? 2 + burst : 2));
     for (std::uint64_t i = 0; i < burst; ++i) {
         const auto loaded = f.wait(f.store.load("a", "s" + std::to_string(i)));

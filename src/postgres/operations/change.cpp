@@ -117,7 +117,7 @@ std::string has_message(std::string_view id) {
         .append("))");
 }
 
-/// Those of `messages` that the history does not have yet. What no name can be (codec::is_message_id) is none.
+/// Those of `messages` that the history does not have yet. An `id` that codec::is_message_id refuses counts as absent.
 std::string new_messages(std::string_view columns, std::string_view messages) {
     return std::string("(SELECT ")
         .append(columns)

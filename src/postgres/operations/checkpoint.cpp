@@ -102,7 +102,7 @@ wire::statement load_at_statement(const sql::target_table& table) {
         {text, text, int8});
 }
 
-/// There is something to restore: the state of the version $3.
+/// Whether version $3 can be restored: it is the present version, or has a checkpoint.
 std::string has_version(const sql::target_table& table) {
     return concat({"(t.version = $3 OR EXISTS (SELECT FROM ", table.checkpoints(), " AS c WHERE ", of_state,
                    " AND c.version = $3))"});
