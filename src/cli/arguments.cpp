@@ -148,7 +148,7 @@ void add_commands(command_options& on, arguments& into) {
         "get", "prints a state", &get_command,
         "Indented on a terminal; one compact line elsewhere and with --json, which put and import take.\n");
     on.agent().session();
-    on->add_option("--at", into.at, "as it was at this version, of which there is a checkpoint");
+    on->add_option("--at", into.at, "as it was at this version, the present one or that of a checkpoint");
 
     on.add(
         "put", "saves a state", &put_command,
@@ -177,7 +177,7 @@ void add_commands(command_options& on, arguments& into) {
     on.agent().session();
     on->add_option("--limit", into.limit, "no more than so many")->check(CLI::Range(1, 1'000'000'000));
 
-    on.add("restore", "makes a state again what it was", &restore_command,
+    on.add("restore", "puts a state back to what it was at a version", &restore_command,
            "A save like any other: prints the new version. Checkpoints stay.\n");
     on.agent().session();
     on->add_option("VERSION", into.at, "of a checkpoint")->required();
@@ -193,9 +193,9 @@ void add_commands(command_options& on, arguments& into) {
 
     on.add(
         "prune", "removes checkpoints of a state", &prune_command,
-        "Those that are not among the newest and are old enough. Prints how many; --json: {\"pruned\": number}.\n");
+        "Each that is neither among the newest nor young. Prints how many; --json: {\"pruned\": number}.\n");
     on.agent().session();
-    on->add_option("--keep", into.keep, "the newest so many stay; 0: none");
+    on->add_option("--keep", into.keep, "number of the newest that stay");
     on.duration("--older-than", into.older_than, "younger ones stay");
 
     on.add(

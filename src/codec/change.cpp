@@ -92,23 +92,23 @@ void merge_into(boost::json::object& members, const std::vector<std::string>& re
         members.insert_or_assign(name, value);
 }
 
-bool any_named(const std::vector<agent_message>& messages) {
+bool any_has_id(const std::vector<agent_message>& messages) {
     return std::ranges::any_of(messages, [](const auto& each) { return !each.id.empty(); });
 }
 
 /// Adds those messages whose ids are not in `history` yet. False: there were messages, and all of them are there already.
 bool add_once(const std::vector<agent_message>& messages, std::vector<agent_message>& history) {
-    history.reserve(history.size() + messages.size()); // the names stay where they are
-    boost::unordered_flat_set<std::string_view> names;
-    if (any_named(messages))
+    history.reserve(history.size() + messages.size()); // the ids stay where they are
+    boost::unordered_flat_set<std::string_view> ids;
+    if (any_has_id(messages))
         for (const auto& each : history)
-            names.insert(each.id);
-    names.erase(std::string_view());
+            ids.insert(each.id);
+    ids.erase(std::string_view());
     const auto before = history.size();
     for (const auto& each : messages) {
-        if (!each.id.empty() && names.contains(each.id)) continue;
+        if (!each.id.empty() && ids.contains(each.id)) continue;
         history.push_back(each);
-        if (!each.id.empty()) names.insert(history.back().id);
+        if (!each.id.empty()) ids.insert(history.back().id);
     }
     return history.size() != before || messages.empty();
 }
@@ -201,7 +201,7 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
     auto& parameters = made.parameters;
     if (const auto* messages = std::get_if<std::vector<agent_message>>(&change)) {
         std::vector<agent_message> once;
-        if (any_named(*messages)) {
+        if (any_has_id(*messages)) {
             made.form = change_form::append_once;
             add_once(*messages, once);
             if (std::ranges::none_of(once, [](const auto& each) { return each.id.empty(); }))

@@ -19,7 +19,7 @@ namespace pgstate::codec {
 /// How a part of a state is changed.
 enum class change_form : std::uint8_t {
     append,
-    append_once, ///< messages of which some have a name: those that are in the history already stay out
+    append_once, ///< messages of which some have an id: those that are in the history already stay out
     merge,
     increment,
 };
@@ -37,7 +37,7 @@ struct encoded_change {
     /// Of the form, in the order of its statement; last, where it creates a state, that state's document.
     std::vector<change_parameter> parameters;
     std::optional<detail::increment> increment{}; ///< of that form: to say why the server could not
-    /// Of append_once, where every message has a name: the names. Such a change may find nothing to do, and may be repeated.
+    /// Of append_once, where every message has an id: the ids. Such a change may find nothing to do, and may be repeated.
     std::vector<std::string> ids{};
 };
 
@@ -53,7 +53,7 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
 agent_state made_by(const detail::state_change& change, std::string_view agent_id,
                     std::string_view session_id);
 
-/// The change of a state in memory. False: its messages are all there already, by their names, and nothing is changed.
+/// The change of a state in memory. False: its messages are all there already, by their ids, and nothing is changed.
 /// \pre encode_change() has accepted the change
 /// \throws error invalid_argument - there is no number to add to, or the sum does not fit
 bool apply(const detail::state_change& change, agent_state& state);

@@ -25,7 +25,7 @@ inline constexpr std::size_t max_document_bytes = 0x3fff'ffff - 0x1'0000;
 /// \throws error invalid_argument - of `operation`: it is more than max_document_bytes
 void check_document_size(std::size_t bytes, std::string_view operation);
 
-/// The document of `state`, without the first `known` messages, which the column `state` gets: compact JSON, its members in the Go SDK's order, then
+/// The document of `state` for the column `state`, without the first `known` messages: compact JSON, its members in the Go SDK's order, then
 /// `extra`. Keys are not checked here (validate_key). The times that were never set, of
 /// the state and of its messages, and `updated_at` are the clock's.
 /// \throws error invalid_argument - of `operation`: a text with NUL or invalid UTF-8, NaN or an infinity, a nesting

@@ -29,7 +29,7 @@ inline constexpr std::array<std::string_view, 13> member_names = {
 inline constexpr std::span<const std::string_view> document_members = std::span(member_names).first<8>();
 inline constexpr std::span<const std::string_view> message_members = std::span(member_names).last<5>();
 
-/// Of a message that has a name.
+/// The member for agent_message::id, and what it can be.
 inline constexpr std::string_view name_of_id = member_names.back();
 constexpr bool is_message_id(std::string_view text) noexcept {
     return !text.empty() && text.size() <= max_message_id_bytes;

@@ -61,11 +61,11 @@ public:
 
     static void apply(const history_mark& saved, agent_state& state, timestamp updated_at) {
         const auto known = static_cast<std::size_t>(saved.window_);
-        // Another state's, or messages of it were changed since: the next save says so.
+        // False of another state's outcome, and where messages were changed since: then the next save is refused.
         const bool same = saved.stored_ != 0 && state.mark.stored_ != 0 && saved.key_ == state.mark.key_ &&
                           saved.offset_ == state.mark.offset_ && known <= state.history.size() &&
                           saved.digest_ == digest_of(std::span(state.history).first(known));
-        // What an outcome of another kind says nothing of stays as it was loaded.
+        // An outcome that is not of this part's save leaves its messages as they were loaded.
         const auto kept = same ? 0 : std::min<std::uint64_t>(state.mark.window_, state.history.size());
         for (auto& message : std::span(state.history).subspan(static_cast<std::size_t>(kept)))
             if (message.timestamp == timestamp{}) message.timestamp = updated_at;

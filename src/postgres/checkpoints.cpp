@@ -6,29 +6,38 @@
 #include "postgres/impl.hpp"
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace pgstate {
 namespace postgres {
 namespace {
 
-void require_checkpoints(const impl& of, std::string_view operation) {
-    if (!of.shared_config->schema.checkpoints)
-        throw error(errc::schema_mismatch, operation,
+/// As impl::start, of an operation on the state of a key: `check` checks what else it is given.
+template <class T, class Options, class Check, class Make>
+void start_on_key(impl& of, completion<T> handler, telemetry::operation_id id, std::string_view agent_id,
+                  std::string_view session_id, const Options& options, Check check, Make make) {
+    const auto name = telemetry::name_of(id);
+    of.start(
+        std::move(handler), id, options,
+        [&] {
+            codec::validate_key(agent_id, session_id, name);
+            check();
+            if (!of.shared_config->schema.checkpoints)
+                throw error(
+                    errc::schema_mismatch, name,
                     "the store was opened without a table of checkpoints; set config.schema.checkpoints");
+        },
+        make);
 }
 
 } // namespace
 
 void load_at(impl& of, std::string agent_id, std::string session_id, const load_options& options,
              completion<std::optional<agent_state>> handler) {
-    of.start(
-        std::move(handler), telemetry::operation_id::load, options,
-        [&] {
-            codec::validate_key(agent_id, session_id, "load");
-            codec::validate_load(options);
-            require_checkpoints(of, "load");
-        },
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::load, agent_id, session_id, options,
+        [&] { codec::validate_load(options); },
         [&](auto to) {
             return boost::intrusive_ptr(new load_at_operation(of.types().checkpoints.load_at,
                                                               std::move(agent_id), std::move(session_id),
@@ -38,18 +47,14 @@ void load_at(impl& of, std::string agent_id, std::string session_id, const load_
 
 } // namespace postgres
 
-using postgres::require_checkpoints;
+using postgres::start_on_key;
 
 void postgres_store::do_checkpoint(std::string agent_id, std::string session_id, std::string label,
                                    call_options options, completion<checkpoint_info> handler) {
     auto& of = postgres::in(impl_);
-    of.start(
-        std::move(handler), telemetry::operation_id::checkpoint, options,
-        [&] {
-            codec::validate_key(agent_id, session_id, "checkpoint");
-            codec::validate_label(label);
-            require_checkpoints(of, "checkpoint");
-        },
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::checkpoint, agent_id, session_id, options,
+        [&] { codec::validate_label(label); },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::checkpoint_operation(
                 of.types().checkpoints.make, std::move(agent_id), std::move(session_id), std::move(label),
@@ -61,12 +66,10 @@ void postgres_store::do_checkpoints(std::string agent_id, std::string session_id
                                     completion<checkpoint_page> handler) {
     auto& of = postgres::in(impl_);
     std::optional<std::int64_t> before;
-    of.start(
-        std::move(handler), telemetry::operation_id::checkpoints, options,
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::checkpoints, agent_id, session_id, options,
         [&] {
-            codec::validate_key(agent_id, session_id, "checkpoints");
             codec::validate_checkpoints(options);
-            require_checkpoints(of, "checkpoints");
             if (!options.after.empty())
                 before = codec::checkpoint_of_cursor(agent_id, session_id, options.after);
         },
@@ -80,13 +83,9 @@ void postgres_store::do_checkpoints(std::string agent_id, std::string session_id
 void postgres_store::do_restore(std::string agent_id, std::string session_id, std::int64_t version,
                                 restore_options options, completion<saved> handler) {
     auto& of = postgres::in(impl_);
-    of.start(
-        std::move(handler), telemetry::operation_id::restore, options,
-        [&] {
-            codec::validate_key(agent_id, session_id, "restore");
-            codec::validate_ttl(options.ttl, "restore");
-            require_checkpoints(of, "restore");
-        },
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::restore, agent_id, session_id, options,
+        [&] { codec::validate_ttl(options.ttl, "restore"); },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::restore_operation(
                 of.types().checkpoints.restore, std::move(agent_id), std::move(session_id), version, options,
@@ -97,13 +96,11 @@ void postgres_store::do_restore(std::string agent_id, std::string session_id, st
 void postgres_store::do_fork(std::string agent_id, std::string session_id, std::string new_session_id,
                              fork_options options, completion<saved> handler) {
     auto& of = postgres::in(impl_);
-    of.start(
-        std::move(handler), telemetry::operation_id::fork, options,
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::fork, agent_id, session_id, options,
         [&] {
-            codec::validate_key(agent_id, session_id, "fork");
             codec::validate_new_session(agent_id, new_session_id, "fork");
             codec::validate_ttl(options.ttl, "fork");
-            require_checkpoints(of, "fork");
         },
         [&](auto to) {
             return boost::intrusive_ptr(new postgres::fork_operation(
@@ -115,13 +112,9 @@ void postgres_store::do_fork(std::string agent_id, std::string session_id, std::
 void postgres_store::do_prune(std::string agent_id, std::string session_id, prune_options options,
                               completion<std::int64_t> handler) {
     auto& of = postgres::in(impl_);
-    of.start(
-        std::move(handler), telemetry::operation_id::prune, options,
-        [&] {
-            codec::validate_key(agent_id, session_id, "prune");
-            codec::validate_prune(options);
-            require_checkpoints(of, "prune");
-        },
+    start_on_key(
+        of, std::move(handler), telemetry::operation_id::prune, agent_id, session_id, options,
+        [&] { codec::validate_prune(options); },
         [&](auto to) {
             return boost::intrusive_ptr(
                 new postgres::prune_operation(of.types().checkpoints.prune, std::move(agent_id),

@@ -73,7 +73,7 @@ public:
     }
 
     /// Validates with `check`, then queues the operation that `make(handler)` gives.
-    /// \param failing  the same failed the last time
+    /// \param failing  the last attempt failed too
     template <class T, class Options, class Check, class Make>
     void start(completion<T> handler, telemetry::operation_id id, const Options& options, Check check,
                Make make, bool failing = false) {

@@ -95,10 +95,10 @@ void read_checkpoints(pqxx::transaction_base& sql, const settings::resolved_conf
         sql.quote(shape.schema) +
         " AND c.relname = " + sql.quote(config.table.related_name(checkpoints_suffix)));
     if (rows.empty()) return;
-    table_shape checkpoints;
-    read_columns(sql, rows[0][0].as<std::string>(), checkpoints);
-    shape.checkpoint_columns = std::move(checkpoints.columns);
-    shape.checkpoints_follow = rows[0][1].as<bool>();
+    table_shape related;
+    read_columns(sql, rows[0][0].as<std::string>(), related);
+    read_indexes(sql, rows[0][0].as<std::string>(), related);
+    shape.checkpoints = {std::move(related.columns), std::move(related.indexes), rows[0][1].as<bool>()};
 }
 
 std::vector<std::string> read_taken_names(pqxx::transaction_base& sql,

@@ -99,7 +99,7 @@ std::string create_index(const index_definition& index, const settings::table_id
     return sql;
 }
 
-/// A checkpoint goes with its state's row, whoever deletes that, in the same transaction. `state_created_at` tells the lives of
+/// Deleting a state's row, by whomever, deletes its checkpoints in the same transaction. `state_created_at` tells the lives of
 /// a key apart: a state that has expired and is made anew keeps its row.
 std::string create_checkpoints(const settings::table_identifier& table) {
     std::string sql = "CREATE TABLE IF NOT EXISTS " + table.quoted_related(checkpoints_suffix) + " (\n";

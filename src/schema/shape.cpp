@@ -53,10 +53,10 @@ std::string key_list(const std::vector<std::string>& columns) {
     return list + ")";
 }
 
-std::string primary_key_refused(const table_shape& actual) {
-    const std::vector<std::string> wanted{"agent_id", "session_id"};
-    const auto primary = std::ranges::find(actual.indexes, true, &index_shape::primary);
-    if (primary == actual.indexes.end()) return "there is no primary key; it must be " + key_list(wanted);
+std::string primary_key_refused(const std::vector<index_shape>& indexes,
+                                const std::vector<std::string>& wanted) {
+    const auto primary = std::ranges::find(indexes, true, &index_shape::primary);
+    if (primary == indexes.end()) return "there is no primary key; it must be " + key_list(wanted);
     if (primary->columns != wanted)
         return "primary key is " + key_list(primary->columns) + ", not " + key_list(wanted);
     if (!primary->immediate) return "primary key is deferrable, which ON CONFLICT cannot use";
@@ -144,21 +144,22 @@ void compare_checkpoints(const table_shape& actual, const settings::resolved_con
                          shape_difference& difference) {
     if (!wanted.schema.checkpoints) return;
     const auto name = quote_identifier(wanted.table.related_name(checkpoints_suffix));
-    if (actual.checkpoint_columns.empty()) {
+    const auto& there = actual.checkpoints;
+    if (there.columns.empty()) {
         difference.missing.push_back("table " + name + " is missing");
         difference.plan.checkpoints = true;
         return;
     }
+    const auto refuse = [&](const std::string& why) {
+        if (!why.empty()) difference.refusals.push_back("of table " + name + ", " + why);
+    };
     for (const auto& column : checkpoint_columns()) {
-        const auto have = std::ranges::find(actual.checkpoint_columns, column.name, &column_shape::name);
-        const auto refusal = have == actual.checkpoint_columns.end()
-                                 ? "column " + quote_identifier(column.name) + " is missing"
-                                 : column_refused(*have, column);
-        if (!refusal.empty()) difference.refusals.push_back("of table " + name + ", " + refusal);
+        const auto have = std::ranges::find(there.columns, column.name, &column_shape::name);
+        refuse(have == there.columns.end() ? "column " + quote_identifier(column.name) + " is missing"
+                                           : column_refused(*have, column));
     }
-    if (!actual.checkpoints_follow)
-        difference.refusals.push_back("table " + name +
-                                      " has no foreign key to the table with ON DELETE CASCADE");
+    refuse(primary_key_refused(there.indexes, {"agent_id", "session_id", "version"}));
+    if (!there.follows) refuse("there is no foreign key to the table with ON DELETE CASCADE");
 }
 
 } // namespace
@@ -169,7 +170,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         difference.plan = complete_plan(wanted);
         difference.plan.indexes.clear(); // those whose names are free come back
         compare_indexes(actual, wanted, difference);
-        if (!actual.checkpoint_columns.empty()) compare_checkpoints(actual, wanted, difference);
+        compare_checkpoints(actual, wanted, difference);
         difference.missing = {"it does not exist"};
         return difference;
     }
@@ -178,7 +179,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         return difference;
     }
     compare_columns(actual, difference);
-    if (auto refusal = primary_key_refused(actual); !refusal.empty())
+    if (auto refusal = primary_key_refused(actual.indexes, {"agent_id", "session_id"}); !refusal.empty())
         difference.refusals.push_back(std::move(refusal));
     compare_migrations(actual, difference);
     compare_indexes(actual, wanted, difference);

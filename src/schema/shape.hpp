@@ -29,6 +29,13 @@ struct index_shape {
     bool immediate = true; ///< false: deferrable, which ON CONFLICT cannot use
 };
 
+/// Whatever has the name of the table of schema_config::checkpoints.
+struct checkpoints_shape {
+    std::vector<column_shape> columns; ///< empty: nothing has that name
+    std::vector<index_shape> indexes;
+    bool follows = false; ///< a foreign key deletes its rows with those of the configured table
+};
+
 /// What the server's catalog says about the configured table.
 struct table_shape {
     std::string schema; ///< where the table is or would be made; empty: nowhere
@@ -41,10 +48,8 @@ struct table_shape {
     std::vector<std::string>
         taken_index_names; ///< of the wanted ones, those that the schema has for anything
     bool guarded = false;  ///< the trigger of schema_config::guard is there and enabled
-    /// Of whatever has the name of the table of schema_config::checkpoints; empty: nothing has it.
-    std::vector<column_shape> checkpoint_columns;
-    bool checkpoints_follow = false; ///< its rows go with those of the table
-    int recorded = 0;                ///< the number of the last migration, as it was written down
+    checkpoints_shape checkpoints;
+    int recorded = 0; ///< the number of the last migration, as it was written down
 };
 
 /// A shape compared with the wanted one.

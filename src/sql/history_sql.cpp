@@ -9,7 +9,7 @@ std::string history_sql::count_in(std::string_view document) {
         .append(", 'strict $.history ? (@.type() == \"array\").size()', '{}', true)::bigint, 0)");
 }
 
-// Each step is a query that is not merged into the next (OFFSET 0). The operator || makes a value in memory of the stored one.
+// OFFSET 0 keeps a step from being merged into the next, which would evaluate it several times. The operator || makes a value in memory of the stored one.
 std::string history_sql::join_window(std::string_view from, std::string_view until, std::string_view most) {
     return std::string(" CROSS JOIN LATERAL (SELECT t.state || '{}'::jsonb AS state OFFSET 0) AS d"
                        " CROSS JOIN LATERAL (SELECT ")

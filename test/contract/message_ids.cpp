@@ -165,7 +165,7 @@ TEST_CASE("an id that cannot be one is refused, or is somebody else's member", "
     }
     CHECK(store.loaded("a", "s").history.empty());
 
-    // What no name can be is kept as it is.
+    // An `id` that is no valid message id is kept in `extra` as it is.
     state.history.clear();
     for (const auto& other : {boost::json::value(7), boost::json::value(boost::json::object{{"x", 1}}),
                               boost::json::value(boost::json::array{1, 2}), boost::json::value(true),
@@ -183,7 +183,7 @@ TEST_CASE("an id that cannot be one is refused, or is somebody else's member", "
     store.refuses(store->save(state, as_result), "save", "history[0].extra");
 }
 
-TEST_CASE("what no name can be keeps no message out", "[contract][ids]") {
+TEST_CASE("an id that is no valid message id keeps no message out", "[contract][ids]") {
     store_under_test store;
     store.wait(store->save(agent_state("a", "s")));
     std::vector<agent_message> odd;
@@ -198,7 +198,7 @@ TEST_CASE("what no name can be keeps no message out", "[contract][ids]") {
     CHECK(store.wait(store->append("a", "s", odd)).applied);
     CHECK(store.wait(store->append("a", "s", odd, made_if_missing)).applied);
     CHECK(store.loaded("a", "s").history.size() == 3 * odd.size() - 2);
-    // Nor does a name that they hold somewhere.
+    // Nor does an id deeper in a message.
     auto object = named("", "odd");
     object.extra["id"] = boost::json::object{{"id", "2"}};
     store.wait(store->append("a", "s", object));

@@ -104,7 +104,7 @@ TEST_CASE("a connection that waits for a lock has no share of a burst", "[batchi
     outcome<pgstate::saved> append;
     f.store.append("a", "locked", pgstate::agent_message("user", "hello"),
                    pgstate::as_result(append.handler()));
-    // It is refused, looks whether the row is locked, and then waits by itself.
+    // The shared statement is refused; the append looks for a lock, and then waits in a statement of its own.
     poll_until(f.context, [&] {
         return sent() == 3 && pqxx::nontransaction(observer).exec(somebody_waits_for_a_lock)[0][0].as<bool>();
     });

@@ -20,8 +20,8 @@ public:
     std::string session_id;
     std::int64_t version = 0; ///< agent_state::version: what `if_unchanged` compares with
     std::string document;     ///< what the column `state` gets
-    /// Not 0: the state was loaded in part, when the stored history had so many messages. It keeps them, and the history of
-    /// `document` is what is added.
+    /// Of a state that was loaded in part: how many messages were stored then; 0 of a whole state. The stored history keeps
+    /// them, and `document` has only the messages to add.
     std::uint64_t stored_messages = 0;
     history_mark mark; ///< of such a state, when it is saved
     std::optional<error> failure;

@@ -2,6 +2,7 @@
 
 #include "postgres/operations/load.hpp"
 #include "postgres/operations/probe.hpp"
+#include "sql/history_sql.hpp"
 
 #include <cstddef>
 #include <numeric>
@@ -15,7 +16,7 @@ namespace {
 using sql::table_sql;
 using wire::type_oid;
 
-/// The columns of repeat_type's answer, which is that of a probe.
+/// The columns of the repeat probe's answer.
 namespace repeat_row {
 enum : int { created_at = probed_row::version + 1, updated_at, expires_at, all_there };
 } // namespace repeat_row
@@ -109,9 +110,9 @@ std::string root_with_sum() {
            ") AS e)";
 }
 
-/// Whether the history has a message of the name `id`, an expression for a jsonb text.
+/// Whether the history has a message with the id `id`, an SQL expression for a jsonb text.
 std::string has_message(std::string_view id) {
-    return member_or("history", "[]")
+    return std::string(sql::history_sql::stored)
         .append(" @> jsonb_build_array(jsonb_build_object('id', ")
         .append(id)
         .append("))");
@@ -124,7 +125,7 @@ std::string new_messages(std::string_view columns, std::string_view messages) {
         .append(" FROM jsonb_array_elements(")
         .append(messages)
         .append(") WITH ORDINALITY AS x(m, n) WHERE (jsonb_typeof(x.m -> 'id') = 'string'"
-                " AND octet_length(x.m ->> 'id') BETWEEN 1 AND ")
+                " AND octet_length(convert_to(x.m ->> 'id', 'UTF8')) BETWEEN 1 AND ")
         .append(std::to_string(max_message_id_bytes))
         .append(" AND ")
         .append(has_message("x.m -> 'id'"))
@@ -135,7 +136,11 @@ std::string new_messages(std::string_view columns, std::string_view messages) {
 form_sql sql_of(codec::change_form form, const std::string& messages = "$5::jsonb") {
     using enum type_oid;
     const auto appended = [](const std::string& added) {
-        return "jsonb_set(t.state, '{history}', " + member_or("history", "[]") + " || " + added + ")";
+        return std::string("jsonb_set(t.state, '{history}', ")
+            .append(sql::history_sql::stored)
+            .append(" || ")
+            .append(added)
+            .append(")");
     };
     switch (form) {
     case codec::change_form::append: return {"append", appended(messages), {}, {jsonb}};
@@ -259,8 +264,8 @@ void change_operation::add_to(wire::parameters& values) const {
         std::visit(adder{values}, each);
 }
 
-/// One that may create the state finds a row or makes one; but an increment finds none where there is no place for the number,
-/// and an append none where there is nothing to add.
+/// A change with `create` normally returns a row. It returns none where an increment has no place for the number, or an append
+/// has nothing to add.
 bool change_operation::probes() const noexcept {
     return !change_.create || increments() || !ids().empty();
 }
@@ -336,29 +341,23 @@ batch::command change_type::build_without_name(const batch::operation_list& oper
     return made;
 }
 
-repeat_type::repeat_type(sql::target_table& table)
-    : operation_type({.keyed = true}), table_(table),
-      statement_(sql::prepared_by_size(
-          "repeat",
-          table.sql().select(
-              "1::bigint, t.version, t.created_at, t.updated_at, t.expires_at,"
-              " (SELECT bool_and(" +
-                  has_message("to_jsonb(i.id)") + ") FROM unnest($3::text[]) AS i(id))",
-              "", std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
-          {type_oid::text, type_oid::text, type_oid::text_array})) {}
-
-batch::command repeat_type::build(const batch::operation_list& operations) const {
-    const auto& change = static_cast<const change_operation&>(*operations.front());
-    batch::command made{&statement_.of(table_.large()), {}, table_.before()};
-    sql::add_key(made.values, change);
-    made.values.begin_text_array(change.ids().size());
-    for (const auto& each : change.ids())
-        made.values.element_text(each);
-    return made;
-}
-
-std::vector<int> repeat_type::pair(const batch::operation_list&, const wire::rows& rows) const {
-    return {sql::only_row(rows)};
+single_read make_repeat_probe(sql::target_table& table) {
+    const auto all_there =
+        "(SELECT bool_and(" + has_message("to_jsonb(i.id)") + ") FROM unnest($3::text[]) AS i(id))";
+    return {
+        table,
+        sql::planned_anew(
+            table.sql().select(
+                "1::bigint, t.version, t.created_at, t.updated_at, t.expires_at, " + all_there, "",
+                std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
+            {type_oid::text, type_oid::text, type_oid::text_array}),
+        [](auto& values, const auto& what) {
+            const auto& ids = static_cast<const change_operation&>(what).ids();
+            sql::add_key(values, what);
+            values.begin_text_array(ids.size());
+            for (const auto& each : ids)
+                values.element_text(each);
+        }};
 }
 
 change_types::change_types(sql::target_table& table) {

@@ -3,6 +3,7 @@
 
 #include "codec/change.hpp"
 #include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/single_read.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
 
@@ -41,7 +42,7 @@ public:
         return std::get<codec::json_text>(change_.create ? parameters.back() : parameters.front()).text;
     }
     const change_terms& terms() const noexcept { return terms_; }
-    /// Not empty: the names of its messages, all of which can be there already.
+    /// Not empty: the ids of its messages, all of which can be there already.
     const std::vector<std::string>& ids() const noexcept { return change_.ids; }
 
     std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
@@ -76,17 +77,7 @@ private:
 };
 
 /// Reads the version that an append met which found nothing to add, and whether its messages are all there.
-class repeat_type final : public batch::operation_type {
-public:
-    explicit repeat_type(sql::target_table& table);
-
-    batch::command build(const batch::operation_list& operations) const override;
-    std::vector<int> pair(const batch::operation_list& operations, const wire::rows& rows) const override;
-
-private:
-    sql::target_table& table_;
-    sql::by_size statement_;
-};
+single_read make_repeat_probe(sql::target_table& table);
 
 /// The types that a change can have.
 class change_types {

@@ -4,6 +4,7 @@
 #include "codec/codec.hpp"
 #include "codec/cursor.hpp"
 #include "postgres/operations/probe.hpp"
+#include "sql/history_sql.hpp"
 
 #include <algorithm>
 #include <initializer_list>
@@ -62,8 +63,8 @@ wire::statement planned(std::string_view verb, std::string sql, sql::types param
 // The row stays locked until the checkpoint is there, so that nobody erases it before.
 wire::statement make_statement(const sql::target_table& table) {
     const auto state = table.sql().select(
-        "t.agent_id, t.session_id, t.version, $3::text, now(), CASE jsonb_typeof(t.state -> 'history')"
-        " WHEN 'array' THEN jsonb_array_length(t.state -> 'history') ELSE 0 END, t.state, t.created_at, t.updated_at",
+        concat({"t.agent_id, t.session_id, t.version, $3::text, now(), ",
+                sql::history_sql::count_in("t.state"), ", t.state, t.created_at, t.updated_at"}),
         "", concat({" WHERE ", state_of_key(), " FOR KEY SHARE"}));
     return planned(
         "INSERT",
@@ -90,71 +91,65 @@ wire::statement list_statement(const sql::target_table& table) {
                    {text, text, int8, int8});
 }
 
-wire::statement load_at_statement(const sql::target_table& table) {
-    return planned(
-        "SELECT",
-        table.sql().select(
-            "1::bigint, t.version, x.version, x.state, t.created_at, x.updated_at, t.expires_at", "",
-            concat({" LEFT JOIN LATERAL (SELECT t.version, t.state, t.updated_at WHERE t.version = $3"
-                    " UNION ALL SELECT c.version, c.state, c.state_updated_at FROM ",
-                    table.checkpoints(), " AS c WHERE ", of_state,
-                    " AND c.version = $3 AND t.version <> $3) AS x ON true WHERE ", state_of_key()})),
-        {text, text, int8});
+/// Joined to `t`: its state `x` at the version $3, where that is the present one or has a checkpoint; NULL: the present one.
+std::string at_version(const sql::target_table& table) {
+    return concat(
+        {"LATERAL (SELECT t.version, t.state, t.updated_at WHERE $3::bigint IS NULL OR t.version = $3"
+         " UNION ALL SELECT c.version, c.state, c.state_updated_at FROM ",
+         table.checkpoints(), " AS c WHERE ", of_state, " AND c.version = $3 AND t.version <> $3) AS x"});
 }
 
-/// Whether version $3 can be restored: it is the present version, or has a checkpoint.
-std::string has_version(const sql::target_table& table) {
-    return concat({"(t.version = $3 OR EXISTS (SELECT FROM ", table.checkpoints(), " AS c WHERE ", of_state,
-                   " AND c.version = $3))"});
+wire::statement load_at_statement(const sql::target_table& table) {
+    return planned("SELECT",
+                   table.sql().select(
+                       "1::bigint, t.version, x.version, x.state, t.created_at, x.updated_at, t.expires_at",
+                       "", concat({" LEFT JOIN ", at_version(table), " ON true WHERE ", state_of_key()})),
+                   {text, text, int8});
 }
 
 wire::statement restore_statement(const sql::target_table& table) {
-    const auto document = concat({"CASE WHEN t.version = $3 THEN t.state ELSE (SELECT c.state FROM ",
-                                  table.checkpoints(), " AS c WHERE ", of_state, " AND c.version = $3) END"});
+    const auto then = concat({"(SELECT x.state FROM ", at_version(table), ")"});
     return planned(
         "UPDATE",
-        table.sql().replace(document, table_sql::expiry_or_kept("$5"), "",
-                            concat({table_sql::by_key, " AND ($4::bigint IS NULL OR t.version = $4) AND ",
-                                    has_version(table)}),
-                            "$6", written_row::columns(true)),
+        table.sql().replace(
+            then, table_sql::expiry_or_kept("$5"), "",
+            concat({table_sql::by_key, " AND ($4::bigint IS NULL OR t.version = $4) AND EXISTS ", then}),
+            "$6", written_row::columns(true)),
         {text, text, int8, int8, int8, uuid});
 }
 
 wire::statement restore_probe_statement(const sql::target_table& table) {
-    return planned("SELECT",
-                   table.sql().select(concat({"1::bigint, t.version, ", has_version(table)}), "",
-                                      " WHERE " + state_of_key()),
-                   {text, text, int8});
+    return planned(
+        "SELECT",
+        table.sql().select(concat({"1::bigint, t.version, EXISTS (SELECT FROM ", at_version(table), ")"}), "",
+                           " WHERE " + state_of_key()),
+        {text, text, int8});
 }
 
-/// The state that a fork copies: of the session $3, at the version $4 or as it is.
+/// The state that a fork copies: of the key $1 and $2, at the version $3.
 std::string forked(const sql::target_table& table) {
-    const auto source = concat({table.sql().table(), " AS s WHERE s.agent_id = $1 AND s.session_id = $3 AND"
-                                                     " (s.expires_at IS NULL OR s.expires_at > now())"});
-    return concat({"SELECT s.state FROM ", source, " AND ($4::bigint IS NULL OR s.version = $4) UNION ALL ",
-                   "SELECT c.state FROM ", table.checkpoints(), " AS c, ", source,
-                   " AND s.version <> $4 AND c.agent_id = $1 AND c.session_id = $3 AND c.version = $4 AND"
-                   " c.state_created_at IS NOT DISTINCT FROM s.created_at"});
+    return table.sql().select("x.state", "",
+                              concat({" CROSS JOIN ", at_version(table), " WHERE ", state_of_key()}));
 }
 
+/// Into the session $4.
 wire::statement fork_statement(const sql::target_table& table) {
     const auto source = concat(
-        {"SELECT $1::text, $2::text, jsonb_set(x.state, '{session_id}', to_jsonb($2::text)), now(), now(), ",
-         table_sql::expiry_in("$5::bigint"), ", $6::uuid FROM (", forked(table), ") AS x"});
+        {"SELECT $1::text, $4::text, jsonb_set(f.state, '{session_id}', to_jsonb($4::text)), now(), now(), ",
+         table_sql::expiry_in("$5::bigint"), ", $6::uuid FROM (", forked(table), ") AS f"});
     return planned("INSERT",
                    table.sql().insert(source, table_sql::existing::unchanged, written_row::columns(true)),
-                   {text, text, text, int8, int8, uuid});
+                   {text, text, int8, text, int8, uuid});
 }
 
 wire::statement fork_probe_statement(const sql::target_table& table) {
-    const auto target = table.sql().select("t.version", "", " WHERE " + state_of_key());
+    const auto target = table.sql().select(
+        "t.version", "", concat({" WHERE t.agent_id = $1 AND t.session_id = $4 AND ", table_sql::alive}));
     return planned(
         "SELECT",
-        concat({"SELECT 1::bigint, coalesce((", target, "), 0), EXISTS (SELECT FROM ", table.sql().table(),
-                " AS s WHERE s.agent_id = $1 AND s.session_id = $3 AND"
-                " (s.expires_at IS NULL OR s.expires_at > now())), EXISTS (",
-                forked(table), ")"}),
-        {text, text, text, int8});
+        concat({"SELECT 1::bigint, coalesce((", target, "), 0), EXISTS (",
+                table.sql().select("1", "", " WHERE " + state_of_key()), "), EXISTS (", forked(table), ")"}),
+        {text, text, int8, text});
 }
 
 /// Those of an earlier life go too, and are not counted.
@@ -177,6 +172,14 @@ wire::statement prune_statement(const sql::target_table& table) {
 
 void add_or_null(wire::parameters& values, const std::optional<std::int64_t>& number) {
     number ? values.add_int8(*number) : values.add_null();
+}
+
+/// What a fork copies from, and where to: its own key is the new session's.
+void add_source(wire::parameters& values, const fork_operation& fork) {
+    values.add_text(fork.agent_id);
+    values.add_text(fork.source());
+    add_or_null(values, fork.at());
+    values.add_text(fork.session_id);
 }
 
 /// The key, and what `more` adds.
@@ -320,19 +323,6 @@ batch::command checkpoint_write::build_without_name(const batch::operation_list&
     return made;
 }
 
-checkpoint_read::checkpoint_read(sql::target_table& table, wire::statement statement, add_values add)
-    : operation_type({.keyed = true}), table_(table), statement_(std::move(statement)), add_(add) {}
-
-batch::command checkpoint_read::build(const batch::operation_list& operations) const {
-    batch::command made{&statement_, {}, table_.before_lookups()};
-    add_(made.values, *operations.front());
-    return made;
-}
-
-std::vector<int> checkpoint_read::pair(const batch::operation_list&, const wire::rows& rows) const {
-    return {rows.size() == 0 ? -1 : 0};
-}
-
 checkpoint_types::checkpoint_types(sql::target_table& table)
     : make(
           table, make_statement(table),
@@ -371,19 +361,14 @@ checkpoint_types::checkpoint_types(sql::target_table& table)
       fork(
           table, fork_statement(table),
           [](auto& values, const auto& what) {
-              add_to<fork_operation>(values, what, [&](const auto& each) {
-                  values.add_text(each.source());
-                  add_or_null(values, each.at());
-                  values.add_int8(each.ttl().count());
-              });
+              const auto& each = static_cast<const fork_operation&>(what);
+              add_source(values, each);
+              values.add_int8(each.ttl().count());
           },
           true),
       fork_probe(table, fork_probe_statement(table),
                  [](auto& values, const auto& what) {
-                     add_to<fork_operation>(values, what, [&](const auto& each) {
-                         values.add_text(each.source());
-                         add_or_null(values, each.at());
-                     });
+                     add_source(values, static_cast<const fork_operation&>(what));
                  }),
       prune(
           table, prune_statement(table),

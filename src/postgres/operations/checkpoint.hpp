@@ -3,6 +3,7 @@
 
 #include "pgstate/checkpoint.hpp"
 #include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/single_read.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "wire/statement.hpp"
 
@@ -141,11 +142,8 @@ private:
     std::chrono::milliseconds older_than_;
 };
 
-// The statements are planned each time: the plan that a server keeps for a table with nothing in it would stay when it has
-// grown. Each is of one operation, whose values `add` adds.
-
-using add_values = void (*)(wire::parameters& values, const batch::operation& what);
-
+/// A statement that writes, and that no operations share. It is planned each time: the plan that a server keeps for a table
+/// with nothing in it would stay when the table has grown.
 class checkpoint_write final : public writing_type {
 public:
     /// \param names  the row keeps the statement's name, its last parameter
@@ -160,30 +158,17 @@ private:
     bool names_;
 };
 
-class checkpoint_read final : public batch::operation_type {
-public:
-    checkpoint_read(sql::target_table& table, wire::statement statement, add_values add);
-
-    batch::command build(const batch::operation_list& operations) const override;
-    std::vector<int> pair(const batch::operation_list& operations, const wire::rows& rows) const override;
-
-private:
-    sql::target_table& table_;
-    wire::statement statement_;
-    add_values add_;
-};
-
 /// The types of the operations on checkpoints, and of the probes of two of them.
 struct checkpoint_types {
     explicit checkpoint_types(sql::target_table& table);
 
     checkpoint_write make;
-    checkpoint_read list;
-    checkpoint_read load_at;
+    single_read list;
+    single_read load_at;
     checkpoint_write restore;
-    checkpoint_read restore_probe;
+    single_read restore_probe;
     checkpoint_write fork;
-    checkpoint_read fork_probe;
+    single_read fork_probe;
     checkpoint_write prune;
 };
 

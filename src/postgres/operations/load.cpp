@@ -26,7 +26,7 @@ const load_operation& as_load(const batch::operation_ptr& what) {
 
 std::array<std::int64_t, 3> window_parameters(const history_window& window) noexcept {
     const auto numbers = codec::numbers_of(window);
-    // No history is as long.
+    // No history is longer than that: a clamped number means the same.
     const auto bounded = [](std::uint64_t number) {
         return static_cast<std::int64_t>(
             std::min<std::uint64_t>(number, std::numeric_limits<std::int64_t>::max()));
@@ -96,7 +96,7 @@ batch::command windowed_load_type::build(const batch::operation_list& operations
             made.values.add_int8(number);
         return made;
     }
-    // Loads of one state can want other parts of it: each has its own place.
+    // Loads of one state can have different windows: each is an input of its own.
     for (const auto part : {&batch::operation::agent_id, &batch::operation::session_id}) {
         made.values.begin_text_array(operations.size());
         for (const auto& each : operations)

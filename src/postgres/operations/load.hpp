@@ -17,7 +17,7 @@ namespace pgstate::postgres {
 
 /// The columns of a load's answer. It answers a probe too: it begins with the columns of one.
 namespace loaded_row {
-/// The last two are those of a load with a window.
+/// `first` and `messages` are only in the answer of a load with a window.
 enum : int { state = probed_row::version + 1, created_at, updated_at, expires_at, first, messages };
 /// \throws error corrupt_state - of `operation`
 agent_state read(const wire::rows& rows, int row, std::string_view agent_id, std::string_view session_id,
@@ -53,7 +53,7 @@ public:
         : selecting_type(table, "load", "t.version, t.state, t.created_at, t.updated_at, t.expires_at") {}
 };
 
-/// Loads of a part of the history, each of its own.
+/// Loads with a window; those that share a statement can have different ones.
 class windowed_load_type final : public batch::operation_type {
 public:
     explicit windowed_load_type(sql::target_table& table);

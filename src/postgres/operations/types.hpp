@@ -26,8 +26,8 @@ struct operation_types {
         : save(table), load(table), load_window(table), erase(table), erase_version(table), touch(table),
           change(table), list(table), list_agents(table), find(table), count(table), estimate(table),
           health(table), sweep(table, sweep_request::kind::remove),
-          survey(table, sweep_request::kind::survey), checkpoints(table), probe(table), repeat(table),
-          probe_history(table), look(table), settle(table) {}
+          survey(table, sweep_request::kind::survey), checkpoints(table), probe(table),
+          repeat(make_repeat_probe(table)), probe_history(table), look(table), settle(table) {}
 
     const batch::operation_type& of_load(const history_window& window) const noexcept {
         if (window != history_window::all) return load_window;
@@ -52,7 +52,7 @@ struct operation_types {
     checkpoint_types checkpoints;
     // What the engine asks for an operation.
     probe_type probe;
-    repeat_type repeat;
+    single_read repeat;
     history_probe_type probe_history;
     look_type look;
     settle_type settle;

@@ -74,7 +74,13 @@ TEST_CASE("another table of that name is refused, and left alone", "[checkpoints
             "CREATE TABLE agent_states_checkpoints (agent_id text NOT NULL, session_id text NOT NULL,"
             " version int NOT NULL, label text NOT NULL, created_at timestamptz NOT NULL, messages bigint"
             " NOT NULL, state jsonb NOT NULL, state_created_at timestamptz, state_updated_at timestamptz)",
-            "column \"version\" is integer, not bigint"));
+            "column \"version\" is integer, not bigint"),
+        std::pair(
+            "CREATE TABLE agent_states_checkpoints (agent_id text NOT NULL, session_id text NOT NULL,"
+            " version bigint NOT NULL, label text NOT NULL, created_at timestamptz NOT NULL, messages bigint"
+            " NOT NULL, state jsonb NOT NULL, state_created_at timestamptz, state_updated_at timestamptz,"
+            " FOREIGN KEY (agent_id, session_id) REFERENCES agent_states ON DELETE CASCADE)",
+            "there is no primary key; it must be (agent_id, session_id, version)"));
     run_on(f.database, made);
     f.settings.schema.checkpoints = true;
     const auto refusal = refusal_of_open(f);
@@ -123,7 +129,7 @@ TEST_CASE("an erase waits for a checkpoint, and takes it along", "[checkpoints]"
     f.store.erase("a", "s", as_result(erased.handler()));
     f.wait_until(observer, somebody_waits_for_a_lock);
     CHECK_FALSE(erased.over());
-    theirs.let_go(); // rolls back
+    theirs.commit();
     REQUIRE(erased.wait(f.context).has_value());
     CHECK(erased.value->value());
     CHECK(count_of_checkpoints(f) == 0);
