@@ -1,3 +1,4 @@
+#include "integration/other_program.hpp"
 #include "integration/store_support.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -9,10 +10,10 @@
 #include <boost/asio/write.hpp>
 
 #include <catch2/catch_test_macros.hpp>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,33 +79,23 @@ TEST_CASE("a connect_timeout that is no number is refused by its name", "[connec
     }
 }
 
+TEST_CASE("program: opens a database and saves a state", "[.]") {
+    asio::io_context context;
+    auto store = wait(context, pgstate::postgres_store::open(context.get_executor(),
+                                                             config_for(other_program::argument())));
+    wait(context, store.save(numbered_state(1, std::to_string(::getpid()))));
+    wait(context, store.close());
+}
+
 TEST_CASE("sixteen processes open an empty database at once", "[connect]") {
     const auto settings = config_for(fresh_database());
-    std::vector<pid_t> children;
-    for (int i = 0; i < 16; ++i) {
-        const pid_t child = ::fork();
-        REQUIRE(child >= 0);
-        if (child == 0) {
-            int status = 1;
-            try {
-                asio::io_context context;
-                auto store = wait(context, pgstate::postgres_store::open(context.get_executor(), settings));
-                wait(context, store.save(numbered_state(1, std::to_string(::getpid()))));
-                wait(context, store.close());
-                status = 0;
-            } catch (...) { // the status says it
-            }
-            ::_exit(status);
-        }
-        children.push_back(child);
+    std::deque<other_program> programs; // none is moved
+    for (int i = 0; i < 16; ++i)
+        programs.emplace_back("program: opens a database and saves a state", settings.connection_string);
+    for (auto& each : programs) {
+        CHECK(each.answers().empty());
+        CHECK(each.succeeds());
     }
-    int succeeded = 0;
-    for (const auto child : children) {
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ++succeeded;
-    }
-    CHECK(succeeded == 16);
     pqxx::connection observer(settings.connection_string);
     CHECK(pqxx::nontransaction(observer).exec("SELECT count(*) FROM agent_states")[0][0].as<int>() == 16);
 }

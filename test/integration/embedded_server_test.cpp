@@ -1,3 +1,4 @@
+#include "integration/other_program.hpp"
 #include "pgstate/embedded_server.hpp"
 #include "pgstate/error.hpp"
 #include "support/run.hpp"
@@ -31,6 +32,7 @@ namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
 using pgstate::embedded_server;
 using pgstate::embedded_server_options;
+using pgstate_test::other_program;
 using pgstate_test::server;
 
 // A directory that every user may pass, for the data directories that tests keep.
@@ -112,21 +114,9 @@ public:
     }
 
     int reading() const { return ends_[0]; }
-    int writing() const { return ends_[1]; }
     void close_writing() {
         if (ends_[1] != -1) ::close(ends_[1]);
         ends_[1] = -1;
-    }
-    void write(const std::string& text) const {
-        if (::write(ends_[1], text.data(), text.size()) != static_cast<ssize_t>(text.size())) ::_exit(2);
-    }
-    std::string read_all() {
-        close_writing();
-        std::string text;
-        char buffer[512];
-        for (ssize_t size = 0; (size = ::read(ends_[0], buffer, sizeof buffer)) > 0;)
-            text.append(buffer, static_cast<std::size_t>(size));
-        return text;
     }
 
 private:
@@ -364,57 +354,45 @@ TEST_CASE("an embedded server holds nothing that this process has open", "[embed
     CHECK((ended.revents & POLLHUP) != 0);
 }
 
-TEST_CASE("a program that is not root runs an embedded server as itself", "[embedded]") {
-    pipe_pair answer;
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        try {
-            if (::geteuid() == 0) {
-                const passwd* const nobody = ::getpwnam("nobody");
-                if (!nobody || ::setgroups(0, nullptr) != 0 || ::setgid(nobody->pw_gid) != 0 ||
-                    ::setuid(nobody->pw_uid) != 0)
-                    throw std::runtime_error("cannot become nobody");
-            }
-            fs::path directory;
-            {
-                const embedded_server own;
-                directory = own.data_directory();
-                if (owner_of(process_directory(own.pid())) != ::geteuid())
-                    throw std::runtime_error("another user");
-                answer.write("socket " + query(own.connection_string(), "SELECT 1"));
-                answer.write(" tcp " + query(own.tcp_connection_string(), "SELECT 1"));
-            }
-            answer.write(fs::exists(directory) ? " left" : " removed");
-        } catch (const std::exception& failure) {
-            answer.write(failure.what());
-        }
-        ::_exit(0);
+TEST_CASE("program: runs a server as nobody", "[.]") {
+    if (::geteuid() == 0) {
+        const passwd* const nobody = ::getpwnam("nobody");
+        REQUIRE(nobody);
+        REQUIRE(::setgroups(0, nullptr) == 0);
+        REQUIRE(::setgid(nobody->pw_gid) == 0);
+        REQUIRE(::setuid(nobody->pw_uid) == 0);
     }
-    CHECK(answer.read_all() == "socket 1 tcp 1 removed");
-    CHECK(ends(child));
+    fs::path directory;
+    {
+        const embedded_server own;
+        directory = own.data_directory();
+        REQUIRE(owner_of(process_directory(own.pid())) == ::geteuid());
+        other_program::answer("socket " + query(own.connection_string(), "SELECT 1"));
+        other_program::answer(" tcp " + query(own.tcp_connection_string(), "SELECT 1"));
+    }
+    other_program::answer(fs::exists(directory) ? " left" : " removed");
+}
+
+TEST_CASE("a program that is not root runs an embedded server as itself", "[embedded]") {
+    other_program program("program: runs a server as nobody");
+    CHECK(program.answers() == "socket 1 tcp 1 removed");
+    CHECK(program.succeeds());
+}
+
+TEST_CASE("program: is killed while its server runs", "[.]") {
+    const embedded_server own(keeping(other_program::argument()));
+    execute(own.connection_string(), "CREATE TABLE kept AS SELECT 42 AS answer");
+    other_program::answer(std::to_string(own.pid()));
+    ::raise(SIGKILL);
 }
 
 TEST_CASE("an embedded server ends with the program that is killed, and the next one finds its data",
           "[embedded]") {
     const scratch_directory scratch;
     REQUIRE(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0); // the orphaned server becomes this process's child
-    pipe_pair answer;
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) {
-        try {
-            const embedded_server own(keeping(scratch / "data"));
-            execute(own.connection_string(), "CREATE TABLE kept AS SELECT 42 AS answer");
-            answer.write(std::to_string(own.pid()));
-            ::raise(SIGKILL);
-        } catch (const std::exception& failure) {
-            answer.write(failure.what());
-        }
-        ::_exit(0);
-    }
-    const auto text = answer.read_all();
-    CHECK(ends(child));
+    other_program program("program: is killed while its server runs", (scratch / "data").string());
+    const auto text = program.answers();
+    CHECK_FALSE(program.succeeds());
     const auto pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
     INFO(text);
     REQUIRE(pid > 0);
