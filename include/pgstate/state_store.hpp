@@ -36,8 +36,7 @@ namespace pgstate {
 /// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
 ///                operation. With g++ 12, name a lambda that captures more than references and numbers before the
 ///                co_await: the compiler destroys such a temporary twice (GCC bug 99576).
-/// Allocator:     the handler's associated allocator has the memory in which the handler waits for its completion, and no
-///                other: what an operation allocates besides may outlive its handler, and is from the default allocator.
+/// Allocator:     the handler's associated one has the memory in which the handler waits; all else is of the default one.
 ///
 /// Every operation can fail with
 ///   invalid_argument   an argument is refused (what() names it); nothing was sent
@@ -52,7 +51,7 @@ namespace pgstate {
 ///   outcome_unknown    the connection broke after sending, and it cannot be found out whether the write was applied: the
 ///                      state is gone, or somebody else has written it since, or a pooler or a dead server is between
 ///   schema_mismatch    the row was neither written nor found in the way: a trigger, rule or policy suppresses the write
-///   corrupt_state      the write went to the row of another key, as a trigger of the table changes keys; names both
+///   corrupt_state      a trigger of the table moved the write to another key; names both
 class PGSTATE_API state_store : public checkpoint_operations, public detail::store_virtuals {
 public:
     ~state_store() override;
@@ -139,6 +138,7 @@ public:
     /// Errors:     not_found - there is no such state and `options.create` is not set
     ///             conflict - with `if_version`: another version is there. Nothing is changed
     ///             invalid_argument - also for more than max_change_bytes of JSON, and for a text with NUL
+    ///             corrupt_state - `data`, `context` or `history` is of a wrong type, as another program left it
     template <detail::token_for<saved> Token = default_token>
     auto append(std::string_view agent_id, std::string_view session_id, message_list messages,
                 change_options options, Token&& token = Token()) {

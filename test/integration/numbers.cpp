@@ -132,6 +132,70 @@ TEST_CASE("an increment finds in a document of another writer what load shows", 
         }
 }
 
+TEST_CASE("a change of a document that load cannot read is refused, and makes nothing of it", "[numbers]") {
+    opened_store f;
+    pqxx::connection admin(f.database);
+    pgstate::state_patch patch;
+    patch.data["n"] = 1;
+    pgstate::agent_message named("user", "x");
+    named.id = "m1";
+    const auto outcomes = [&](const pgstate::change_options& options) {
+        return std::vector{f.wait(f.store.append("a", "s", {{"user", "x"}}, options, as_result)),
+                           f.wait(f.store.append("a", "s", named, options, as_result)),
+                           f.wait(f.store.merge("a", "s", patch, options, as_result)),
+                           f.wait(f.store.increment("a", "s", "/data/n", 1, options, as_result))};
+    };
+    for (const std::string document :
+         {"[1]", "[]", R"("x")", "5", "null", R"({"data":[1]})", R"({"data":"x"})", R"({"context":5})",
+          R"({"context":[{}]})", R"({"history":{"role":"x"}})", R"({"history":"x"})", R"({"history":1})",
+          R"([{"history":[]}])"}) {
+        const auto version = put(admin, document);
+        for (const auto& options : {pgstate::change_options{}, pgstate::change_options{.create = true},
+                                    pgstate::change_options{.if_version = version}})
+            for (const auto& outcome : outcomes(options)) {
+                CAPTURE(document, options.create, options.if_version.has_value());
+                CHECK(require_failure(outcome, errc::corrupt_state).operation() != "load");
+            }
+        for (const auto& outcome : outcomes({.if_version = version + 1}))
+            CHECK(require_failure(outcome, errc::conflict).current_version() == version);
+        // In a shared statement the neighbours are not harmed.
+        f.wait(f.store.save(agent_state("a", "neighbour")));
+        for (const bool create : {false, true}) {
+            outcome<pgstate::saved> odd;
+            outcome<pgstate::saved> neighbour;
+            const pgstate::change_options options{.create = create};
+            f.store.append("a", "s", named, options, as_result(odd.handler()));
+            f.store.append("a", "neighbour", {{"user", "x"}}, options, as_result(neighbour.handler()));
+            require_failure(odd.wait(f.context), errc::corrupt_state);
+            CHECK(neighbour.wait(f.context).has_value());
+        }
+        const auto row = pqxx::nontransaction(admin).exec(
+            "SELECT state = '" + document + "', version FROM agent_states WHERE session_id = 's'");
+        CHECK(row[0][0].as<bool>());
+        CHECK(row[0][1].as<std::int64_t>() == version);
+    }
+    for (const std::string document :
+         {R"({"data":null,"context":null,"history":null})", R"({"other":[1]})"}) {
+        CAPTURE(document);
+        put(admin, document);
+        for (const auto& outcome : outcomes({}))
+            CHECK(outcome.has_value());
+        const auto state = f.wait(f.store.load("a", "s")).value();
+        CHECK(state.data == json::object{{"n", 2}});
+        CHECK(state.history.size() == 2);
+    }
+}
+
+TEST_CASE("a change makes a state that has expired anew, whatever was in its row", "[numbers]") {
+    opened_store f;
+    pqxx::connection admin(f.database);
+    put(admin, R"({"history":{"role":"x"},"data":[1]})");
+    run_on(f.database, "UPDATE agent_states SET expires_at = now() - interval '1 hour'");
+    f.failure(f.store.append("a", "s", {{"user", "x"}}, as_result), errc::not_found);
+    CHECK(f.wait(f.store.append("a", "s", {{"user", "x"}}, {.create = true})).version > 0);
+    CHECK(f.wait(f.store.load("a", "s"))->history.size() == 1);
+}
+
 TEST_CASE("an increment takes and refuses the numbers that load takes and refuses", "[numbers]") {
     const auto seed = Catch::getSeed();
     CAPTURE(seed);

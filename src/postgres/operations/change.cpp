@@ -16,17 +16,23 @@ namespace {
 using sql::table_sql;
 using wire::type_oid;
 
-/// The columns of the repeat probe's answer.
+/// The repeat probe's answer has this column behind `columns_where_ill_formed`.
 namespace repeat_row {
-enum : int { created_at = probed_row::version + 1, updated_at, expires_at, all_there };
+constexpr int all_there = loaded_row::expires_at + 1;
 } // namespace repeat_row
 
-/// A form in SQL: what the document becomes, what must hold for that, and the types of the parameters from $5 on.
+/// A form in SQL: what the document becomes, the types of the parameters from $5 on, and what must hold of a document that is
+/// `well_formed`.
 struct form_sql {
     std::string_view purpose;
     std::string document;
-    std::string guard;
     sql::types parameters;
+    std::string condition{};
+
+    std::string guard() const {
+        return condition.empty() ? std::string(well_formed)
+                                 : std::string(well_formed).append(" AND ").append(condition);
+    }
 };
 
 /// The member `name` of the document, which the Go SDK may have written as null.
@@ -143,26 +149,25 @@ form_sql sql_of(codec::change_form form, const std::string& messages = "$5::json
             .append(")");
     };
     switch (form) {
-    case codec::change_form::append: return {"append", appended(messages), {}, {jsonb}};
+    case codec::change_form::append: return {"append", appended(messages), {jsonb}};
     case codec::change_form::append_once:
         return {"append_once",
                 appended(new_messages("jsonb_agg(x.m ORDER BY x.n)", messages)),
-                "EXISTS " + new_messages("", messages),
-                {jsonb}};
+                {jsonb},
+                "EXISTS " + new_messages("", messages)};
     case codec::change_form::merge:
         return {"merge",
                 "jsonb_set(jsonb_set(t.state, '{data}', (" + member_or("data", "{}") +
                     " - $6::text[]) || $5::jsonb), '{context}', (" + member_or("context", "{}") +
                     " - $8::text[]) || $7::jsonb)",
-                {},
                 {jsonb, text_array, jsonb, text_array}};
     case codec::change_form::increment: break;
     }
     const auto root = root_with_sum();
     return {"increment",
             "jsonb_set(t.state, ($6::text[])[:1], " + root + ")",
-            root + " IS NOT NULL",
-            {text, text_array}};
+            {text, text_array},
+            root + " IS NOT NULL"};
 }
 
 // $1 and $2 are the key. $3 is the version that the row must have, or NULL; where a state may be created, the ttl of a
@@ -175,8 +180,8 @@ std::string parameter_after(std::size_t before) {
 }
 
 std::string over_a_row(const table_sql& sql, const form_sql& form) {
-    auto condition = std::string(table_sql::by_key) + " AND ($3::bigint IS NULL OR t.version = $3)";
-    if (!form.guard.empty()) condition += " AND " + form.guard;
+    const auto condition =
+        std::string(table_sql::by_key) + " AND ($3::bigint IS NULL OR t.version = $3) AND " + form.guard();
     return sql.replace(form.document, table_sql::expiry_or_kept("$4"), "", condition,
                        parameter_after(before_change + form.parameters.size()), written_row::columns(true));
 }
@@ -187,7 +192,7 @@ std::string or_creating_one(const table_sql& sql, const form_sql& form) {
                                                    table_sql::expiry_in("$3"), parameter_after(before + 1)),
                                 form.document,
                                 "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
-                                form.guard, written_row::columns(true));
+                                form.guard(), written_row::columns(true));
 }
 
 sql::by_size statement_of(const table_sql& sql, codec::change_form form, bool create) {
@@ -211,13 +216,12 @@ sql::by_size shared_statement_of(const table_sql& sql, codec::change_form form, 
             ", $5::uuid FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
         return sql::prepared_by_size(std::string(parts.purpose) + "_or_create_many",
                                      sql.insert_or_change(source + std::string(table_sql::in_order_of_input),
-                                                          parts.document, "t.expires_at", parts.guard,
+                                                          parts.document, "t.expires_at", parts.guard(),
                                                           written_row::columns(true)),
                                      {text_array, text_array, text_array, int8, uuid});
     }
     const auto parts = sql_of(form, "u.d::jsonb");
-    auto condition = std::string(table_sql::by_input);
-    if (!parts.guard.empty()) condition += " AND " + parts.guard;
+    const auto condition = std::string(table_sql::by_input) + " AND " + parts.guard();
     const auto statement = sql.replace(parts.document, table_sql::expiry_or_kept("u.l"),
                                        " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
                                        " WITH ORDINALITY AS u(a, s, d, l, n)",
@@ -264,14 +268,8 @@ void change_operation::add_to(wire::parameters& values) const {
         std::visit(adder{values}, each);
 }
 
-/// A change with `create` normally returns a row. It returns none where an increment has no place for the number, or an append
-/// has nothing to add.
-bool change_operation::probes() const noexcept {
-    return !change_.create || increments() || !ids().empty();
-}
-
-/// It should have found the row, or made one. But an increment that found no place for the number is right where that row is
-/// the one it met.
+/// It should have found the row, or made one. But one that found no state that it can change is right where that row is the
+/// one it met.
 bool change_operation::wants_retry(const wire::rows& rows, int row) {
     const auto version = probed_row::version_in(rows, row);
     if (terms_.if_version && version != *terms_.if_version) return false;
@@ -291,15 +289,15 @@ result<saved> change_operation::decode() {
     if (terms_.if_version && *terms_.if_version != current)
         return codec::conflict(name(), *terms_.if_version, current);
     if (repeats(rows(), row())) {
-        saved unchanged{current, rows().timestamptz(row(), repeat_row::created_at),
-                        rows().timestamptz(row(), repeat_row::updated_at),
-                        expiry_in(rows(), row(), repeat_row::expires_at)};
+        saved unchanged{current, rows().timestamptz(row(), loaded_row::created_at),
+                        rows().timestamptz(row(), loaded_row::updated_at),
+                        expiry_in(rows(), row(), loaded_row::expires_at)};
         unchanged.applied = false;
         return unchanged;
     }
-    if (increments()) {
-        auto found = loaded_row::read(rows(), row(), agent_, session_, name());
-        codec::apply(*change_.increment, found); // says why it cannot be
+    if (!rows().is_null(row(), loaded_row::state)) {
+        auto found = loaded_row::read(rows(), row(), agent_, session_, name()); // says what is wrong with it
+        if (increments()) codec::apply(*change_.increment, found);              // says why it cannot be
     }
     return write_suppressed(name());
 }
@@ -348,7 +346,7 @@ single_read make_repeat_probe(sql::target_table& table) {
         table,
         sql::planned_anew(
             table.sql().select(
-                "1::bigint, t.version, t.created_at, t.updated_at, t.expires_at, " + all_there, "",
+                "1::bigint, " + columns_where_ill_formed() + ", " + all_there, "",
                 std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
             {type_oid::text, type_oid::text, type_oid::text_array}),
         [](auto& values, const auto& what) {

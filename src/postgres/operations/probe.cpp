@@ -2,14 +2,18 @@
 
 #include "sql/keys.hpp"
 
-#include <string>
-
 namespace pgstate::postgres {
 
 using sql::table_sql;
 
 std::int64_t probed_row::version_in(const wire::rows& rows, int row) {
     return row < 0 ? 0 : rows.int8(row, version);
+}
+
+std::string columns_where_ill_formed() {
+    return std::string("t.version, CASE WHEN ")
+        .append(well_formed)
+        .append(" IS NOT TRUE THEN t.state END, t.created_at, t.updated_at, t.expires_at");
 }
 
 selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns)

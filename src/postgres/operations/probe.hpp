@@ -6,6 +6,7 @@
 #include "sql/target_table.hpp"
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +18,16 @@ enum : int { ordinal, version };
 /// 0 for no row.
 std::int64_t version_in(const wire::rows& rows, int row);
 } // namespace probed_row
+
+/// Whether load() can read the document's parts: an object with objects and an array, which the Go SDK may have written as null.
+inline constexpr std::string_view well_formed =
+    "jsonb_path_match(t.state, '$.type() == \"object\""
+    " && (!exists($.data) || $.data.type() == \"object\" || $.data.type() == \"null\")"
+    " && (!exists($.context) || $.context.type() == \"object\" || $.context.type() == \"null\")"
+    " && (!exists($.history) || $.history.type() == \"array\" || $.history.type() == \"null\")')";
+
+/// Columns of a probe that answer a load where the document is not `well_formed`; NULL instead of the document where it is.
+std::string columns_where_ill_formed();
 
 /// Statements that select columns of states by key: loads and probes.
 class selecting_type : public batch::operation_type {
@@ -36,6 +47,13 @@ private:
 class probe_type final : public selecting_type {
 public:
     explicit probe_type(sql::target_table& table) : selecting_type(table, "probe", "t.version") {}
+};
+
+/// Reads of a state that an append or a merge did not change also the document, as a load does, where that is the reason.
+class part_probe_type final : public selecting_type {
+public:
+    explicit part_probe_type(sql::target_table& table)
+        : selecting_type(table, "part_probe", columns_where_ill_formed()) {}
 };
 
 } // namespace pgstate::postgres

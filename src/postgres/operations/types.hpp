@@ -26,7 +26,7 @@ struct operation_types {
         : save(table), load(table), load_window(table), erase(table), erase_version(table), touch(table),
           change(table), list(table), list_agents(table), find(table), count(table), estimate(table),
           health(table), sweep(table, sweep_request::kind::remove),
-          survey(table, sweep_request::kind::survey), checkpoints(table), probe(table),
+          survey(table, sweep_request::kind::survey), checkpoints(table), probe(table), part_probe(table),
           repeat(make_repeat_probe(table)), probe_history(table), look(table), settle(table) {}
 
     const batch::operation_type& of_load(const history_window& window) const noexcept {
@@ -52,6 +52,7 @@ struct operation_types {
     checkpoint_types checkpoints;
     // What the engine asks for an operation.
     probe_type probe;
+    part_probe_type part_probe;
     single_read repeat;
     history_probe_type probe_history;
     look_type look;
@@ -76,6 +77,7 @@ public:
         if (what.id == fork) return types_.checkpoints.fork_probe;
         if (what.id == append && !static_cast<const change_operation&>(what).ids().empty())
             return types_.repeat;
+        if (what.id == append || what.id == merge) return types_.part_probe;
         if (what.asked == &types_.save.extend) return types_.probe_history;
         return types_.probe;
     }
