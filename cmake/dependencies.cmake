@@ -60,6 +60,12 @@ if(PGSTATE_INSTALL AND (TARGET Boost::asio OR TARGET pqxx))
     set(PGSTATE_INSTALL OFF)
 endif()
 
+# What the program pgstate compares documents with.
+find_package(nlohmann_json 3.9 CONFIG QUIET)
+if(TARGET nlohmann_json::nlohmann_json)
+    set_target_properties(nlohmann_json::nlohmann_json PROPERTIES IMPORTED_GLOBAL TRUE)
+endif()
+
 # Command lines: of the program pgstate and of the example server, which are built where it is installed.
 find_package(CLI11 2.1 CONFIG QUIET)
 if(TARGET CLI11::CLI11)

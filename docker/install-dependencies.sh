@@ -22,7 +22,7 @@ apt() { as_root apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o 
 . /etc/os-release
 
 packages=(g++ cmake ninja-build ccache pkg-config python3 libpq-dev libssl-dev libspdlog-dev prometheus-cpp-dev
-          postgresql catch2 pgbouncer openssl libcli11-dev curl doxygen python3-jsonschema)
+          postgresql catch2 pgbouncer openssl libcli11-dev nlohmann-json3-dev curl doxygen python3-jsonschema)
 # opentelemetry-cpp, with what its CMake files look for and the package does not depend on.
 opentelemetry=(opentelemetry-cpp-dev libabsl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc)
 build_libpqxx=no

@@ -132,10 +132,11 @@ void add_global_options(command_options& on, arguments& into) {
 }
 
 void add_commands(command_options& on, arguments& into) {
-    static constexpr command ls_command{ls}, get_command{get}, put_command{put}, rm_command{rm},
-        tail_command{tail, true}, migrate_command{migrate}, schema_command{schema}, doctor_command{doctor},
-        export_command{export_states}, import_command{import_states}, checkpoint_command{checkpoint},
-        checkpoints_command{checkpoints}, restore_command{restore}, fork_command{fork}, prune_command{prune};
+    static constexpr command ls_command{ls}, get_command{get}, diff_command{diff}, put_command{put},
+        rm_command{rm}, tail_command{tail, true}, migrate_command{migrate}, schema_command{schema},
+        doctor_command{doctor}, export_command{export_states}, import_command{import_states},
+        checkpoint_command{checkpoint}, checkpoints_command{checkpoints}, restore_command{restore},
+        fork_command{fork}, prune_command{prune};
     on.add(
         "ls", "lists agents, or the sessions of one", &ls_command,
         "Agents in the order of their ids with their number of sessions; sessions most recently updated first.\n"
@@ -190,6 +191,14 @@ void add_commands(command_options& on, arguments& into) {
     on->add_option("NEW_SESSION", into.new_session, "the new session's id")->required();
     on->add_option("--at", into.at, "as it was at this version, of which there is a checkpoint");
     on.duration("--ttl", into.ttl, "how long it lives, as 90s, 12h, 30d");
+
+    on.add(
+        "diff", "prints what changed between two versions", &diff_command,
+        "The operations of a JSON Patch (RFC 6902) that make the first version into the second: one a line on a\n"
+        "terminal; an array in one line elsewhere and with --json. 1 and 1.0 are the same number here.\n");
+    on.agent().session();
+    on->add_option("FROM", into.at, "a version of which there is a checkpoint")->required();
+    on->add_option("TO", into.until, "another one; none: the state as it is now");
 
     on.add(
         "prune", "removes checkpoints of a state", &prune_command,

@@ -28,7 +28,8 @@ struct arguments {
     std::string file; ///< empty or "-": standard input or output
     std::optional<std::size_t> limit{};
     std::optional<std::int64_t> if_version{};
-    std::optional<std::int64_t> at{}; ///< a version
+    std::optional<std::int64_t> at{};    ///< a version
+    std::optional<std::int64_t> until{}; ///< of diff: the later version; nothing: the present one
     std::string label;
     std::string new_session;
     std::optional<std::size_t> keep{};

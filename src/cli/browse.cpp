@@ -1,4 +1,4 @@
-// What is there: ls, get, tail.
+// What is there: ls, get, diff, tail.
 #include "command.hpp"
 #include "documents.hpp"
 #include "failure.hpp"
@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/object.hpp>
 
+#include <nlohmann/json.hpp>
 #include <pqxx/nontransaction>
 
 #include <chrono>
@@ -114,6 +115,40 @@ asio::awaitable<void> look_for_changes(const context& with, postgres_store& stor
     flush_out();
 }
 
+/// The document of a state that is there. \param version  of a checkpoint; nothing: as it is now
+asio::awaitable<std::string> document_at(const context& with, postgres_store& store,
+                                         std::optional<std::int64_t> version) {
+    const state_key key(with.given.agent, with.given.session);
+    const auto table = postgres_store::quoted_table(with.given.settings);
+    std::optional<past_version> at;
+    if (version) at = {*version, postgres_store::quoted_checkpoints_table(with.given.settings)};
+    auto read = [table, key, at](pqxx::connection& connection) {
+        pqxx::nontransaction sql(connection);
+        return read_document(sql, table, key, at);
+    };
+    auto found = co_await store.pool().with_connection(std::move(read));
+    if (!found)
+        throw failure(exit_code::not_found,
+                      "there is no such state: " + name_of(key.agent_id, key.session_id) +
+                          (at ? ", or no checkpoint of version " + std::to_string(at->version) : ""));
+    if (found->json.empty())
+        throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + not_a_document);
+    co_return std::move(found->json);
+}
+
+/// What a save can change of a document.
+nlohmann::json content_of(const std::string& document) {
+    try {
+        auto content = nlohmann::json::parse(document);
+        for (const auto* column :
+             {"agent_id", "session_id", "version", "created_at", "updated_at", "expires_at"})
+            content.erase(column);
+        return content;
+    } catch (const nlohmann::json::out_of_range&) { // its message has the number
+        throw failure(exit_code::failed, "the document has a number that no double holds");
+    }
+}
+
 } // namespace
 
 asio::awaitable<int> ls(const context& with) {
@@ -136,24 +171,25 @@ asio::awaitable<int> ls(const context& with) {
 
 asio::awaitable<int> get(const context& with) {
     auto store = co_await with.open();
-    const state_key key(with.given.agent, with.given.session);
-    const auto table = postgres_store::quoted_table(with.given.settings);
-    std::optional<past_version> at;
-    if (with.given.at) at = {*with.given.at, postgres_store::quoted_checkpoints_table(with.given.settings)};
-    auto read = [table, key, at](pqxx::connection& connection) {
-        pqxx::nontransaction sql(connection);
-        return read_document(sql, table, key, at);
-    };
-    const auto found = co_await store.pool().with_connection(std::move(read));
+    const auto document = co_await document_at(with, store, with.given.at);
     co_await store.close();
-    if (!found)
-        throw failure(exit_code::not_found,
-                      "get: there is no such state: " + name_of(key.agent_id, key.session_id) +
-                          (at ? ", or no checkpoint of version " + std::to_string(at->version) : ""));
-    if (found->json.empty())
-        throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + not_a_document);
     const bool for_people = with.screen.output && !with.given.json;
-    write_out((for_people ? pretty(found->json, with.screen.colored) : found->json) + '\n');
+    write_out((for_people ? pretty(document, with.screen.colored) : document) + '\n');
+    co_return exit_code::ok;
+}
+
+asio::awaitable<int> diff(const context& with) {
+    auto store = co_await with.open();
+    const auto before = content_of(co_await document_at(with, store, with.given.at));
+    const auto after = content_of(co_await document_at(with, store, with.given.until));
+    co_await store.close();
+    const auto operations = nlohmann::json::diff(before, after);
+    if (with.given.json || !with.screen.output) {
+        write_out(operations.dump() + '\n');
+        co_return exit_code::ok;
+    }
+    for (const auto& each : operations) // a long history is not indented over thousands of lines
+        write_out(each.dump() + '\n');
     co_return exit_code::ok;
 }
 

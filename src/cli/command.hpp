@@ -27,6 +27,7 @@ struct context {
 // The commands. Each gives the process's exit code, or throws `failure` or pgstate::error. They can be cancelled.
 asio::awaitable<int> ls(const context& with);
 asio::awaitable<int> get(const context& with);
+asio::awaitable<int> diff(const context& with);
 asio::awaitable<int> put(const context& with);
 asio::awaitable<int> rm(const context& with);
 asio::awaitable<int> checkpoint(const context& with);

@@ -72,6 +72,31 @@ class Checkpoints(CliTest):
         self.run_cli("fork", "a", "s", "t", code=4)
         self.run_cli("fork", "a", "none", "u", code=3)
 
+    def test_what_changed_is_a_json_patch(self):
+        self.run_cli("checkpoint", "a", "s")
+        message = '{"role": "user", "content": "hi"}'
+        second = self.put("a", "s", '{"data": {"n": 1.1, "a/b": [18446744073709551615, 0.1]}, "history": [' + message + ", "
+                          + message + "]}")["version"]
+        expected = [{"op": "add", "path": "/data/a~1b", "value": [18446744073709551615, 0.1]},
+                    {"op": "add", "path": "/history/-", "value": json.loads(message)}]
+        self.assertEqual(self.run_json("diff", "a", "s", self.first), expected)
+        self.run_cli("checkpoint", "a", "s")
+        third = self.put("a", "s", r'{"context": {"\u0001": null}}')["version"]
+        self.run_cli("checkpoint", "a", "s")
+        self.assertEqual(self.run_json("diff", "a", "s", self.first, second), expected)
+        self.assertEqual(self.run_json("diff", "a", "s", second, second), [])
+        self.assertEqual([each["op"] for each in self.run_json("diff", "a", "s", third, self.first)],
+                         ["remove", "add", "add"])
+        self.assertIn(r'{"op":"add","path":"/context/\u0001","value":null}',
+                      self.on_terminal("diff", "a", "s", second, third, NO_COLOR="1").splitlines())
+        self.run_cli("diff", "a", "s", code=2)
+        self.run_cli("diff", "a", "s", third + 1, code=3)
+        self.run_cli("diff", "a", "s", self.first, third + 1, code=3)
+        self.run_cli("diff", "a", "none", 1, code=3)
+        self.sql("UPDATE agent_states SET state = jsonb_set(state, '{data}', '{\"n\": 1e400}')")
+        self.run_cli("diff", "a", "s", self.first, code=1)
+        self.assertIn("no double", self.errors)
+
     def test_they_are_pruned_and_go_with_their_state(self):
         for n in range(3):
             self.put("a", "s", f'{{"data": {{"n": {n}}}}}')
@@ -85,7 +110,8 @@ class Checkpoints(CliTest):
 
     def test_without_their_table(self):
         self.sql("DROP TABLE agent_states_checkpoints")
-        for command in (["checkpoint"], ["checkpoints"], ["restore", 1], ["fork", "t"], ["prune", "--keep", 1], ["get", "--at", 1]):
+        for command in (["checkpoint"], ["checkpoints"], ["restore", 1], ["fork", "t"], ["diff", 1], ["prune", "--keep", 1],
+                        ["get", "--at", 1]):
             self.run_cli(command[0], "a", "s", *command[1:], code=1)
             self.assertIn("pgstate migrate --checkpoints", self.errors)
         self.run_cli("migrate", "--checkpoints")
@@ -411,7 +437,7 @@ class Appearance(CliTest):
         self.assertEqual((done.returncode, done.stderr.count("exported 1 states")), (0, 1), done.stderr)
 
     def commands(self):
-        return ("ls get put rm checkpoint checkpoints restore fork prune tail migrate schema doctor export import"
+        return ("ls get put rm checkpoint checkpoints restore fork diff prune tail migrate schema doctor export import"
                 " completion").split()
 
     def complete(self, *words):
