@@ -34,6 +34,7 @@ po::options_description describe(options& chosen) {
     add("sessions", number(4), "sessions of each agent");
     add("threads", number(2), "threads that run the agents");
     add("pace", number(0), "milliseconds that a turn takes besides its save, on average");
+    add("window", number(0), "load the last N messages of a session, and save what is new; 0: all of them");
     add("kill-after", number(0), "after N acknowledged turns, end this process with SIGKILL; 0: never");
     add("ack-file", po::value(&chosen.ack_file)->default_value("agent_runtime.acks")->value_name("FILE"),
         "where acknowledged turns are noted, outside the database");
@@ -70,6 +71,7 @@ std::optional<options> parse_options(int argc, const char* const* argv) {
     chosen.agents = in_range<unsigned>(given, "agents", 1, 100'000);
     chosen.sessions = in_range<unsigned>(given, "sessions", 1, 10'000);
     chosen.threads = in_range<unsigned>(given, "threads", 1, 1'000);
+    chosen.window = in_range<std::uint64_t>(given, "window", 0, 1'000'000'000);
     chosen.kill_after = in_range<std::uint64_t>(given, "kill-after", 0, 1'000'000'000);
     chosen.pace = std::chrono::milliseconds(in_range<std::int64_t>(given, "pace", 0, 60'000));
     if (chosen.database_url.empty()) throw usage_error("say --database URL");

@@ -126,6 +126,7 @@ asio::awaitable<void> program::run_agents(pgstate::state_store& store) {
     runtime::settings how;
     how.pace = chosen_.pace;
     how.kill_after = chosen_.kill_after;
+    how.window = chosen_.window;
     agents_.emplace(store, scripts_, *acks_, meter_, how);
     progress_.emplace(strand_, result.before.found, result.turns, meter_.acknowledged);
     progress_->start();

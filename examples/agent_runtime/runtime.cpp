@@ -17,15 +17,20 @@
 namespace demo {
 namespace {
 
+/// Turns of the session so far, of which `state` may have the last ones alone.
+std::size_t turns_of(const pgstate::agent_state& state) {
+    return state.history_offset + state.history.size();
+}
+
 /// Everything that a turn changes in a state.
 void take_turn(pgstate::agent_state& state, const transcript& script) {
-    const turn& next = script.turns[state.history.size()];
+    const turn& next = script.turns[turns_of(state)];
     const auto now =
         std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
     pgstate::agent_message& message = state.history.emplace_back(next.role, next.content, now);
     message.metadata = next.metadata;
 
-    const std::size_t turns = state.history.size();
+    const std::size_t turns = turns_of(state);
     state.data["turn"] = turns;
     state.data["transcript"] = script.index;
     state.data["checksum"] = script.checksums[turns];
@@ -35,10 +40,9 @@ void take_turn(pgstate::agent_state& state, const transcript& script) {
 }
 
 void check_history(session_id id, const pgstate::agent_state& state, const transcript& script) {
-    const std::size_t turns = state.history.size();
-    bool same = turns <= script.turns.size();
-    for (std::size_t i = 0; same && i < turns; ++i)
-        same = is_turn(state.history[i], script.turns[i]);
+    bool same = turns_of(state) <= script.turns.size();
+    for (std::size_t i = 0; same && i < state.history.size(); ++i)
+        same = is_turn(state.history[i], script.turns[state.history_offset + i]);
     if (!same)
         throw std::runtime_error(id.agent_key() + "/" + id.session_key() +
                                  " holds something other than its transcript; begin anew with --reset");
@@ -65,9 +69,11 @@ boost::asio::awaitable<void> runtime::run(const std::vector<session_id>& session
 }
 
 boost::asio::awaitable<void> runtime::play(session_id id) {
+    pgstate::load_options loading;
+    if (settings_.window > 0) loading.history = pgstate::history_window::last(settings_.window);
     for (bool again = false; !stopping_; again = true) {
         const auto begin = latencies::clock::now();
-        auto found = co_await store_.load(id.agent_key(), id.session_key());
+        auto found = co_await store_.load(id.agent_key(), id.session_key(), loading);
         meter_.loads.add(begin);
 
         pgstate::agent_state state(id.agent_key(), id.session_key());
@@ -75,7 +81,7 @@ boost::asio::awaitable<void> runtime::play(session_id id) {
         check_history(id, state, scripts_.of(id));
         // Turns that were saved, but whose acknowledgement a crash or a lost connection cut off: they are there, and
         // not taken again.
-        const std::size_t added = acks_.acknowledge(id, scripts_.of(id), state.history.size());
+        const std::size_t added = acks_.acknowledge(id, scripts_.of(id), turns_of(state));
         if (again) meter_.acknowledged += added;
 
         if (co_await take_turns(id, state)) co_return;
@@ -87,7 +93,7 @@ boost::asio::awaitable<void> runtime::play(session_id id) {
 boost::asio::awaitable<bool> runtime::take_turns(session_id id, pgstate::agent_state& state) {
     const transcript& script = scripts_.of(id);
     std::minstd_rand random(id.agent * 1009 + id.session + 1);
-    while (state.history.size() < script.turns.size()) {
+    while (turns_of(state) < script.turns.size()) {
         co_await think(random);
         if (stopping_) break;
         take_turn(state, script);
@@ -101,7 +107,7 @@ boost::asio::awaitable<bool> runtime::take_turns(session_id id, pgstate::agent_s
 
         if (!done && is_settled_by_loading(done.error())) co_return false;
         done.value().apply_to(state); // throws any other error
-        acknowledge(id, state.history.size());
+        acknowledge(id, turns_of(state));
     }
     co_return true;
 }

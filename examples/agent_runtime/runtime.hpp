@@ -24,6 +24,7 @@ public:
     struct settings {
         std::chrono::milliseconds pace{0};
         std::uint64_t kill_after = 0;
+        std::uint64_t window = 0;
     };
 
     runtime(pgstate::state_store& store, const transcripts& scripts, ledger& acks, meter& counts,
