@@ -83,7 +83,9 @@ public:
 private:
     using sort = violation::sort;
 
-    void wrong(sort what, const std::string& text) { found_.push_back({what, "key " + key_ + ": " + text}); }
+    void wrong(sort what, const std::string& text) {
+        found_.push_back({what, "key " + key_ + ": " + text, key_});
+    }
 
     void check_versions() {
         for (std::size_t i = 0; i < acknowledged_.size(); ++i) {
@@ -254,7 +256,10 @@ private:
         saved.until = base->told == outcome::acknowledged ? base->completed : seen.completed;
         auto after =
             std::ranges::upper_bound(saves_, seen.version, {}, [](const write* w) { return w->version; });
-        while (after != saves_.begin() && *std::prev(after) != base && optional(**std::prev(after), saved))
+        // A save with a smaller version may also have waited, and begun the life after the one that was seen.
+        while (after != saves_.begin() && *std::prev(after) != base &&
+               (optional(**std::prev(after), saved) ||
+                may_be_of_earlier_life(seen.invoked, (*std::prev(after))->completed)))
             --after;
         const write* last = after == saves_.begin() ? nullptr : *std::prev(after);
         if (base->told == outcome::acknowledged) {
@@ -391,6 +396,41 @@ void history::add(observation what) {
     ++size_;
 }
 
+std::string history::story(const std::string& key) const {
+    const auto& all = keys_.at(key);
+    std::vector<std::pair<time_point, std::string>> lines;
+    auto first = time_point::max();
+    for (const auto& each : all.writes)
+        first = std::min(first, each.invoked);
+    for (const auto& each : all.observations)
+        first = std::min(first, each.invoked);
+    const auto add_line = [&](const auto& of, const std::string& text) {
+        const auto since = [&](time_point when) {
+            return std::to_string(
+                std::chrono::duration_cast<std::chrono::milliseconds>(when - first).count());
+        };
+        lines.emplace_back(of.completed,
+                           since(of.invoked) + " to " + since(of.completed) + ": " + text + '\n');
+    };
+    for (const auto& each : all.writes)
+        add_line(each, history_text(each) + " of client " + std::to_string(each.client) + ", " +
+                           (each.told == outcome::acknowledged ? "acknowledged"
+                            : each.told == outcome::failed     ? "failed"
+                                                               : "unknown") +
+                           (each.expected != 0 ? ", expected " + std::to_string(each.expected) : "") +
+                           (each.missing ? ", found nothing" : ""));
+    for (const auto& each : all.observations)
+        add_line(each, each.missing ? std::string("a load found nothing")
+                                    : "a load found version " + std::to_string(each.version) + " of save #" +
+                                          std::to_string(each.saved) + " and " +
+                                          std::to_string(each.appended.size()) + " appends");
+    std::ranges::sort(lines);
+    std::string told;
+    for (const auto& [when, line] : lines)
+        told += line;
+    return told;
+}
+
 std::vector<history::violation> history::check() const {
     std::vector<violation> found;
     std::unordered_map<std::int64_t, const write*> first;
@@ -400,8 +440,9 @@ std::vector<history::violation> history::check() const {
             if (each.what == kind::erase || each.told != outcome::acknowledged) continue;
             const auto [at, inserted] = first.emplace(each.version, &each);
             if (!inserted && at->second->key != each.key)
-                found.push_back({violation::sort::repeated, "key " + key + ": " + history_text(each) +
-                                                                " and one of key " + at->second->key});
+                found.push_back(
+                    {violation::sort::repeated,
+                     "key " + key + ": " + history_text(each) + " and one of key " + at->second->key, key});
         }
     }
     return found;

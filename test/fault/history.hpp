@@ -70,12 +70,16 @@ public:
         };
         sort what{};
         std::string text; ///< with key, ids and versions
+        std::string key{};
     };
 
     void add(write what);
     void add(observation what);
 
     std::size_t size() const noexcept { return size_; }
+
+    /// All that was done to a key and seen of it, a line each, in the order in which it was over; times in ms since the first.
+    std::string story(const std::string& key) const;
 
     /// All that cannot have happened. The histories of different keys are independent.
     std::vector<violation> check() const;

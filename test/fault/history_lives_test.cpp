@@ -66,6 +66,25 @@ TEST_CASE("a new life may begin below the version with which the old one ended",
     CHECK(p.violations() == std::vector<sort>());
 }
 
+TEST_CASE("what an old life had when it was loaded need not be the save that began the next one",
+          "[history]") {
+    waiting_save p;
+    p.loaded({.version = 12, .saved = 1, .appended = {3}}, 22);
+    SECTION("an erase between the load and the end of the save explains it") {
+        p.erased(30, 40, GENERATE(outcome::acknowledged, outcome::unknown));
+        p.loaded({.version = 11, .saved = 2});
+        CHECK(p.violations() == std::vector<sort>());
+    }
+    SECTION("one that was over before the load does not") {
+        p.erased(18, 21);
+        CHECK(p.violations() == std::vector{sort::lost});
+    }
+    SECTION("nor one that began when the save was over") {
+        p.erased(51, 52);
+        CHECK(p.violations() == std::vector{sort::lost});
+    }
+}
+
 TEST_CASE("what the old life had need not be in the new one, whatever it was", "[history]") {
     waiting_save p;
     const auto before = [&](history::write what) {

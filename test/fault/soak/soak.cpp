@@ -236,6 +236,8 @@ private:
         for (const auto& each : of.past.check()) {
             ++violations_[name_of(each.what)];
             constexpr std::size_t enough = 20;
+            if (stories_.size() < 3 && !stories_.contains(each.key))
+                stories_.emplace(each.key, of.past.story(each.key));
             if (problems_.size() < enough)
                 problems_.push_back(std::string(name_of(each.what)) + ": " + each.text);
         }
@@ -304,6 +306,8 @@ private:
                   << " after\n"
                   << "resident memory: " << memory_before_ / mebibyte << " MiB after the first epoch, "
                   << memory_after_ / mebibyte << " MiB at the end\n";
+        for (const auto& [key, story] : stories_)
+            std::cout << "what happened to " << key << ", times in ms:\n" << story;
         for (const auto& each : problems_)
             std::cout << "PROBLEM: " << each << '\n';
         std::cout << (problems_.empty() ? "passed" : "FAILED") << ", seed " << given_.seed << std::endl;
@@ -318,6 +322,7 @@ private:
     std::atomic<std::uint64_t> last_id_{0};
     std::vector<std::unique_ptr<epoch>> epochs_; ///< outlive clients that hang
     std::vector<std::unique_ptr<foreign_writer>> foreign_;
+    std::map<std::string, std::string> stories_; ///< of a few keys that a violation was found of
 
     std::size_t acknowledged_ = 0;
     std::size_t failed_ = 0;
