@@ -8,7 +8,6 @@
 #include <utility>
 
 namespace pgstate_test {
-
 namespace {
 
 const char* history_name(history::kind what) noexcept {
