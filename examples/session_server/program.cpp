@@ -85,7 +85,6 @@ pgstate::config program::configuration() {
     pgstate::config settings;
     settings.connection_string = database_ ? database_->connection_string() : chosen_.database_url;
     settings.table_name = chosen_.table;
-    settings.operation_timeout = chosen_.request_timeout;
     settings.schema.migrate = chosen_.migrate;
     settings.logger = logs_.store;
     settings.metrics = metrics_;

@@ -72,7 +72,7 @@ public:
     asio::awaitable<response> get(const request& message, const parameters& given) {
         require_json_accepted(message);
         const session_path at(given);
-        auto state = co_await store_.load(at.agent, at.session);
+        auto state = co_await store_.load(at.agent, at.session, {.timeout = time_});
         if (!state) no_such_session();
         if (!matches(message, state->version)) another_version(state->version);
 
@@ -93,6 +93,7 @@ public:
         if (wanted.must_exist) co_return saved_response(co_await replace(std::move(state)), at);
 
         pgstate::save_options options;
+        options.timeout = time_;
         options.if_unchanged = wanted.version.has_value();
         state.version = wanted.version.value_or(0);
         co_return saved_response(co_await store_.save(state, options), at);
@@ -108,6 +109,7 @@ public:
             co_return saved_response(co_await patch_nested(changes, at, wanted.version), at);
 
         pgstate::change_options options;
+        options.timeout = time_;
         options.if_version = wanted.version;
         co_return saved_response(co_await store_.merge(at.agent, at.session, changes.as_it_is(), options),
                                  at);
@@ -117,6 +119,7 @@ public:
         const session_path at(given);
         const auto wanted = write_condition_of(message);
         pgstate::erase_options options;
+        options.timeout = time_;
         options.if_version = wanted.version;
         if (!co_await store_.erase(at.agent, at.session, options)) no_such_session();
         co_return response{.status = 204};
@@ -128,6 +131,7 @@ public:
         const session_path at(given);
         const auto wanted = write_condition_of(message);
         pgstate::change_options options;
+        options.timeout = time_;
         options.if_version = wanted.version;
         options.create = create_of(given);
         if (options.create && wanted.any())
@@ -142,7 +146,8 @@ public:
         const auto& agent = given.path.at("agent");
         const auto limit = limit_of(given);
         const auto after = given.query.find("after");
-        const pgstate::list_options options(limit, after == given.query.end() ? "" : after->second);
+        pgstate::list_options options(limit, after == given.query.end() ? "" : after->second);
+        options.timeout = time_;
         const auto page = co_await store_.list(agent, options);
 
         json::array sessions;
