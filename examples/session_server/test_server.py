@@ -727,6 +727,10 @@ class Operation(unittest.TestCase):
             self.assertIn(written.get().status, (200, 201))
         self.assertEqual(ask("GET", path("a", "waits")).status, 200)
 
+    def test_the_time_of_a_request_is_not_that_of_the_start(self):
+        ask = self.client(self.serve("--request-timeout", "1ms"))
+        self.assertEqual(ask("GET", "/healthz").status, 200)
+
     def test_slow_database(self):
         server = self.serve("--request-timeout", "300ms")
         ask = self.client(server)

@@ -36,7 +36,7 @@ namespace pgstate {
 /// Lifetime:      arguments are copied or moved before the call returns; the store must outlive the call, not the
 ///                operation. With g++ 12, name a lambda that captures more than references and numbers before the
 ///                co_await: the compiler destroys such a temporary twice (GCC bug 99576).
-/// Allocator:     the handler's associated one has the memory in which the handler waits; all else is of the default one.
+/// Allocator:     the handler's associated allocator holds the waiting handler; all else uses the default allocator.
 ///
 /// Every operation can fail with
 ///   invalid_argument   an argument is refused (what() names it); nothing was sent

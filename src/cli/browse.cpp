@@ -137,7 +137,7 @@ asio::awaitable<std::string> document_at(const context& with, postgres_store& st
 }
 
 /// What a save can change of a document.
-nlohmann::json content_of(const std::string& document) {
+nlohmann::json content_of(const context& with, const std::string& document) {
     try {
         auto content = nlohmann::json::parse(document);
         for (const auto* column :
@@ -145,7 +145,8 @@ nlohmann::json content_of(const std::string& document) {
             content.erase(column);
         return content;
     } catch (const nlohmann::json::out_of_range&) { // its message has the number
-        throw failure(exit_code::failed, "the document has a number that no double holds");
+        throw failure(exit_code::failed, name_of(with.given.agent, with.given.session) +
+                                             " has a number that no double holds; compare what 'get' prints");
     }
 }
 
@@ -180,8 +181,8 @@ asio::awaitable<int> get(const context& with) {
 
 asio::awaitable<int> diff(const context& with) {
     auto store = co_await with.open();
-    const auto before = content_of(co_await document_at(with, store, with.given.at));
-    const auto after = content_of(co_await document_at(with, store, with.given.until));
+    const auto before = content_of(with, co_await document_at(with, store, with.given.at));
+    const auto after = content_of(with, co_await document_at(with, store, with.given.until));
     co_await store.close();
     const auto operations = nlohmann::json::diff(before, after);
     if (with.given.json || !with.screen.output) {

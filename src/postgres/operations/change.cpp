@@ -268,8 +268,8 @@ void change_operation::add_to(wire::parameters& values) const {
         std::visit(adder{values}, each);
 }
 
-/// It should have found the row, or made one. But one that found no state that it can change is right where that row is the
-/// one it met.
+/// Of a change that wrote no row. If the probe finds a row that the change did not meet, another writer came between them, and
+/// it is sent again. If both met the same row, the change cannot be made.
 bool change_operation::wants_retry(const wire::rows& rows, int row) {
     const auto version = probed_row::version_in(rows, row);
     if (terms_.if_version && version != *terms_.if_version) return false;

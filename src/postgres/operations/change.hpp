@@ -47,7 +47,7 @@ public:
 
     std::optional<std::int64_t> if_version() const noexcept override { return terms_.if_version; }
     bool conditional() const noexcept override { return terms_.if_version.has_value(); }
-    bool probes() const noexcept override { return true; } // there may be nothing that can be changed so
+    bool probes() const noexcept override { return true; } // it may meet a row that it cannot change
     bool repeatable() const noexcept override { return !ids().empty() && !terms_.if_version; }
     bool wants_retry(const wire::rows& rows, int row) override;
 

@@ -26,7 +26,7 @@ inline constexpr std::string_view well_formed =
     " && (!exists($.context) || $.context.type() == \"object\" || $.context.type() == \"null\")"
     " && (!exists($.history) || $.history.type() == \"array\" || $.history.type() == \"null\")')";
 
-/// Columns of a probe that answer a load where the document is not `well_formed`; NULL instead of the document where it is.
+/// The columns of a load, behind the ordinal. The document is NULL where it is `well_formed`: only one that is not is read.
 std::string columns_where_ill_formed();
 
 /// Statements that select columns of states by key: loads and probes.
@@ -49,7 +49,7 @@ public:
     explicit probe_type(sql::target_table& table) : selecting_type(table, "probe", "t.version") {}
 };
 
-/// Reads of a state that an append or a merge did not change also the document, as a load does, where that is the reason.
+/// Reads why an append or a merge changed nothing: the version, and a document that is not `well_formed`.
 class part_probe_type final : public selecting_type {
 public:
     explicit part_probe_type(sql::target_table& table)

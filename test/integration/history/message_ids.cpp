@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <string>
 #include <vector>
 
