@@ -91,6 +91,12 @@ enum class index_mode {
     lean,     ///< none, and a fill factor: updates stay heap-only, which makes saves much cheaper
 };
 
+/// Where the histories of states are.
+enum class history_layout {
+    document, ///< in the document of the state, as the Go SDK has them
+    rows,     ///< each message is a row of a second table
+};
+
 /// What `open` makes of the table.
 struct schema_config {
     migrate_mode migrate = migrate_mode::apply; ///< whether it is made, checked, or trusted
@@ -104,6 +110,12 @@ struct schema_config {
     /// Also the table `<table>_checkpoints`, for what `checkpoint` keeps. Its foreign key deletes the checkpoints of a
     /// state when the state's row is deleted, by whomever.
     bool checkpoints = false;
+    /// Where the histories go that begin from now on. `rows`: into the table `<table>_messages`, so that an append and a save cost
+    /// what is new, however long the history is. Makes that table, the columns `epoch` and `messages`, triggers that delete
+    /// what no state and no checkpoint has any more, and the table of checkpoints. The Go SDK cannot read such states, and says
+    /// so. Histories that are there stay where they are: `pgstate migrate --history` moves them. A store with `document`
+    /// uses those in rows as well, if the table had them when it was opened.
+    history_layout history = history_layout::document;
 };
 
 /// The sweeper, which deletes the rows of states that have expired. They are gone for every operation anyhow; it is the

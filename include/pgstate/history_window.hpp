@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -46,9 +47,9 @@ private:
 inline constexpr history_window history_window::all{};
 inline constexpr history_window history_window::none{no_end, no_end, no_end};
 
-/// What a state that was loaded in part remembers of the stored history, for the next save. Opaque: a load sets it, and
-/// `saved::apply_to` brings it up to date. It is copied with the state. Two marks are always equal, so that states compare by
-/// their contents.
+/// What a state remembers of the stored history, for the next save: which part of it was loaded, and with histories in rows
+/// (schema_config::history) also which messages are stored already. Opaque: a load sets it, and `saved::apply_to` brings it up to
+/// date. It is copied with the state. Two marks are always equal, so that states compare by their contents.
 class history_mark {
 public:
     /// Always: see above.
@@ -57,11 +58,12 @@ public:
 private:
     friend class detail::history_access;
 
-    std::uint64_t stored_ = 0; ///< messages of the stored history; 0: the state is whole
-    std::uint64_t offset_ = 0; ///< of the window
-    std::uint64_t window_ = 0; ///< messages of it that are stored
-    std::uint64_t digest_ = 0; ///< of these
-    std::uint64_t key_ = 0;    ///< hash of the state's key
+    std::uint64_t stored_ = 0;               ///< messages of the stored history
+    std::uint64_t offset_ = 0;               ///< of the window
+    std::uint64_t window_ = 0;               ///< messages of it that are stored; stored_: the state is whole
+    std::uint64_t digest_ = 0;               ///< of these
+    std::uint64_t key_ = 0;                  ///< hash of the state's key
+    std::array<unsigned char, 16> epoch_{}; ///< of a history in rows; zeros: it is in the document
 };
 
 } // namespace pgstate

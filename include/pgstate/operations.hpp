@@ -147,7 +147,12 @@ struct state_query {
     /// An SQL/JSON path that is a predicate, as jsonb's operator `@@` takes it: `$.data.score > 0.5`,
     /// `exists($.history[*] ? (@.role == "tool"))`. States for which it is false, unknown or no predicate are not
     /// found. A memory_store refuses it. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
+    ///
+    /// Histories in rows (schema_config::history) are in no document: for them say what holds of a message, here below.
     std::string jsonpath;
+    /// The same for messages: found are states with a message for which it is true, as `@.role == "tool"` is in the example above:
+    /// `$.role == "tool"`. A memory_store refuses it. Empty: any history.
+    std::string message_jsonpath;
     time_interval updated{};                           ///< of the last save
     time_interval created{};                           ///< of the first save
     find_order order = find_order::updated_descending; ///< what the pages are ordered by

@@ -16,6 +16,9 @@ struct command {
     const wire::statement* what = nullptr;
     wire::parameters values;
     const wire::preamble* before = nullptr; ///< runs first in the same transaction; null for none
+    /// Runs between the two, so that `what` sees what was committed before it had its locks; null for none.
+    const wire::statement* lock = nullptr;
+    wire::parameters lock_values{};
 };
 
 /// In place of a row: the answer does not tell which it is, and the operation is sent again by itself.

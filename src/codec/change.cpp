@@ -209,9 +209,10 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
                     made.ids.push_back(each.id);
             messages = &once;
         }
-        json_text history{encode_messages(*messages, operation)};
-        check_size(history.text.size(), operation);
-        parameters = {std::move(history)};
+        auto encoded = encode_messages(*messages, operation);
+        check_size(encoded.text.size(), operation);
+        made.messages = std::move(encoded.history);
+        parameters = {json_text{std::move(encoded.text)}};
     } else if (const auto* patch = std::get_if<state_patch>(&change)) {
         made.form = change_form::merge;
         check_names(patch->remove_data, patch->data, "remove_data");
@@ -228,7 +229,9 @@ encoded_change encode_change(const detail::state_change& change, std::string_vie
     }
     made.create = create;
     if (create) {
-        parameters.emplace_back(json_text{encode(made_by(change, agent_id, session_id), operation)});
+        auto encoded = encode_placed(made_by(change, agent_id, session_id), operation);
+        made.created_history = std::move(encoded.history);
+        parameters.emplace_back(json_text{std::move(encoded.text)});
     }
     return made;
 }

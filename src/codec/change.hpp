@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/state_change.hpp"
 #include "pgstate/error.hpp"
 #include "pgstate/operations.hpp"
@@ -39,6 +40,8 @@ struct encoded_change {
     std::optional<detail::increment> increment{}; ///< of that form: to say why the server could not
     /// Of append_once, where every message has an id: the ids. Such a change may find nothing to do, and may be repeated.
     std::vector<std::string> ids{};
+    detail::history_place messages{};        ///< of an append: in its first parameter
+    detail::history_place created_history{}; ///< in the document of the state that it creates
 };
 
 telemetry::operation_id operation_of(const detail::state_change& change) noexcept;

@@ -23,7 +23,7 @@ class document_writer {
 public:
     explicit document_writer(std::string_view operation) : operation_(operation) { out_.reserve(1024); }
 
-    std::string write(const agent_state& state, std::size_t known) {
+    placed_document write(const agent_state& state, std::size_t known) {
         out_ += '{';
         member("agent_id", [&] { append_string(out_, state.agent_id); });
         member("session_id", [&] { append_string(out_, state.session_id); });
@@ -37,12 +37,12 @@ public:
         unnamed("extra", [&] { extra(state.extra, document_members, 1); });
         out_ += '}';
         check_document_size(out_.size(), operation_);
-        return std::move(out_);
+        return {std::move(out_), std::move(place_)};
     }
 
-    std::string write_messages(std::span<const agent_message> messages) {
+    placed_document write_messages(std::span<const agent_message> messages) {
         history(messages);
-        return std::move(out_);
+        return {std::move(out_), std::move(place_)};
     }
 
     std::string write_members(const boost::json::object& members, std::string_view name) {
@@ -77,11 +77,15 @@ private:
     }
 
     void history(std::span<const agent_message> messages, std::size_t first = 0) {
+        place_.begin = out_.size();
+        place_.messages.reserve(messages.size() - first);
         out_ += '[';
         for (std::size_t i = first; i < messages.size(); ++i) {
             const auto& message = messages[i];
             message_ = i;
-            out_ += i == first ? "{" : ",{";
+            if (i != first) out_ += ',';
+            place_.messages.push_back(out_.size());
+            out_ += '{';
             member("role", [&] { append_string(out_, message.role); });
             member("content", [&] { append_string(out_, message.content); });
             member("timestamp", [&] { time_or_now(message.timestamp); });
@@ -93,6 +97,7 @@ private:
         }
         message_ = nowhere;
         out_ += ']';
+        place_.end = out_.size();
     }
 
     void id(std::string_view text) {
@@ -136,6 +141,7 @@ private:
     std::string_view operation_;
     const timestamp now_ = std::chrono::floor<timestamp::duration>(std::chrono::system_clock::now());
     std::string out_;
+    detail::history_place place_;
     std::size_t message_ = nowhere; ///< where in the history the writer stands
 };
 
@@ -165,6 +171,16 @@ boost::system::error_code read_document(boost::json::basic_parser<document_reade
     return ec;
 }
 
+/// Lets `reader` read messages that are rows, as the document they belong to.
+boost::system::error_code read_rows(boost::json::basic_parser<document_reader>& parser,
+                                    std::string_view messages) {
+    boost::system::error_code ec;
+    for (const std::string_view part : {std::string_view(R"({"history":[)"), messages})
+        if (!ec) parser.write_some(true, part.data(), part.size(), ec);
+    if (!ec) parser.write_some(false, "]}", 2, ec);
+    return ec;
+}
+
 boost::json::parse_options nested_to(std::size_t depth) {
     boost::json::parse_options options;
     options.max_depth = depth;
@@ -182,10 +198,31 @@ void check_document_size(std::size_t bytes, std::string_view operation) {
 }
 
 std::string encode(const agent_state& state, std::string_view operation, std::size_t known) {
+    return encode_placed(state, operation, known).text;
+}
+
+placed_document encode_placed(const agent_state& state, std::string_view operation, std::size_t known) {
     return document_writer(operation).write(state, known);
 }
 
-std::string encode_messages(std::span<const agent_message> messages, std::string_view operation) {
+std::string without_history(std::string_view document, const detail::history_place& history) {
+    std::string rest(document.substr(0, history.begin));
+    return rest.append("\"").append(history_in_rows).append("\"").append(document.substr(history.end));
+}
+
+std::vector<std::string_view> messages_in(std::string_view document, const detail::history_place& history,
+                                          std::size_t first) {
+    std::vector<std::string_view> texts;
+    const auto& begins = history.messages;
+    texts.reserve(begins.size() - std::min(first, begins.size()));
+    for (std::size_t i = first; i < begins.size(); ++i) {
+        const auto end = (i + 1 < begins.size() ? begins[i + 1] : history.end) - 1; // a comma, or the bracket
+        texts.push_back(document.substr(begins[i], end - begins[i]));
+    }
+    return texts;
+}
+
+placed_document encode_messages(std::span<const agent_message> messages, std::string_view operation) {
     return document_writer(operation).write_messages(messages);
 }
 
@@ -196,15 +233,25 @@ std::string encode_members(const boost::json::object& members, std::string_view 
 
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
                    std::int64_t version, timestamp created_at, timestamp updated_at,
-                   std::optional<timestamp> expires_at, std::string_view operation) {
-    boost::json::basic_parser<document_reader> parser(nested_to(max_depth));
-    const auto ec = read_document(parser, document);
-    auto& reader = parser.handler();
-    if (ec)
+                   std::optional<timestamp> expires_at, std::string_view operation,
+                   std::optional<std::string_view> rows) {
+    const auto check = [&](const boost::system::error_code& ec, const document_reader& reader) {
+        if (!ec) return;
         throw error(errc::corrupt_state, operation,
                     "the stored state of agent " + quoted(agent_id) + ", session " + quoted(session_id) +
                         " cannot be read: " + (reader.refusal().empty() ? reason_of(ec) : reader.refusal()));
+    };
+    boost::json::basic_parser<document_reader> parser(
+        nested_to(max_depth), document_reader::reads::all,
+        rows ? document_reader::histories::may_be_in_rows : document_reader::histories::in_document);
+    auto& reader = parser.handler();
+    check(read_document(parser, document), reader);
     agent_state state = std::move(reader.state());
+    if (rows && reader.history_is_in_rows()) {
+        boost::json::basic_parser<document_reader> messages(nested_to(max_depth));
+        check(read_rows(messages, *rows), messages.handler());
+        state.history = std::move(messages.handler().state().history);
+    }
     state.agent_id = agent_id;
     state.session_id = session_id;
     state.version = version;

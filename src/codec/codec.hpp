@@ -1,6 +1,7 @@
 #pragma once
 
 #include "pgstate/agent_state.hpp"
+#include "pgstate/detail/encoded_state.hpp"
 
 #include <boost/json/value.hpp>
 
@@ -10,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgstate::codec {
 
@@ -33,19 +35,38 @@ void check_document_size(std::size_t bytes, std::string_view operation);
 ///         one; names the place, not the contents
 std::string encode(const agent_state& state, std::string_view operation = "save", std::size_t known = 0);
 
+/// The same, with the place of its history.
+struct placed_document {
+    std::string text;
+    detail::history_place history;
+};
+placed_document encode_placed(const agent_state& state, std::string_view operation, std::size_t known = 0);
+
+/// In a document, in the place of its history: the messages are rows of another table. No reader takes it for a history.
+inline constexpr std::string_view history_in_rows = "rows";
+
+/// A document without its history, which is in rows.
+std::string without_history(std::string_view document, const detail::history_place& history);
+
+/// The text of each message from the `first` on.
+std::vector<std::string_view> messages_in(std::string_view document, const detail::history_place& history,
+                                          std::size_t first = 0);
+
 /// A part of such a document, for a statement that changes that part: `history`, where times that were never set are the
 /// clock's, or the members `data` or `context`.
 /// \throws error invalid_argument - as of encode
-std::string encode_messages(std::span<const agent_message> messages, std::string_view operation);
+placed_document encode_messages(std::span<const agent_message> messages, std::string_view operation);
 std::string encode_members(const boost::json::object& members, std::string_view name,
                            std::string_view operation);
 
 /// The state in a row. The columns win over the document's own keys, version and times.
 /// \throws error corrupt_state - of `operation`: the document is no agent state, or holds a number that neither a
 ///         64-bit integer nor a double can hold; names the key and the place, not the contents
+/// \param rows  the messages, with commas between them, where the document says that they are rows; nothing: it must not say so
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
                    std::int64_t version, timestamp created_at, timestamp updated_at,
-                   std::optional<timestamp> expires_at = {}, std::string_view operation = "load");
+                   std::optional<timestamp> expires_at = {}, std::string_view operation = "load",
+                   std::optional<std::string_view> rows = {});
 
 /// A document, or a part of one, as it stands; its numbers are read as decode() reads them.
 /// \pre encode() or one of its kind made it

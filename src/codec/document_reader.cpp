@@ -27,6 +27,7 @@ bool document_reader::begin(container kind, error_code& ec) {
             if (kind != container::array) return refuse("is no JSON array", ec);
             state_.history.clear();
             messages_ = 0;
+            in_rows_ = false;
             place_ = place::history;
             return true;
         }
@@ -220,8 +221,16 @@ bool document_reader::text(std::string_view value, error_code& ec) {
             (member_ == member::created_at ? row_.created_at : row_.updated_at) = when;
         return true;
     }
-    default: return refuse("is a string", ec);
+    case member::history:
+        if (value != history_in_rows) break;
+        if (where_ == histories::in_document)
+            return refuse("is in rows of another table; use the table with schema.history = rows", ec);
+        state_.history.clear();
+        in_rows_ = true;
+        return true;
+    default: break;
     }
+    return refuse("is a string", ec);
 }
 
 void document_reader::take_free_form() {

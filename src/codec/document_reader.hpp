@@ -51,8 +51,11 @@ public:
     /// `shape`: nothing is built, so that it takes no memory, and a member `expires_at` of the document is the row's.
     enum class reads { all, shape };
 
-    explicit document_reader(reads what = reads::all)
-        : builds_(what == reads::all), stack_({}, buffer_, sizeof buffer_) {}
+    /// `may_be_in_rows`: a document may say so (codec::history_in_rows), and then has no messages.
+    enum class histories { in_document, may_be_in_rows };
+
+    explicit document_reader(reads what = reads::all, histories where = histories::in_document)
+        : builds_(what == reads::all), where_(where), stack_({}, buffer_, sizeof buffer_) {}
     document_reader(const document_reader&) = delete;
     document_reader& operator=(const document_reader&) = delete;
 
@@ -61,6 +64,8 @@ public:
 
     /// Of `reads::shape`.
     detail::row_members& row() noexcept { return row_; }
+
+    bool history_is_in_rows() const noexcept { return in_rows_; }
 
     /// What is wrong, naming the place but not the contents; empty where the text is no JSON at all.
     const std::string& refusal() const noexcept { return refusal_; }
@@ -129,6 +134,8 @@ private:
     bool refuse(std::string_view reason, error_code& ec);
 
     const bool builds_;
+    const histories where_;
+    bool in_rows_ = false;
     agent_state state_;
     detail::row_members row_;  ///< of reads::shape
     std::size_t messages_ = 0; ///< that were begun

@@ -14,7 +14,11 @@ encoded_state::encoded_state(const agent_state& state) : version(state.version) 
         const auto partial = codec::check_partial(state, "save");
         stored_messages = partial.stored;
         mark = partial.after;
-        document = codec::encode(state, "save", partial.known);
+        epoch = partial.epoch;
+        known_messages = partial.stored_known;
+        auto encoded = codec::encode_placed(state, "save", partial.known);
+        document = std::move(encoded.text);
+        history = std::move(encoded.history);
     } catch (...) {
         failure = to_error(std::current_exception());
     }

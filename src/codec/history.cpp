@@ -25,9 +25,17 @@ public:
 
     static std::uint64_t stored(const history_mark& mark) noexcept { return mark.stored_; }
 
-    static void note(agent_state& state, std::uint64_t first, std::uint64_t stored) {
+    static void note(agent_state& state, std::uint64_t first, std::uint64_t stored,
+                     const std::array<unsigned char, 16>& epoch) {
         state.history_offset = first;
-        state.mark = mark_of(state, stored);
+        state.mark = {};
+        if (epoch == no_epoch && state.history.size() == stored) return; // whole, and saved as a whole
+        state.mark = mark_of(state, stored, digest_of(state.history));
+        state.mark.epoch_ = epoch;
+    }
+
+    static void set_epoch(history_mark& mark, const std::array<unsigned char, 16>& epoch) noexcept {
+        mark.epoch_ = epoch;
     }
 
     static codec::partial_save check(const agent_state& state, std::string_view operation) {
@@ -35,11 +43,26 @@ public:
             throw error(errc::invalid_argument, operation, why);
         };
         const auto& mark = state.mark;
-        if (mark.stored_ == 0) {
+        const bool partial = mark.stored_ != mark.window_;
+        const auto known = static_cast<std::size_t>(mark.window_);
+        const bool has_known = state.history.size() >= known;
+        const std::span history(state.history);
+        const auto digest = has_known ? digest_of(history.first(known)) : 0;
+        const auto after = [&](std::uint64_t stored) {
+            return mark_of(state, stored, has_known ? digest_of(history.subspan(known), digest)
+                                                    : digest_of(history));
+        };
+        if (!partial) {
             if (state.history_offset != 0)
                 refuse("history_offset is " + std::to_string(state.history_offset) +
                        ", but the state was not loaded in part; a new one begins at 0");
-            return {};
+            codec::partial_save whole{.after = after(state.history.size())};
+            // A mark of another state or of messages that were changed since is of no use.
+            if (mark.epoch_ != no_epoch && has_known && digest == mark.digest_ && mark.key_ == key_of(state)) {
+                whole.stored_known = mark.stored_;
+                whole.epoch = mark.epoch_;
+            }
+            return whole;
         }
         if (mark.key_ != key_of(state))
             refuse("agent_id or session_id is another than that of the load, which gave only a part of the "
@@ -48,41 +71,52 @@ public:
             refuse("version is 0, but the state was loaded in part, and cannot be made from that");
         if (state.history_offset != mark.offset_)
             refuse("history_offset was changed; it belongs to the part of the history that was loaded");
-        const auto known = static_cast<std::size_t>(mark.window_);
-        if (state.history.size() < known || digest_of(std::span(state.history).first(known)) != mark.digest_)
+        if (!has_known || digest != mark.digest_)
             refuse("history was loaded in part, and messages of that part were changed or removed; only its "
                    "end can grow. Load all of it to change it");
         const auto added = state.history.size() - known;
         if (added != 0 && mark.offset_ + known != mark.stored_)
             refuse("history was loaded in part, without its end, and cannot grow; append adds messages, or "
                    "load a part that reaches the end");
-        return {known, mark.stored_, mark_of(state, mark.stored_ + added)};
+        return {known, mark.stored_, after(mark.stored_ + added), mark.stored_, mark.epoch_};
     }
 
     static void apply(const history_mark& saved, agent_state& state, timestamp updated_at) {
         const auto known = static_cast<std::size_t>(saved.window_);
-        // False of another state's outcome, and where messages were changed since: then the next save is refused.
-        const bool same = saved.stored_ != 0 && state.mark.stored_ != 0 && saved.key_ == state.mark.key_ &&
-                          saved.offset_ == state.mark.offset_ && known <= state.history.size() &&
-                          saved.digest_ == digest_of(std::span(state.history).first(known));
+        const bool partial = state.mark.stored_ != state.mark.window_;
+        const std::span history(state.history);
+        // False of another state's outcome, and where messages were changed since: then the next save is refused, or is one
+        // of the whole state.
+        const bool of_use = partial || saved.epoch_ != no_epoch;
+        const bool same = of_use && saved.key_ == key_of(state) && saved.offset_ == state.history_offset &&
+                          (saved.stored_ != saved.window_) == partial &&
+                          (!partial || saved.key_ == state.mark.key_) && known <= history.size() &&
+                          saved.digest_ == digest_of(history.first(known));
         // An outcome that is not of this part's save leaves its messages as they were loaded.
-        const auto kept = same ? 0 : std::min<std::uint64_t>(state.mark.window_, state.history.size());
-        for (auto& message : std::span(state.history).subspan(static_cast<std::size_t>(kept)))
-            if (message.timestamp == timestamp{}) message.timestamp = updated_at;
-        if (!same) return;
+        const auto kept = same || !partial ? 0 : std::min<std::uint64_t>(state.mark.window_, history.size());
+        bool dated = false;
+        for (auto& message : history.subspan(static_cast<std::size_t>(kept)))
+            if (message.timestamp == timestamp{}) {
+                message.timestamp = updated_at;
+                dated = true;
+            }
+        if (!same) {
+            if (!partial) state.mark = {};
+            return;
+        }
         state.mark = saved;
-        state.mark.digest_ = digest_of(std::span(state.history).first(known));
+        if (dated) state.mark.digest_ = digest_of(history.first(known));
     }
 
 private:
-    /// Nothing for a state that is whole.
-    static history_mark mark_of(const agent_state& state, std::uint64_t stored) {
+    static constexpr std::array<unsigned char, 16> no_epoch{};
+
+    static history_mark mark_of(const agent_state& state, std::uint64_t stored, std::uint64_t digest) {
         history_mark mark;
-        if (state.history.size() == stored) return mark;
         mark.stored_ = stored;
         mark.offset_ = state.history_offset;
         mark.window_ = state.history.size();
-        mark.digest_ = digest_of(state.history);
+        mark.digest_ = digest;
         mark.key_ = key_of(state);
         return mark;
     }
@@ -93,9 +127,8 @@ private:
         return seed;
     }
 
-    /// Of the values in memory: equal messages have equal ones.
-    static std::uint64_t digest_of(std::span<const agent_message> messages) {
-        std::size_t seed = messages.size();
+    /// Of the values in memory: equal messages have equal ones. \param seed  the digest of the messages before them
+    static std::uint64_t digest_of(std::span<const agent_message> messages, std::size_t seed = 0) {
         const auto add = [&]<class T>(const T& value) { boost::hash_combine(seed, std::hash<T>{}(value)); };
         for (const auto& message : messages) {
             const auto& [role, content, when, metadata, id, extra] = message; // all there are
@@ -124,8 +157,14 @@ history_window between(std::uint64_t from, std::uint64_t until) noexcept {
     return history_access::between(from, until);
 }
 
-void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored) {
-    history_access::note(state, first, stored);
+void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored,
+                 const std::array<unsigned char, 16>& epoch) {
+    history_access::note(state, first, stored, epoch);
+}
+
+history_mark with_epoch(history_mark saved, const std::array<unsigned char, 16>& epoch) noexcept {
+    history_access::set_epoch(saved, epoch);
+    return saved;
 }
 
 void cut(agent_state& state, const history_window& window) {
@@ -147,6 +186,13 @@ std::uint64_t stored_messages(const agent_state& state) noexcept {
 
 partial_save check_partial(const agent_state& state, std::string_view operation) {
     return history_access::check(state, operation);
+}
+
+error replaced_history(std::int64_t version) {
+    error failure(errc::conflict, "save",
+                  "a part of the history was loaded, which has been replaced by another since; load it again and "
+                  "retry");
+    return failure.with_current_version(version);
 }
 
 std::optional<error> conflict_with(const detail::encoded_state& state, bool if_unchanged,

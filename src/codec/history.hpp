@@ -5,6 +5,7 @@
 #include "pgstate/error.hpp"
 #include "pgstate/history_window.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -23,7 +24,12 @@ history_window between(std::uint64_t from, std::uint64_t until) noexcept;
 
 /// Notes in a state that was decoded from a part of its document: the first message in it, and how many are stored. Where that
 /// is all of them, the state is whole.
-void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored);
+/// \param epoch  of a history in rows; zeros: it is in the document
+void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored,
+                 const std::array<unsigned char, 16>& epoch = {});
+
+/// The mark of a state that was saved with its history in rows of `epoch`; zeros: in the document.
+history_mark with_epoch(history_mark saved, const std::array<unsigned char, 16>& epoch) noexcept;
 
 /// Leaves a whole state the part of its history that `window` says, as if that had been loaded.
 void cut(agent_state& state, const history_window& window);
@@ -31,15 +37,20 @@ void cut(agent_state& state, const history_window& window);
 /// How many messages the stored history had when `state` was loaded.
 std::uint64_t stored_messages(const agent_state& state) noexcept;
 
-/// Of a state that was loaded in part: the number of messages in `history` that are stored already; 0 and no mark for one that
-/// is whole.
+/// What a save can take from the mark of a state.
 struct partial_save {
-    std::size_t known = 0;
-    std::uint64_t stored = 0; ///< messages of the stored history
+    std::size_t known = 0;    ///< messages in `history` that need not be sent: of a state that was loaded in part
+    std::uint64_t stored = 0; ///< of such a state: messages of the stored history
     history_mark after;       ///< the state's when it is saved
+    /// As of encoded_state: how many messages in rows the state begins with, whole or in part, and their epoch.
+    std::uint64_t stored_known = 0;
+    std::array<unsigned char, 16> epoch{};
 };
 /// \throws error invalid_argument - of `operation`: what must not change of a state loaded in part was changed
 partial_save check_partial(const agent_state& state, std::string_view operation);
+
+/// The history of which a part was loaded is another one now.
+error replaced_history(std::int64_t version);
 
 /// Why a state that was loaded in part cannot be saved over the row that there is; nothing: it can be.
 /// \param version   the row's, 0 where there is none

@@ -20,13 +20,31 @@ void validate_length(std::string_view argument, const std::string& text) {
                                    std::to_string(max_change_bytes) + " are accepted");
 }
 
-void validate_jsonpath(const std::string& path) {
-    validate_length("jsonpath", path);
+void validate_jsonpath(std::string_view argument, const std::string& path) {
+    validate_length(argument, path);
     switch (detail::check_text(path)) {
     case detail::text_fault::none: break;
-    case detail::text_fault::nul: refuse_query("jsonpath", "holds a NUL character; remove it");
-    case detail::text_fault::not_utf8: refuse_query("jsonpath", "is not valid UTF-8; convert it");
+    case detail::text_fault::nul: refuse_query(argument, "holds a NUL character; remove it");
+    case detail::text_fault::not_utf8: refuse_query(argument, "is not valid UTF-8; convert it");
     }
+}
+
+/// Of a query whose `contains` is valid.
+void take_apart(const boost::json::object& contains, encoded_query& encoded) {
+    auto besides = contains;
+    const auto* const history = contains.if_contains("history");
+    if (history) {
+        besides.erase("history");
+        encoded.contains_no_history = !history->is_array();
+        auto& messages = encoded.contains_messages.emplace();
+        if (const auto* const all = history->if_array())
+            for (const auto& each : *all) {
+                // As a member, as it is only for those that there is a writer; any JSON is what comes of it.
+                const auto text = encode_members({{"m", each}}, "contains", find_name);
+                messages.push_back(text.substr(5, text.size() - 6)); // {"m":...}
+            }
+    }
+    if (!besides.empty()) encoded.contains_besides = encode_members(besides, "contains", find_name);
 }
 
 void validate_interval(std::string_view argument, const time_interval& interval) {
@@ -43,7 +61,7 @@ void append_moment(std::string& scope, const std::optional<timestamp>& moment) {
 
 std::string encoded_query::scope() const {
     std::string all;
-    for (const auto* text : {&agent_id, &contains, &jsonpath})
+    for (const auto* text : {&agent_id, &contains, &jsonpath, &message_jsonpath})
         all.append(*text) += '\0';
     for (const auto* interval : {&updated, &created}) {
         append_moment(all, interval->from);
@@ -59,8 +77,11 @@ encoded_query encode_query(const state_query& query, const find_options& options
     encoded.agent_id = query.agent_id;
     if (!query.contains.empty()) encoded.contains = encode_members(query.contains, "contains", find_name);
     validate_length("contains", encoded.contains);
-    validate_jsonpath(query.jsonpath);
+    take_apart(query.contains, encoded);
+    validate_jsonpath("jsonpath", query.jsonpath);
     encoded.jsonpath = query.jsonpath;
+    validate_jsonpath("message_jsonpath", query.message_jsonpath);
+    encoded.message_jsonpath = query.message_jsonpath;
     validate_interval("updated", query.updated);
     validate_interval("created", query.created);
     encoded.updated = query.updated;
@@ -76,10 +97,10 @@ encoded_query encode_query(const state_query& query, const find_options& options
 }
 
 agent_state found_state(const encoded_query& query, std::string_view agent_id, std::string_view session_id,
-                        std::string_view document, const saved& row) {
+                        std::string_view document, const saved& row, std::optional<std::string_view> messages) {
     if (query.documents)
         return decode(agent_id, session_id, document, row.version, row.created_at, row.updated_at,
-                      row.expires_at, find_name);
+                      row.expires_at, find_name, messages);
     agent_state state{std::string(agent_id), std::string(session_id)};
     row.apply_to(state);
     return state;

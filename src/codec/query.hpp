@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgstate::codec {
 
@@ -16,6 +17,12 @@ struct encoded_query {
     std::string agent_id; ///< empty: of every agent
     std::string contains; ///< empty: any document
     std::string jsonpath; ///< empty: any document
+    std::string message_jsonpath; ///< empty: any history
+    /// `contains` without its `history`, empty where nothing is left, and each message that this has: what is to be found where
+    /// histories are in rows.
+    std::string contains_besides;
+    std::optional<std::vector<std::string>> contains_messages{}; ///< nothing: there is no `history`
+    bool contains_no_history = false; ///< its `history` is no array: no history contains it
     time_interval updated{};
     time_interval created{};
     find_order order = find_order::updated_descending;
@@ -40,9 +47,11 @@ encoded_query encode_query(const state_query& query, const find_options& options
 
 /// One state of a page.
 /// \param document  ignored where the query wants no documents
+/// \param messages  as `rows` of decode()
 /// \throws error corrupt_state
 agent_state found_state(const encoded_query& query, std::string_view agent_id, std::string_view session_id,
-                        std::string_view document, const saved& row);
+                        std::string_view document, const saved& row,
+                        std::optional<std::string_view> messages = {});
 
 /// The cursor behind `last`, the place of a page's last row.
 std::string cursor_behind(const encoded_query& query, const page_position& last);

@@ -171,6 +171,8 @@ resolved_config resolve(const config& input) {
     resolved.schema = input.schema;
     check_enumerator("config.schema.migrate", input.schema.migrate, migrate_mode::off);
     check_enumerator("config.schema.indexes", input.schema.indexes, index_mode::lean);
+    check_enumerator("config.schema.history", input.schema.history, history_layout::rows);
+    if (input.schema.history == history_layout::rows) resolved.schema.checkpoints = true;
 
     resolved.sweep = input.sweep;
     check(resolved.sweep);

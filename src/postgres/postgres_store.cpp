@@ -89,27 +89,31 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
         return compose::complete_at_once<postgres_store>(executor, std::move(handler), e);
     }
     const auto& core = impl->core;
-    auto prepare = [config = impl->shared_config, hub = core->telemetry()](
-                       pqxx::connection& connection, const pool::call_context& context) {
+    const auto where = std::make_shared<sql::histories>();
+    auto prepare = [config = impl->shared_config, hub = core->telemetry(),
+                    where](pqxx::connection& connection, const pool::call_context& context) {
         telemetry::in_span(hub.get(), "pgstate.migrate", context.span,
-                           [&] { schema::migrate(connection, *config); });
+                           [&] { *where = schema::migrate(connection, *config); });
         if (hub) hub->log_life("store opened");
     };
     // If opening fails the relay drops the store, which closes what was opened.
     auto opened = std::make_shared<std::optional<postgres_store>>(postgres_store(impl));
     auto slot = boost::asio::get_associated_cancellation_slot(handler);
-    auto where = boost::asio::get_associated_executor(handler, impl->io);
+    auto on = boost::asio::get_associated_executor(handler, impl->io);
     detail::value_relay<postgres_store> relay{std::move(handler), std::move(opened)};
     auto pending = std::make_shared<opening>();
     pending->core = core;
     auto on_loop =
         std::make_unique<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
     on_loop->async_wait([pending](auto) {});
-    auto begin = [impl, weak = std::weak_ptr(pending), on_loop = std::move(on_loop),
+    auto begin = [impl, where, weak = std::weak_ptr(pending), on_loop = std::move(on_loop),
                   relay = std::move(relay)](result<void> outcome) mutable {
         if (const auto still = weak.lock()) still->core.reset();
         on_loop.reset();
-        if (outcome) impl->expired->start(impl);
+        if (outcome) {
+            impl->use(std::move(*where));
+            impl->expired->start(impl);
+        }
         impl.reset();
         relay(std::move(outcome));
     };
@@ -117,7 +121,7 @@ void postgres_store::start_open(boost::asio::any_io_executor executor,
     pool::call_with_connection(
         core, std::move(prepare),
         {telemetry::operation_id::open, core->config().operation_timeout, true, true, {}, {}},
-        boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(where, std::move(begin))));
+        boost::asio::bind_cancellation_slot(slot, boost::asio::bind_executor(on, std::move(begin))));
 }
 
 void postgres_store::do_save(detail::encoded_state state, save_options options, completion<saved> handler) {
@@ -198,7 +202,7 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
                                                options.ttl.value_or(std::chrono::milliseconds(0)),
                                                options.ttl.value_or(impl_->shared_config->default_ttl)};
             return boost::intrusive_ptr(new postgres::change_operation(
-                id, impl_->types().change.of(encoded, terms), std::move(agent_id), std::move(session_id),
+                id, impl_->types().change, std::move(agent_id), std::move(session_id),
                 std::move(encoded), terms, std::move(to), impl_->io));
         });
 }
@@ -282,9 +286,10 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
         return compose::complete_at_once<void>(impl_->core->executor(), std::move(handler), e);
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
+                 where = impl_->dialect->table().sql().where(),
                  hub = impl_->core->telemetry()](pqxx::connection& connection,
                                                  const pool::call_context& context) {
-        postgres::run_transaction(connection, *config, function, options, context, hub);
+        postgres::run_transaction(connection, *config, where, function, options, context, hub);
     };
     pool::call_with_connection(impl_->core, std::move(work),
                                {telemetry::operation_id::transaction, impl_->timeout(options.timeout), true,

@@ -10,10 +10,15 @@
 #include "pool/sql_error.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/history_sql.hpp"
+#include "sql/message_rows.hpp"
 #include "sql/pqxx_compat.hpp"
 #include "sql/session_settings.hpp"
 #include "sql/table_sql.hpp"
 #include "wire/rows.hpp"
+
+#include <boost/lexical_cast.hpp>
+#include <boost/uuid/uuid.hpp>
+#include <boost/uuid/uuid_io.hpp>
 
 #include <pqxx/connection>
 #include <pqxx/except>
@@ -51,8 +56,9 @@ std::optional<timestamp> to_expiry(const sql::field& value) {
 class postgres_transaction final : public transaction {
 public:
     postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
-                         const pool::call_context& context, telemetry::hub* hub)
-        : around_(around), sql_(config.table.quoted(), sql::table_sql::writer::nameless),
+                         const sql::histories& where, const pool::call_context& context, telemetry::hub* hub)
+        : around_(around), sql_(config.table.quoted(), sql::table_sql::writer::nameless, where),
+          rows_(sql_, sql::message_rows::input::one, rows_answer()),
           default_ttl_(config.default_ttl), settings_(config.session_settings), context_(context), hub_(hub) {
     }
 
@@ -65,17 +71,22 @@ public:
     std::optional<agent_state> load(std::string_view agent_id, std::string_view session_id) override {
         codec::validate_key(agent_id, session_id, "load");
         return guarded(telemetry::operation_id::load, [&]() -> std::optional<agent_state> {
-            const auto found = sql::execute(
-                around_,
-                sql_.select("t.state::text, t.version, " + server_time_of("t.created_at") + ", " +
-                                server_time_of("t.updated_at") + ", " + server_time_of("t.expires_at"),
-                            "", where_alive()),
-                pqxx::params(agent_id, session_id));
+            auto columns = "t.state::text, t.version, " + server_time_of("t.created_at") + ", " +
+                           server_time_of("t.updated_at") + ", " + server_time_of("t.expires_at");
+            if (sql_.where().may_be_in_rows())
+                columns += ", t.messages, " + sql::history_sql::rows_columns(sql_.where(), "t", "", "");
+            const auto found = sql::execute(around_, sql_.select(columns, "", where_alive()),
+                                            pqxx::params(agent_id, session_id));
             if (found.empty()) return std::nullopt;
             const auto row = found[0];
-            holds(row[0].view().size());
-            return codec::decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
-                                 to_timestamp(row[2]), to_timestamp(row[3]), to_expiry(row[4]));
+            const bool in_rows = sql_.where().may_be_in_rows() && !row[6].is_null();
+            const auto messages = in_rows && !row[7].is_null() ? row[7].view() : std::string_view();
+            holds(row[0].view().size() + messages.size());
+            auto loaded = codec::decode(agent_id, session_id, row[0].view(), row[1].as<std::int64_t>(),
+                                        to_timestamp(row[2]), to_timestamp(row[3]), to_expiry(row[4]), "load",
+                                        in_rows ? std::optional(messages) : std::nullopt);
+            if (in_rows) note_rows(loaded, row[5].as<std::uint64_t>(), row[6].view());
+            return loaded;
         });
     }
 
@@ -106,9 +117,55 @@ private:
     saved do_save(const detail::encoded_state& state, save_options options) override {
         codec::validate_ttl(options.ttl, "save");
         return guarded(telemetry::operation_id::save, [&] {
-            return state.stored_messages == 0 ? save_encoded(state, options.if_unchanged, options.ttl)
-                                              : save_part(state, options.if_unchanged, options.ttl);
+            if (state.stored_messages != 0) return save_part(state, options.if_unchanged, options.ttl);
+            if (sql_.where().may_be_in_rows() && state.epoch != wire::uuid{} && state.version != 0) {
+                // None: what is stored is not what the state begins with.
+                const auto done = add_in_rows(state, options.if_unchanged, options.ttl);
+                if (!done.empty()) return saved_in(done, state);
+            }
+            return save_encoded(state, options.if_unchanged, options.ttl);
         });
+    }
+
+    static void note_rows(agent_state& loaded, std::uint64_t messages, std::string_view epoch) {
+        if (loaded.history.size() != messages)
+            throw error(errc::corrupt_state, "load",
+                        "the history has " + std::to_string(messages) + " messages, but there are " +
+                            std::to_string(loaded.history.size()) +
+                            " rows of them; something else than pgstate has written or deleted some");
+        codec::note_window(loaded, 0, messages, epoch_in(epoch));
+    }
+
+    static wire::uuid epoch_in(std::string_view text) {
+        wire::uuid read{};
+        const auto parsed = boost::lexical_cast<boost::uuids::uuid>(text);
+        std::copy(parsed.begin(), parsed.end(), read.begin());
+        return read;
+    }
+
+    static std::string text_of(const wire::uuid& epoch) {
+        boost::uuids::uuid value;
+        std::copy(epoch.begin(), epoch.end(), value.begin());
+        return boost::uuids::to_string(value);
+    }
+
+    /// \param from  the first of the messages to send
+    static std::vector<std::string> messages_of(const detail::encoded_state& state, std::size_t from) {
+        const auto views = codec::messages_in(state.document, state.history, from);
+        return {views.begin(), views.end()};
+    }
+
+    /// Adds to a history in rows what is new.
+    pqxx::result add_in_rows(const detail::encoded_state& state, bool if_unchanged,
+                             std::optional<std::chrono::milliseconds> ttl) {
+        const auto first = state.stored_messages != 0 ? 0 : static_cast<std::size_t>(state.known_messages);
+        const auto messages = messages_of(state, first);
+        holds(state.document.size());
+        return sql::execute(around_, rows_.extend().sql,
+                            pqxx::params(state.agent_id, state.session_id, ttl ? ttl->count() : 0, 1,
+                                         messages.size(), if_unchanged ? state.version : 0,
+                                         codec::without_history(state.document, state.history),
+                                         state.known_messages, text_of(state.epoch), messages));
     }
 
     void holds(std::size_t bytes) { context_.held->store(std::max(context_.held->load(), bytes)); }
@@ -124,19 +181,29 @@ private:
         const bool replaces = if_unchanged && state.version != 0;
         const auto life = ttl.value_or(replaces ? std::chrono::milliseconds(0) : default_ttl_);
         const pqxx::params key(state.agent_id, state.session_id);
-        pqxx::params all(state.agent_id, state.session_id, state.document, life.count());
+        using existing = sql::table_sql::existing;
+        const auto over = if_unchanged                 ? existing::unchanged
+                          : state.version != 0 && !ttl ? existing::renewed
+                                                       : existing::replaced;
         std::string statement;
-        if (!replaces) {
-            using existing = sql::table_sql::existing;
-            const auto over = if_unchanged                 ? existing::unchanged
-                              : state.version != 0 && !ttl ? existing::renewed
-                                                           : existing::replaced;
-            statement = sql_.insert(
-                sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"), no_name), over, written());
+        pqxx::params all;
+        if (sql_.where().begin_in_rows) {
+            const auto messages = messages_of(state, 0);
+            statement = (replaces ? rows_.replace() : rows_.save(over)).sql;
+            all = pqxx::params(state.agent_id, state.session_id, life.count(), 1, messages.size());
+            if (replaces) all.append(state.version);
+            all.append(codec::without_history(state.document, state.history));
+            all.append(messages);
         } else {
-            all.append(state.version);
-            statement = sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
-                                     std::string(by_key) + " AND t.version = $5::bigint", no_name, written());
+            all = pqxx::params(state.agent_id, state.session_id, state.document, life.count());
+            if (replaces) all.append(state.version);
+            statement = replaces ? sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
+                                                std::string(by_key) + " AND t.version = $5::bigint", no_name,
+                                                written(), sql_.in_document())
+                                 : sql_.insert(sql_.one_row("$3::jsonb",
+                                                            sql::table_sql::expiry_in("$4::bigint"), no_name,
+                                                            sql_.epoch_columns()),
+                                               over, written());
         }
         holds(state.document.size());
         for (contradictions seen;;) {
@@ -158,16 +225,23 @@ private:
                                if_unchanged ? std::optional(state.version) : std::nullopt);
         const auto statement =
             sql_.extend("$3::jsonb", "$4::bigint", "$5::bigint", "$6::bigint", no_name, written());
-        const auto met =
-            sql_.select("t.version, " + sql::history_sql::count_in("t.state"), "", where_alive());
+        const auto& where = sql_.where();
+        const auto met = sql_.select("t.version, " + sql::history_sql::count(where) +
+                                         (where.may_be_in_rows() ? ", t.epoch" : ", NULL::uuid"),
+                                     "", where_alive());
         holds(state.document.size());
+        bool in_rows = where.may_be_in_rows() && state.epoch != wire::uuid{};
         for (contradictions seen;;) {
-            const auto done = sql::execute(around_, statement, all);
+            const auto done =
+                in_rows ? add_in_rows(state, if_unchanged, ttl) : sql::execute(around_, statement, all);
             if (!done.empty()) return saved_in(done, state);
             const auto found = sql::execute(around_, met, key);
             const auto version = found.empty() ? 0 : found[0][0].as<std::int64_t>();
             const auto messages = found.empty() ? 0 : found[0][1].as<std::uint64_t>();
             if (const auto why = codec::conflict_with(state, if_unchanged, version, messages)) throw *why;
+            in_rows = !found[0][2].is_null(); // the history may have been moved
+            const bool another = in_rows && state.epoch != wire::uuid{} && epoch_in(found[0][2].view()) != state.epoch;
+            if (another) throw codec::replaced_history(version);
             if (!seen.worth_retry(version)) throw write_suppressed("save");
         }
     }
@@ -175,6 +249,10 @@ private:
     static std::string written() {
         return "t.version, " + server_time_of("t.created_at") + ", " + server_time_of("t.updated_at") + ", " +
                server_time_of("t.expires_at") + ", t.agent_id, t.session_id";
+    }
+    static std::string rows_answer() {
+        return "k.version, " + server_time_of("k.created_at") + ", " + server_time_of("k.updated_at") + ", " +
+               server_time_of("k.expires_at") + ", k.agent_id, k.session_id, k.epoch";
     }
 
     static saved saved_in(const pqxx::result& done, const detail::encoded_state& state) {
@@ -185,6 +263,7 @@ private:
             throw stored_elsewhere("save", state.agent_id, state.session_id, agent, session);
         saved made{row[0].as<std::int64_t>(), to_timestamp(row[1]), to_timestamp(row[2]), to_expiry(row[3])};
         made.mark = state.mark;
+        if (row.size() > 6) made.mark = codec::with_epoch(state.mark, epoch_in(row[6].view()));
         return made;
     }
 
@@ -203,6 +282,7 @@ private:
 
     pqxx::dbtransaction& around_;
     const sql::table_sql sql_;
+    const sql::message_rows rows_; ///< of sql_
     std::chrono::milliseconds default_ttl_;
     const sql::session_settings& settings_;
     const pool::call_context& context_;
@@ -229,13 +309,14 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 }
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
+             const sql::histories& where,
              const std::function<void(transaction&)>& function, isolation_level isolation,
              const pool::call_context& context, telemetry::hub* hub) {
     sql::keeping_values_secret(config.session_settings, [&] {
         try {
             const auto around = begin(connection, isolation);
             sql::set_for(*around, config.session_settings, transaction_name);
-            postgres_transaction with(*around, config, context, hub);
+            postgres_transaction with(*around, config, where, context, hub);
             function(with);
             refuse_abandoned(context.abandoned);
             around->commit();
@@ -248,12 +329,13 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
 } // namespace
 
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
+                     const sql::histories& where,
                      const std::function<void(transaction&)>& function, const transaction_options& options,
                      const pool::call_context& context, const std::shared_ptr<telemetry::hub>& hub) {
     std::minstd_rand random{std::random_device{}()};
     for (int tries = 1;; ++tries) {
         try {
-            return attempt(connection, config, function, options.isolation, context, hub.get());
+            return attempt(connection, config, where, function, options.isolation, context, hub.get());
         } catch (const error& e) {
             const bool again = e.sqlstate() == "40001" || e.sqlstate() == "40P01";
             if (!again || tries > options.max_retries) throw;

@@ -101,6 +101,31 @@ void read_checkpoints(pqxx::transaction_base& sql, const settings::resolved_conf
     shape.checkpoints = {std::move(related.columns), std::move(related.indexes), rows[0][1].as<bool>()};
 }
 
+/// The table of messages, and which of the triggers are there, each with the function of its name.
+void read_messages(pqxx::transaction_base& sql, const settings::resolved_config& config, table_shape& shape) {
+    const auto of_name = [&](std::string_view suffix) {
+        return "(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+               " WHERE n.nspname = " +
+               sql.quote(shape.schema) + " AND c.relname = " +
+               sql.quote(suffix.empty() ? config.table.name : config.table.related_name(suffix)) + ")";
+    };
+    const auto found = sql.exec("SELECT " + of_name(messages_suffix));
+    if (found[0][0].is_null()) return;
+    table_shape related;
+    read_columns(sql, found[0][0].as<std::string>(), related);
+    read_indexes(sql, found[0][0].as<std::string>(), related);
+    shape.messages = {std::move(related.columns), std::move(related.indexes), {}};
+    for (const auto& trigger : history_triggers()) {
+        const auto name = sql.quote(config.table.related_name(trigger.suffix));
+        if (!sql.exec("SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid"
+                      " WHERE g.tgname = " +
+                      name + " AND p.proname = " + name + " AND g.tgenabled IN ('O', 'A') AND g.tgrelid = " +
+                      of_name(trigger.on))
+                 .empty())
+            shape.messages.triggers.emplace_back(trigger.suffix);
+    }
+}
+
 std::vector<std::string> read_taken_names(pqxx::transaction_base& sql,
                                           const settings::resolved_config& config) {
     std::string names;
@@ -138,7 +163,9 @@ catalog_entry read_catalog(pqxx::transaction_base& sql, const settings::resolved
     if (!entry.shape.schema_exists) return entry;
     entry.may_use_schema = row[3].as<bool>();
     entry.shape.exists = !row[4].is_null();
-    if (config.schema.checkpoints)
+    read_messages(sql, config, entry.shape);
+    if (config.schema.checkpoints || config.schema.history == history_layout::rows ||
+        !entry.shape.messages.columns.empty())
         read_checkpoints(sql, config, entry.shape, row[4].is_null() ? "" : row[4].as<std::string>());
     if (!entry.shape.exists) return entry;
     const auto oid = row[4].as<std::string>();

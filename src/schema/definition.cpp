@@ -21,7 +21,7 @@ constexpr std::array<column_definition, 9> all_columns{{
     {"write_version", wire::type_oid::int8, "bigint", false, false, 4},
 }};
 
-constexpr std::array<column_definition, 9> all_checkpoint_columns{{
+constexpr std::array<column_definition, 10> all_checkpoint_columns{{
     {"agent_id", wire::type_oid::text, "text", true, false, 0},
     {"session_id", wire::type_oid::text, "text", true, false, 0},
     {"version", wire::type_oid::int8, "bigint", true, false, 0},
@@ -31,7 +31,31 @@ constexpr std::array<column_definition, 9> all_checkpoint_columns{{
     {"state", wire::type_oid::jsonb, "jsonb", true, false, 0},
     {"state_created_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
     {"state_updated_at", wire::type_oid::timestamptz, "timestamp with time zone", false, false, 0},
+    {"epoch", wire::type_oid::uuid, "uuid", false, false, 0},
 }};
+
+constexpr std::array<column_definition, 2> all_history_columns{{
+    {"epoch", wire::type_oid::uuid, "uuid", false, false, 0},
+    {"messages", wire::type_oid::int8, "bigint", false, false, 0},
+}};
+
+constexpr std::array<column_definition, 6> all_message_columns{{
+    {"agent_id", wire::type_oid::text, "text", true, false, 0},
+    {"session_id", wire::type_oid::text, "text", true, false, 0},
+    {"epoch", wire::type_oid::uuid, "uuid", true, false, 0},
+    {"seq", wire::type_oid::int8, "bigint", true, false, 0},
+    {"id", wire::type_oid::text, "text", false, false, 0},
+    {"message", wire::type_oid::jsonb, "jsonb", true, false, 0},
+}};
+
+constexpr std::array<trigger_definition, 4> all_history_triggers{{
+    {"history_in_document", ""},
+    {"messages_erased", ""},
+    {"messages_replaced", ""},
+    {"messages_pruned", checkpoints_suffix},
+}};
+
+constexpr std::string_view message_id_suffix = "message_id";
 
 // Versions come from an identity column, so that no version is drawn twice in a table. The rows that are there get version
 // 1, as a constant default adds the column without rewriting them.
@@ -131,7 +155,101 @@ std::vector<std::string> create_guard(const settings::table_identifier& table) {
             " FOR EACH ROW WHEN (NEW.version = OLD.version) EXECUTE FUNCTION " + function + "()"};
 }
 
+/// The column's type with the collation that it has in the table itself: under another one, no index would serve a join.
+std::string create_messages(const settings::table_identifier& table) {
+    const auto messages = table.quoted_related(messages_suffix);
+    std::string create = "CREATE TABLE " + messages + " AS SELECT t.agent_id, t.session_id";
+    std::string not_null;
+    for (const auto& column : all_message_columns) {
+        if (column.name != "agent_id" && column.name != "session_id")
+            create.append(", NULL::").append(column.type).append(" AS ").append(column.name);
+        if (column.not_null) not_null.append(", ALTER COLUMN ").append(column.name).append(" SET NOT NULL");
+    }
+    create.append(" FROM ").append(table.quoted()).append(" AS t WITH NO DATA; ");
+    return "DO " + sql::quote_literal(
+                       "BEGIN IF to_regclass(" + sql::quote_literal(messages) + ") IS NULL THEN " + create +
+                       "ALTER TABLE " + messages + " ADD PRIMARY KEY (agent_id, session_id, epoch, seq)" +
+                       not_null + "; END IF; END");
+}
+
+/// A trigger, and its function, which bears the same name. The function runs with the rights of whoever makes it, as a writer of
+/// the table needs none on the other ones.
+void add_trigger(std::vector<std::string>& sql, const settings::table_identifier& table,
+                 const trigger_definition& what, std::string_view event, std::string_view when,
+                 const std::string& body) {
+    const auto function = table.quoted_related(what.suffix);
+    sql.push_back("CREATE OR REPLACE FUNCTION " + function +
+                  "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS " +
+                  sql::quote_literal("BEGIN " + body + " END"));
+    sql.push_back("CREATE OR REPLACE TRIGGER " +
+                  settings::quote_identifier(table.related_name(what.suffix)) + " " + std::string(event) +
+                  " ON " + (what.on.empty() ? table.quoted() : table.quoted_related(what.on)) +
+                  " FOR EACH ROW WHEN (" + std::string(when) + ") EXECUTE FUNCTION " + function + "()");
+}
+
+/// A statement of such a function, planned each time. $1, $2 and $3 are the key and the epoch of the old row; %1$I is the schema,
+/// %2$I the table, %3$I that of messages and %4$I that of checkpoints.
+std::string execute(const settings::table_identifier& table, const std::string& statement,
+                    std::string_view further = {}) {
+    std::string sql = "EXECUTE format(" + sql::quote_literal(statement) + ", TG_TABLE_SCHEMA";
+    for (const auto& name : {table.name, table.related_name(messages_suffix), table.related_name(checkpoints_suffix)})
+        sql.append(", ").append(sql::quote_literal(name));
+    return sql.append(") USING OLD.agent_id, OLD.session_id, OLD.epoch").append(further).append("; ");
+}
+
+/// Messages in rows are there as long as a state or a checkpoint has them, whoever deletes or replaces a state by whatever
+/// statement: each statement of a trigger's function sees what was committed before the row was locked. Whoever writes a
+/// document with a history in it has replaced the one in rows.
+std::vector<std::string> create_rows(const settings::table_identifier& table) {
+    const auto alter = "ALTER TABLE " + table.quoted();
+    std::vector<std::string> sql;
+    for (const auto& column : all_history_columns)
+        sql.push_back(alter + " ADD COLUMN IF NOT EXISTS " + std::string(column.name) + " " +
+                      std::string(column.type));
+    sql.push_back(create_messages(table));
+    sql.push_back("CREATE INDEX IF NOT EXISTS " +
+                  settings::quote_identifier(table.index_name(message_id_suffix)) + " ON " +
+                  table.quoted_related(messages_suffix) +
+                  " (agent_id, session_id, epoch, id) WHERE (id IS NOT NULL)");
+    const std::string drop = "DELETE FROM %1$I.%3$I WHERE agent_id = $1 AND session_id = $2";
+    const std::string of_old = " AS o WHERE o.agent_id = $1 AND o.session_id = $2";
+    const auto none = [&](std::string_view other, std::string_view condition) {
+        return std::string(" AND NOT EXISTS (SELECT FROM %1$I.").append(other) + of_old + std::string(condition) + ")";
+    };
+    add_trigger(sql, table, all_history_triggers[0], "BEFORE UPDATE OF state",
+                "NEW.epoch IS NOT NULL AND NEW.epoch = OLD.epoch"
+                " AND jsonb_typeof(NEW.state -> 'history') IS DISTINCT FROM 'string'",
+                "NEW.epoch := NULL; NEW.messages := NULL; RETURN NEW;");
+    add_trigger(sql, table, all_history_triggers[1], "AFTER DELETE", "OLD.epoch IS NOT NULL",
+                execute(table, drop) + "RETURN NULL;");
+    add_trigger(sql, table, all_history_triggers[2], "AFTER UPDATE",
+                "OLD.epoch IS NOT NULL AND NEW.epoch IS DISTINCT FROM OLD.epoch",
+                execute(table,
+                        drop + " AND epoch = $3" +
+                            none("%4$I", " AND o.epoch = $3 AND o.state_created_at IS NOT DISTINCT FROM $4"),
+                        ", NEW.created_at") +
+                    "RETURN NULL;");
+    add_trigger(sql, table, all_history_triggers[3], "AFTER DELETE", "OLD.epoch IS NOT NULL",
+                execute(table, "SELECT FROM %1$I.%2$I" + of_old + " FOR NO KEY UPDATE") +
+                    execute(table, drop + " AND epoch = $3" + none("%2$I", " AND o.epoch = $3") +
+                                       none("%4$I", " AND o.epoch = $3")) +
+                    "RETURN NULL;");
+    return sql;
+}
+
 } // namespace
+
+std::span<const column_definition> history_columns() noexcept {
+    return all_history_columns;
+}
+
+std::span<const column_definition> message_columns() noexcept {
+    return all_message_columns;
+}
+
+std::span<const trigger_definition> history_triggers() noexcept {
+    return all_history_triggers;
+}
 
 std::span<const column_definition> columns() noexcept {
     return all_columns;
@@ -165,6 +283,7 @@ schema_plan complete_plan(const settings::resolved_config& config) {
             .indexes = wanted_indexes(config),
             .guard = config.schema.guard,
             .checkpoints = config.schema.checkpoints,
+            .rows = config.schema.history == history_layout::rows,
             .record = all_migrations.back().number};
 }
 
@@ -182,6 +301,9 @@ std::vector<std::string> statements(const schema_plan& plan, const settings::res
         for (auto& each : create_guard(table))
             sql.push_back(std::move(each));
     if (plan.checkpoints) sql.push_back(create_checkpoints(table));
+    if (plan.rows)
+        for (auto& each : create_rows(table))
+            sql.push_back(std::move(each));
     if (!plan.migrations.empty())
         sql.push_back("COMMENT ON COLUMN " + quoted_table + ".version IS '" + migration_record(plan.record) +
                       "'");

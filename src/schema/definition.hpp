@@ -50,6 +50,17 @@ inline constexpr std::string_view guard_suffix = "guard";
 inline constexpr std::string_view checkpoints_suffix = "checkpoints";
 std::span<const column_definition> checkpoint_columns() noexcept;
 
+/// What history_layout::rows adds: to the table, and a second one, `<table>_<suffix>`.
+inline constexpr std::string_view messages_suffix = "messages";
+std::span<const column_definition> history_columns() noexcept;
+std::span<const column_definition> message_columns() noexcept;
+/// Its triggers, with the suffix of each one's name and the table that it is on.
+struct trigger_definition {
+    std::string_view suffix;
+    std::string_view on; ///< a suffix; empty: the table itself
+};
+std::span<const trigger_definition> history_triggers() noexcept;
+
 /// What is still to be done to a table.
 struct schema_plan {
     bool create_table = false;
@@ -57,10 +68,11 @@ struct schema_plan {
     std::vector<index_definition> indexes;
     bool guard = false;       ///< the trigger of schema_config::guard
     bool checkpoints = false; ///< the table of schema_config::checkpoints
+    bool rows = false;        ///< all that histories in rows need, but for that table
     int record = 0;           ///< the number to write down after `migrations`
 
     bool empty() const noexcept {
-        return !create_table && migrations.empty() && indexes.empty() && !guard && !checkpoints;
+        return !create_table && migrations.empty() && indexes.empty() && !guard && !checkpoints && !rows;
     }
 };
 

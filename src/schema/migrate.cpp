@@ -136,15 +136,26 @@ catalog_entry look(pqxx::connection& connection, const settings::resolved_config
     return read_catalog(sql, config);
 }
 
-void migrate_once(pqxx::connection& connection, const settings::resolved_config& config) {
+/// \param rows  there are, or will be, histories in rows
+sql::histories where_histories_are(const settings::table_identifier& table,
+                                   const settings::resolved_config& config, bool rows) {
+    if (!rows) return {};
+    return {table.quoted_related(messages_suffix), table.quoted_related(checkpoints_suffix),
+            config.schema.history == history_layout::rows};
+}
+
+sql::histories migrate_once(pqxx::connection& connection, const settings::resolved_config& config) {
     catalog_entry found;
     try {
         found = look(connection, config);
         const auto difference = compare(found.shape, config);
         refuse_other_shapes(found, difference, config);
-        if (difference.current()) return;
-        if (config.schema.migrate == migrate_mode::verify) throw_not_current(found.shape, difference, config);
-        apply(connection, found, config);
+        if (!difference.current()) {
+            if (config.schema.migrate == migrate_mode::verify)
+                throw_not_current(found.shape, difference, config);
+            apply(connection, found, config);
+        }
+        return where_histories_are(config.table, config, may_be_in_rows(found.shape, config));
     } catch (...) {
         pool::rethrow_as_error(operation, [&](std::string_view sqlstate) { return advice(sqlstate, found); });
     }
@@ -152,12 +163,13 @@ void migrate_once(pqxx::connection& connection, const settings::resolved_config&
 
 } // namespace
 
-void migrate(pqxx::connection& connection, const settings::resolved_config& config) {
-    if (config.schema.migrate == migrate_mode::off) return;
+sql::histories migrate(pqxx::connection& connection, const settings::resolved_config& config) {
+    if (config.schema.migrate == migrate_mode::off)
+        return where_histories_are(config.table, config, config.schema.history == history_layout::rows);
     for (int attempt = 1;; ++attempt) {
         try {
-            sql::keeping_values_secret(config.session_settings, [&] { migrate_once(connection, config); });
-            return;
+            return sql::keeping_values_secret(config.session_settings,
+                                              [&] { return migrate_once(connection, config); });
         } catch (const error& failure) {
             if (attempt == most_attempts || !lost_a_race(failure.sqlstate())) throw;
         }

@@ -2,6 +2,7 @@
 
 #include "config/resolved.hpp"
 #include "pgstate/postgres_store.hpp"
+#include "sql/table_sql.hpp"
 
 namespace pqxx {
 class connection;
@@ -21,8 +22,9 @@ namespace pgstate::schema {
 ///          SQLSTATE 25006 - the table is not current and the server is a standby
 ///          SQLSTATE 55P03 - the table was in use for longer than the session's lock_timeout, or 10 seconds
 ///          unavailable, any other SQLSTATE - as they come
+/// Returns where histories may be. With migrate_mode::off, nothing but `config` says so.
 /// \pre no transaction is open on `connection`
-void migrate(pqxx::connection& connection, const settings::resolved_config& config);
+sql::histories migrate(pqxx::connection& connection, const settings::resolved_config& config);
 
 /// Looks only, and says what `migrate` would do or refuse. Blocks.
 schema_report inspect(pqxx::connection& connection, const settings::resolved_config& config);

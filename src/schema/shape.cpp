@@ -142,7 +142,7 @@ void compare_guard(const table_shape& actual, const settings::resolved_config& w
 
 void compare_checkpoints(const table_shape& actual, const settings::resolved_config& wanted,
                          shape_difference& difference) {
-    if (!wanted.schema.checkpoints) return;
+    if (!wanted.schema.checkpoints && !may_be_in_rows(actual, wanted)) return;
     const auto name = quote_identifier(wanted.table.related_name(checkpoints_suffix));
     const auto& there = actual.checkpoints;
     if (there.columns.empty()) {
@@ -162,7 +162,43 @@ void compare_checkpoints(const table_shape& actual, const settings::resolved_con
     if (!there.follows) refuse("there is no foreign key to the table with ON DELETE CASCADE");
 }
 
+void compare_rows(const table_shape& actual, const settings::resolved_config& wanted,
+                  shape_difference& difference) {
+    if (!may_be_in_rows(actual, wanted)) return;
+    const auto& there = actual.messages;
+    const auto lacks = [&](const std::string& what) {
+        difference.missing.push_back(what + " is missing");
+        difference.plan.rows = true;
+    };
+    for (const auto& column : history_columns()) {
+        const auto* have = find_column(actual, column.name);
+        if (!have)
+            lacks("column " + quote_identifier(column.name));
+        else if (auto refusal = column_refused(*have, column); !refusal.empty())
+            difference.refusals.push_back(std::move(refusal));
+    }
+    const auto name = quote_identifier(wanted.table.related_name(messages_suffix));
+    if (there.columns.empty()) return lacks("table " + name);
+    const auto refuse = [&](const std::string& why) {
+        if (!why.empty()) difference.refusals.push_back("of table " + name + ", " + why);
+    };
+    for (const auto& column : message_columns()) {
+        const auto have = std::ranges::find(there.columns, column.name, &column_shape::name);
+        refuse(have == there.columns.end() ? "column " + quote_identifier(column.name) + " is missing"
+                                           : column_refused(*have, column));
+    }
+    refuse(primary_key_refused(there.indexes, {"agent_id", "session_id", "epoch", "seq"}));
+    for (const auto& trigger : history_triggers())
+        if (std::ranges::find(there.triggers, trigger.suffix) == there.triggers.end())
+            lacks("trigger " + quote_identifier(wanted.table.related_name(trigger.suffix)) + ", enabled,");
+}
+
 } // namespace
+
+bool may_be_in_rows(const table_shape& actual, const settings::resolved_config& wanted) {
+    return wanted.schema.history == history_layout::rows ||
+           (find_column(actual, history_columns().front().name) && !actual.messages.columns.empty());
+}
 
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted) {
     shape_difference difference;
@@ -171,6 +207,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
         difference.plan.indexes.clear(); // those whose names are free come back
         compare_indexes(actual, wanted, difference);
         compare_checkpoints(actual, wanted, difference);
+        compare_rows(actual, wanted, difference);
         difference.missing = {"it does not exist"};
         return difference;
     }
@@ -185,6 +222,7 @@ shape_difference compare(const table_shape& actual, const settings::resolved_con
     compare_indexes(actual, wanted, difference);
     compare_guard(actual, wanted, difference);
     compare_checkpoints(actual, wanted, difference);
+    compare_rows(actual, wanted, difference);
     return difference;
 }
 

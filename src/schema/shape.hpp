@@ -36,6 +36,13 @@ struct checkpoints_shape {
     bool follows = false; ///< a foreign key deletes its rows with those of the configured table
 };
 
+/// Whatever has the name of the table of messages, and the triggers of histories in rows.
+struct messages_shape {
+    std::vector<column_shape> columns; ///< empty: nothing has that name
+    std::vector<index_shape> indexes;
+    std::vector<std::string> triggers; ///< suffixes of those that are there and enabled, each with its function
+};
+
 /// What the server's catalog says about the configured table.
 struct table_shape {
     std::string schema; ///< where the table is or would be made; empty: nowhere
@@ -49,6 +56,7 @@ struct table_shape {
         taken_index_names; ///< of the wanted ones, those that the schema has for anything
     bool guarded = false;  ///< the trigger of schema_config::guard is there and enabled
     checkpoints_shape checkpoints;
+    messages_shape messages;
     int recorded = 0; ///< the number of the last migration, as it was written down
 };
 
@@ -63,6 +71,9 @@ struct shape_difference {
 
     bool current() const noexcept { return refusals.empty() && plan.empty(); }
 };
+
+/// Histories may be in rows, as the store that wants them has been here, or is `wanted`.
+bool may_be_in_rows(const table_shape& actual, const settings::resolved_config& wanted);
 
 shape_difference compare(const table_shape& actual, const settings::resolved_config& wanted);
 

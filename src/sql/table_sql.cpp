@@ -39,14 +39,17 @@ std::string table_sql::expiry_or_kept(std::string_view milliseconds) {
     return "coalesce(" + expiry_in(milliseconds) + ", t.expires_at)";
 }
 
-std::string table_sql::one_row(std::string_view document, std::string_view expiry, std::string_view name) {
+std::string table_sql::one_row(std::string_view document, std::string_view expiry, std::string_view name,
+                               std::string_view epoch) {
     return std::string("VALUES ($1, $2, ")
         .append(document)
         .append(", now(), now(), ")
         .append(expiry)
         .append(name.empty() ? "" : ", ")
         .append(name)
-        .append(name.empty() ? ")" : "::uuid)");
+        .append(name.empty() ? "" : "::uuid")
+        .append(epoch)
+        .append(")");
 }
 
 std::string table_sql::set_name(std::string_view name) const {
@@ -62,10 +65,11 @@ std::string table_sql::insert(std::string_view source, existing what, std::strin
 
 std::string table_sql::insert_or_change(std::string_view source, std::string_view document,
                                         std::string_view expiry, std::string_view guard,
-                                        std::string_view returning) const {
+                                        std::string_view returning, history what) const {
     std::string sql = "INSERT INTO " + table_ + " AS t ";
     sql.append("(agent_id, session_id, state, created_at, updated_at, expires_at")
-        .append(by_ == writer::named ? ", write_name) " : ") ")
+        .append(by_ == writer::named ? ", write_name" : "")
+        .append(histories_.may_be_in_rows() ? ", epoch, messages) " : ") ")
         .append(source)
         .append(" ON CONFLICT (agent_id, session_id) DO UPDATE SET state = ")
         .append(if_expired("EXCLUDED.state", document))
@@ -74,17 +78,34 @@ std::string table_sql::insert_or_change(std::string_view source, std::string_vie
         .append(", updated_at = EXCLUDED.updated_at, version = DEFAULT, expires_at = ")
         .append(if_expired("EXCLUDED.expires_at", expiry))
         .append(set_name("EXCLUDED.write_name"));
+    if (histories_.may_be_in_rows()) {
+        const bool replaced = what == history::replaced;
+        sql.append(", epoch = ")
+            .append(if_expired("EXCLUDED.epoch", replaced ? "EXCLUDED.epoch" : "t.epoch"))
+            .append(", messages = ")
+            .append(if_expired("EXCLUDED.messages", replaced ? "EXCLUDED.messages"
+                                                    : what == history::kept
+                                                        ? "t.messages"
+                                                        : "t.messages + EXCLUDED.messages"));
+    }
     if (!guard.empty()) sql.append(" WHERE ").append(expired).append(" OR (").append(guard).append(")");
     return sql.append(" RETURNING ").append(returning);
 }
 
 std::string table_sql::replace(std::string_view document, std::string_view expiry, std::string_view from,
-                               std::string_view condition, std::string_view name,
-                               std::string_view returning) const {
+                               std::string_view condition, std::string_view name, std::string_view returning,
+                               std::string_view also) const {
+    return change(std::string("state = ").append(document).append(also), expiry, from, condition, name,
+                  returning);
+}
+
+std::string table_sql::change(std::string_view assignments, std::string_view expiry, std::string_view from,
+                              std::string_view condition, std::string_view name,
+                              std::string_view returning) const {
     return std::string("UPDATE ")
         .append(table_)
-        .append(" AS t SET state = ")
-        .append(document)
+        .append(" AS t SET ")
+        .append(assignments)
         .append(", updated_at = now(), version = DEFAULT, expires_at = ")
         .append(expiry)
         .append(set_name(name))
@@ -110,7 +131,8 @@ std::string table_sql::extend(std::string_view document, std::string_view ttl, s
                                .append(") AND ")
                                .append(history_sql::count_in("t.state"))
                                .append(" = ")
-                               .append(messages);
+                               .append(messages)
+                               .append(of_document());
     return replace(whole, expiry_or_kept(ttl), "", condition, name, returning);
 }
 

@@ -17,8 +17,9 @@ constexpr std::string_view lookup_settings =
 
 } // namespace
 
-target_table::target_table(const settings::table_identifier& table, session_settings settings)
-    : sql_(table.quoted()), checkpoints_(table.quoted_related("checkpoints")),
+target_table::target_table(const settings::table_identifier& table, session_settings settings,
+                           histories where)
+    : sql_(table.quoted(), table_sql::writer::named, std::move(where)), checkpoints_(table.quoted_related("checkpoints")),
       settings_(std::move(settings)) {
     const auto size = "pg_relation_size(" + quote_literal(sql_.table()) + "::regclass)";
     size_ = setting_preamble("size", size, settings_);

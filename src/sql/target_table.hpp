@@ -26,7 +26,8 @@ namespace pgstate::sql {
 class target_table {
 public:
     /// \param settings  set for each transaction
-    explicit target_table(const settings::table_identifier& table, session_settings settings = {});
+    explicit target_table(const settings::table_identifier& table, session_settings settings = {},
+                          histories where = {});
 
     const table_sql& sql() const noexcept { return sql_; }
     const session_settings& settings() const noexcept { return settings_; }

@@ -104,7 +104,7 @@ void connection::send(const statement& what, const parameters& values, statement
     if (session_ && session_->needs_isolation()) exchange.steps.push_back({&read_committed});
     const std::size_t first = exchange.steps.size();
     for (const auto& each : before)
-        exchange.steps.push_back({each.what});
+        exchange.steps.push_back({.what = each.what, .tells = each.tells});
     exchange.steps.push_back({&what});
     if (broken_) return lose({"", "the connection was lost"});
 
@@ -239,7 +239,8 @@ void connection::take(void* raw_result) {
     switch (fsm_.resume(classify(status))) {
     case exchange_fsm::action::none: break;
     case exchange_fsm::action::before:
-        if (status == PGRES_TUPLES_OK) head.answer.before = rows(std::move(result));
+        if (status == PGRES_TUPLES_OK && head.steps[step_of(head, results_before).first].tells)
+            head.answer.before = rows(std::move(result));
         break;
     case exchange_fsm::action::store_rows:
         held(largest_row(result.get()));
@@ -270,19 +271,24 @@ void connection::take(void* raw_result) {
     }
 }
 
-/// What a refused exchange says of its prepared statements: of its steps, [Parse] Bind Execute each, one was refused and
-/// those after it were skipped.
-void connection::learn_of_refusal(pending& over) {
-    std::size_t at = over.steps.size() - 1;
+std::pair<std::size_t, bool> connection::step_of(const pending& exchange, std::size_t left) {
+    std::size_t at = exchange.steps.size() - 1;
     bool in_prepare = false;
-    for (auto left = over.results_left; left > 0; --left) {
-        if (!in_prepare && over.steps[at].prepares) {
+    for (; left > 0; --left) {
+        if (!in_prepare && exchange.steps[at].prepares) {
             in_prepare = true;
         } else {
             in_prepare = false;
             --at;
         }
     }
+    return {at, in_prepare};
+}
+
+/// What a refused exchange says of its prepared statements: of its steps, [Parse] Bind Execute each, one was refused and
+/// those after it were skipped.
+void connection::learn_of_refusal(pending& over) {
+    const auto [at, in_prepare] = step_of(over, over.results_left);
     auto& answer = over.answer;
     const std::size_t first = over.steps.front().what == &read_committed ? 1 : 0;
     answer.refused_before = at >= first && at + 1 < over.steps.size();

@@ -81,6 +81,7 @@ public:
 private:
     struct sent_step {
         const statement* what;
+        bool tells = false;    ///< as of wire::step
         bool prepares = false; ///< the exchange has its Parse
         std::size_t results() const noexcept { return prepares ? 2 : 1; }
     };
@@ -97,6 +98,8 @@ private:
     void on_ready();
     void receive();
     void take(void* raw_result);
+    /// The step that a result belongs to, and whether it is that of its Parse. \param left  results from it up to that of the last step
+    static std::pair<std::size_t, bool> step_of(const pending& exchange, std::size_t left);
     void learn_of_refusal(pending& over);
     void remember_prepared(const statement& refused, bool in_prepare, std::string_view sqlstate);
     void finish(std::deque<pending>& done);

@@ -69,7 +69,7 @@ struct reply {
     };
     status outcome = status::broken;
     rows data;
-    rows before; ///< of the last statement with a result set that was sent to run before it, if there was one
+    rows before; ///< of the step that tells (wire::step), if one was sent to run before it
     server_error failure;
     bool refused_before = false; ///< what was refused is one of those that were sent to run before it
 };

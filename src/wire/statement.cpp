@@ -32,6 +32,10 @@ void parameters::add_int8(std::int64_t value) {
     append_big_endian(add(), value);
 }
 
+void parameters::add_uuid(const uuid& value) {
+    add().assign(reinterpret_cast<const char*>(value.data()), value.size());
+}
+
 void parameters::add_uuid_in_place(const uuid& value) {
     values_.emplace_back().in_place = {reinterpret_cast<const char*>(value.data()), value.size()};
 }
@@ -68,6 +72,10 @@ void parameters::begin_int8_array(std::size_t count) {
     begin_array(type_oid::int8, count, count * 8);
 }
 
+void parameters::begin_uuid_array(std::size_t count) {
+    begin_array(type_oid::uuid, count, count * 16);
+}
+
 void parameters::element_text(std::string_view value) {
     append_big_endian(values_.back().own, static_cast<std::int32_t>(value.size()));
     values_.back().own.append(value);
@@ -76,6 +84,11 @@ void parameters::element_text(std::string_view value) {
 void parameters::element_int8(std::int64_t value) {
     append_big_endian(values_.back().own, std::int32_t{8});
     append_big_endian(values_.back().own, value);
+}
+
+void parameters::element_uuid(const uuid& value) {
+    append_big_endian(values_.back().own, std::int32_t{16});
+    values_.back().own.append(reinterpret_cast<const char*>(value.data()), value.size());
 }
 
 } // namespace pgstate::wire

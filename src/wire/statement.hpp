@@ -22,6 +22,7 @@ enum class type_oid : unsigned {
     text_array = 1009,
     int8_array = 1016,
     uuid = 2950,
+    uuid_array = 2951,
 };
 
 /// 16 bytes that the server compares and stores as one value.
@@ -55,6 +56,7 @@ public:
     void add_timestamptz(timestamp value);
     /// A timestamptz as rows::server_time gives it.
     void add_server_time(timestamp as_it_stands) { add_int8(as_it_stands.time_since_epoch().count()); }
+    void add_uuid(const uuid& value);
     /// Not copied here: `value` must stay where it is until the parameters have been sent.
     void add_uuid_in_place(const uuid& value);
     void add_null();
@@ -62,8 +64,10 @@ public:
     /// Arrays: begin, then exactly `count` elements of the kind, then the next parameter.
     void begin_text_array(std::size_t count, std::size_t bytes_hint = 0);
     void begin_int8_array(std::size_t count);
+    void begin_uuid_array(std::size_t count);
     void element_text(std::string_view value);
     void element_int8(std::int64_t value);
+    void element_uuid(const uuid& value);
 
     std::size_t size() const noexcept { return values_.size(); }
     /// Of all values.
@@ -106,6 +110,7 @@ struct preamble {
 struct step {
     const statement* what;
     const parameters* values;
+    bool tells = false; ///< of one that runs before another: its rows go into the reply
 };
 
 } // namespace pgstate::wire

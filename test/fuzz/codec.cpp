@@ -73,8 +73,8 @@ void read_document(std::string_view input) {
         if (auto& when = state->history[i].timestamp; when == pgstate::timestamp())
             when = again->history[i].timestamp; // that of the save
     require(*again == *state, "a state reads back as it was");
-    require(codec::encode_messages(again->history, "append") ==
-                codec::encode_messages(state->history, "append"),
+    require(codec::encode_messages(again->history, "append").text ==
+                codec::encode_messages(state->history, "append").text,
             "the same messages are written alike");
     check_value(state->data, "data");
     check_value(state->context, "context");

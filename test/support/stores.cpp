@@ -22,7 +22,8 @@ namespace pgstate_test {
 namespace {
 
 store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseconds default_ttl,
-                               std::size_t connections, std::size_t shards) {
+                               std::size_t connections, std::size_t shards,
+                               pgstate::history_layout history = pgstate::history_layout::document) {
     static const std::string database = fresh_database();
     static std::atomic<int> tables{0};
     pgstate::config settings;
@@ -30,6 +31,7 @@ store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseco
     settings.table_name = "agent_states_" + std::to_string(++tables);
     settings.default_ttl = default_ttl;
     settings.schema.checkpoints = true;
+    settings.schema.history = history;
     settings.pool.max_conns = connections;
     settings.tuning.batch.shards = shards;
     store_with_clock opened;
@@ -66,6 +68,7 @@ std::ostream& operator<<(std::ostream& to, store_kind kind) {
     case store_kind::memory: return to << "memory";
     case store_kind::postgres: return to << "postgres";
     case store_kind::sharded_postgres: return to << "sharded_postgres";
+    case store_kind::rows_postgres: return to << "rows_postgres";
     }
     return to << "unknown";
 }
@@ -77,6 +80,8 @@ store_with_clock open_store(store_kind kind, asio::io_context& context,
     case store_kind::postgres: return open_postgres(context, default_ttl, 4, 1);
     case store_kind::sharded_postgres:
         return open_postgres(context, default_ttl, 5, 3); // uneven shares of the connections
+    case store_kind::rows_postgres:
+        return open_postgres(context, default_ttl, 4, 1, pgstate::history_layout::rows);
     }
     return open_memory(context, default_ttl);
 }

@@ -86,7 +86,7 @@ TEST_CASE("a message without a time gets that of its save, the others keep their
     const auto before = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     for (const auto& history :
          {boost::json::parse(encode(state)).at("history"),
-          boost::json::parse(pgstate::codec::encode_messages(state.history, "append"))}) {
+          boost::json::parse(pgstate::codec::encode_messages(state.history, "append").text)}) {
         CHECK(time_in(history.at(0).as_object(), "timestamp") == created);
         CHECK(time_in(history.at(1).as_object(), "timestamp") >= before);
         CHECK(time_in(history.at(1).as_object(), "timestamp") <= std::chrono::system_clock::now());

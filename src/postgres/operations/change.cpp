@@ -1,5 +1,6 @@
 #include "postgres/operations/change.hpp"
 
+#include "codec/codec.hpp"
 #include "postgres/operations/load.hpp"
 #include "postgres/operations/probe.hpp"
 #include "sql/history_sql.hpp"
@@ -18,7 +19,8 @@ using wire::type_oid;
 
 /// The repeat probe's answer has this column behind `columns_where_ill_formed`.
 namespace repeat_row {
-constexpr int all_there = loaded_row::expires_at + 1;
+constexpr int in_rows = loaded_row::expires_at + 1; ///< of every probe of a part
+constexpr int all_there = in_rows + 1;
 } // namespace repeat_row
 
 /// A form in SQL: what the document becomes, the types of the parameters from $5 on, and what must hold of a document that is
@@ -28,10 +30,13 @@ struct form_sql {
     std::string document;
     sql::types parameters;
     std::string condition{};
+    bool appends = true;
 
-    std::string guard() const {
-        return condition.empty() ? std::string(well_formed)
-                                 : std::string(well_formed).append(" AND ").append(condition);
+    std::string guard(const table_sql& sql) const {
+        // An append changes the history in the document.
+        auto all = appends ? std::string(well_formed).append(sql.of_document()) : well_formed_in(sql.where());
+        if (!condition.empty()) all.append(" AND ").append(condition);
+        return all;
     }
 };
 
@@ -160,14 +165,17 @@ form_sql sql_of(codec::change_form form, const std::string& messages = "$5::json
                 "jsonb_set(jsonb_set(t.state, '{data}', (" + member_or("data", "{}") +
                     " - $6::text[]) || $5::jsonb), '{context}', (" + member_or("context", "{}") +
                     " - $8::text[]) || $7::jsonb)",
-                {jsonb, text_array, jsonb, text_array}};
+                {jsonb, text_array, jsonb, text_array},
+                {},
+                false};
     case codec::change_form::increment: break;
     }
     const auto root = root_with_sum();
     return {"increment",
             "jsonb_set(t.state, ($6::text[])[:1], " + root + ")",
             {text, text_array},
-            root + " IS NOT NULL"};
+            root + " IS NOT NULL",
+            false};
 }
 
 // $1 and $2 are the key. $3 is the version that the row must have, or NULL; where a state may be created, the ttl of a
@@ -181,18 +189,20 @@ std::string parameter_after(std::size_t before) {
 
 std::string over_a_row(const table_sql& sql, const form_sql& form) {
     const auto condition =
-        std::string(table_sql::by_key) + " AND ($3::bigint IS NULL OR t.version = $3) AND " + form.guard();
+        std::string(table_sql::by_key) + " AND ($3::bigint IS NULL OR t.version = $3) AND " + form.guard(sql);
     return sql.replace(form.document, table_sql::expiry_or_kept("$4"), "", condition,
                        parameter_after(before_change + form.parameters.size()), written_row::columns(true));
 }
 
 std::string or_creating_one(const table_sql& sql, const form_sql& form) {
     const auto before = before_change + form.parameters.size();
-    return sql.insert_or_change(table_sql::one_row(parameter_after(before) + "::jsonb",
-                                                   table_sql::expiry_in("$3"), parameter_after(before + 1)),
-                                form.document,
-                                "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
-                                form.guard(), written_row::columns(true));
+    const auto name = parameter_after(before + 1);
+    const bool in_rows = sql.where().begin_in_rows && !form.appends;
+    const auto epoch = in_rows ? table_sql::epoch_columns(name, "0") : sql.epoch_columns();
+    return sql.insert_or_change(
+        table_sql::one_row(parameter_after(before) + "::jsonb", table_sql::expiry_in("$3"), name, epoch),
+        form.document, "CASE WHEN $4::bigint <> 0 THEN EXCLUDED.expires_at ELSE t.expires_at END",
+        form.guard(sql), written_row::columns(true), table_sql::history::kept);
 }
 
 sql::by_size statement_of(const table_sql& sql, codec::change_form form, bool create) {
@@ -213,15 +223,16 @@ sql::by_size shared_statement_of(const table_sql& sql, codec::change_form form, 
         const auto parts = sql_of(form, "(EXCLUDED.state -> 'history')");
         const auto source =
             "SELECT u.a, u.s, u.d::jsonb, now(), now(), " + table_sql::expiry_in("$4::bigint") +
-            ", $5::uuid FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
+            ", $5::uuid" + sql.epoch_columns() +
+            " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
         return sql::prepared_by_size(std::string(parts.purpose) + "_or_create_many",
                                      sql.insert_or_change(source + std::string(table_sql::in_order_of_input),
-                                                          parts.document, "t.expires_at", parts.guard(),
-                                                          written_row::columns(true)),
+                                                          parts.document, "t.expires_at", parts.guard(sql),
+                                                          written_row::columns(true), table_sql::history::kept),
                                      {text_array, text_array, text_array, int8, uuid});
     }
     const auto parts = sql_of(form, "u.d::jsonb");
-    const auto condition = std::string(table_sql::by_input) + " AND " + parts.guard();
+    const auto condition = std::string(table_sql::by_input) + " AND " + parts.guard(sql);
     const auto statement = sql.replace(parts.document, table_sql::expiry_or_kept("u.l"),
                                        " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
                                        " WITH ORDINALITY AS u(a, s, d, l, n)",
@@ -233,13 +244,16 @@ sql::by_size shared_statement_of(const table_sql& sql, codec::change_form form, 
 
 } // namespace
 
-change_operation::change_operation(telemetry::operation_id which, const batch::operation_type& as,
+change_operation::change_operation(telemetry::operation_id which, const change_types& types,
                                    std::string agent, std::string session, codec::encoded_change change,
                                    change_terms terms, handler_type handler,
                                    const boost::asio::any_completion_executor& io)
-    : caller_operation(which, as, std::move(handler), io), agent_(std::move(agent)),
-      session_(std::move(session)), change_(std::move(change)), terms_(terms) {
+    : caller_operation(which, types.of(change, terms), std::move(handler), io), agent_(std::move(agent)),
+      session_(std::move(session)), types_(types), change_(std::move(change)), terms_(terms) {
     set_key(agent_, session_);
+    if (change_.create && (types_.begin_in_rows || types_.may_be_in_rows(change_)))
+        rows_document_ = codec::without_history(std::get<codec::json_text>(change_.parameters.back()).text,
+                                                change_.created_history);
     wire::parameters values; // only to know how large they are
     add_to(values);
     bytes = values.bytes();
@@ -264,8 +278,21 @@ void change_operation::add_to(wire::parameters& values) const {
     else
         values.add_null();
     values.add_int8(terms_.ttl.count());
+    const bool in_rows = change_.create && types_.begin_in_rows && !change_types::appends(change_);
     for (const auto& each : change_.parameters)
-        std::visit(adder{values}, each);
+        if (in_rows && &each == &change_.parameters.back())
+            values.add_jsonb_in_place(rows_document_);
+        else
+            std::visit(adder{values}, each);
+}
+
+row_input change_operation::messages() const {
+    return {.ttl = terms_.ttl.count(),
+            .created_ttl = terms_.created_ttl.count(),
+            .version = terms_.if_version.value_or(0),
+            .document = rows_document_,
+            .messages = codec::messages_in(std::get<codec::json_text>(change_.parameters.front()).text,
+                                           change_.messages)};
 }
 
 /// Of a change that wrote no row. If the probe finds a row that the change did not meet, another writer came between them, and
@@ -274,6 +301,9 @@ bool change_operation::wants_retry(const wire::rows& rows, int row) {
     const auto version = probed_row::version_in(rows, row);
     if (terms_.if_version && version != *terms_.if_version) return false;
     if (repeats(rows, row)) return false;
+    if (row >= 0 && types_.may_be_in_rows(change_)) // the history may have been moved
+        asked = rows.boolean(row, repeat_row::in_rows) ? &types_.of_rows(change_)
+                                                       : &types_.of_documents(change_, terms_);
     return (row >= 0 || change_.create) && contradicted_.worth_retry(version);
 }
 
@@ -340,13 +370,17 @@ batch::command change_type::build_without_name(const batch::operation_list& oper
 }
 
 single_read make_repeat_probe(sql::target_table& table) {
-    const auto all_there =
-        "(SELECT bool_and(" + has_message("to_jsonb(i.id)") + ") FROM unnest($3::text[]) AS i(id))";
+    const auto& where = table.sql().where();
+    auto there = has_message("to_jsonb(i.id)");
+    if (where.may_be_in_rows())
+        there = "CASE WHEN t.epoch IS NULL THEN " + there + " ELSE EXISTS (SELECT FROM " + where.messages +
+                " AS m WHERE m.agent_id = $1 AND m.session_id = $2 AND m.epoch = t.epoch AND m.id = i.id) END";
+    const auto all_there = "(SELECT bool_and(" + there + ") FROM unnest($3::text[]) AS i(id))";
     return {
         table,
         sql::planned_anew(
             table.sql().select(
-                "1::bigint, " + columns_where_ill_formed() + ", " + all_there, "",
+                "1::bigint, " + columns_where_ill_formed(where) + ", " + all_there, "",
                 std::string(" WHERE ").append(table_sql::by_key).append(" AND ").append(table_sql::alive)),
             {type_oid::text, type_oid::text, type_oid::text_array}),
         [](auto& values, const auto& what) {
@@ -358,7 +392,18 @@ single_read make_repeat_probe(sql::target_table& table) {
         }};
 }
 
-change_types::change_types(sql::target_table& table) {
+change_types::rows_forms::rows_forms(sql::target_table& table)
+    : append(table, "append", true, [](const auto& sql) { return sql.append(); }),
+      append_once(
+          table, "append_once", true, [](const auto& sql) { return sql.append_once(); },
+          [](const auto& sql) { return sql.lock(); }),
+      append_or_create(table, "append_or_create", false,
+                       [](const auto& sql) { return sql.append_or_create(); }),
+      append_once_or_create(
+          table, "append_once_or_create", true, [](const auto& sql) { return sql.append_once(); },
+          [](const auto& sql) { return sql.lock_or_create(); }) {}
+
+change_types::change_types(sql::target_table& table) : begin_in_rows(table.sql().where().begin_in_rows) {
     for (std::size_t at = 0; at < all_.size(); ++at) {
         const auto form = static_cast<codec::change_form>(at % codec::change_forms);
         const bool create = at >= codec::change_forms;
@@ -366,14 +411,21 @@ change_types::change_types(sql::target_table& table) {
         if (form == codec::change_form::append || form == codec::change_form::append_once)
             all_[at].shared = std::make_unique<change_type>(table, form, create, true);
     }
+    if (table.sql().where().may_be_in_rows()) rows_.emplace(table);
 }
 
-const batch::operation_type& change_types::of(const codec::encoded_change& change,
-                                              const change_terms& terms) const noexcept {
+const batch::operation_type& change_types::of_documents(const codec::encoded_change& change,
+                                                        const change_terms& terms) const noexcept {
     const auto& types =
         all_[static_cast<std::size_t>(change.form) + (change.create ? codec::change_forms : 0)];
     const bool shares = types.shared && !terms.if_version && (!change.create || terms.ttl.count() == 0);
     return shares ? *types.shared : *types.alone;
+}
+
+const batch::operation_type& change_types::of_rows(const codec::encoded_change& change) const noexcept {
+    if (change.form == codec::change_form::append)
+        return change.create ? rows_->append_or_create : rows_->append;
+    return change.create ? rows_->append_once_or_create : rows_->append_once;
 }
 
 } // namespace pgstate::postgres

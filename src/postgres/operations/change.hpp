@@ -3,6 +3,7 @@
 
 #include "codec/change.hpp"
 #include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/rows_write.hpp"
 #include "postgres/operations/single_read.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
@@ -25,10 +26,12 @@ struct change_terms {
     std::chrono::milliseconds created_ttl{0}; ///< of a state that is created; 0: never
 };
 
+class change_types;
+
 /// append, merge and increment.
 class change_operation final : public caller_operation<saved> {
 public:
-    change_operation(telemetry::operation_id which, const batch::operation_type& as, std::string agent,
+    change_operation(telemetry::operation_id which, const change_types& types, std::string agent,
                      std::string session, codec::encoded_change change, change_terms terms,
                      handler_type handler, const boost::asio::any_completion_executor& io);
 
@@ -41,6 +44,8 @@ public:
         const auto& parameters = change_.parameters;
         return std::get<codec::json_text>(change_.create ? parameters.back() : parameters.front()).text;
     }
+    /// Of an append: what it puts into a statement on histories in rows.
+    row_input messages() const;
     const change_terms& terms() const noexcept { return terms_; }
     /// Not empty: the ids of its messages, all of which can be there already.
     const std::vector<std::string>& ids() const noexcept { return change_.ids; }
@@ -57,9 +62,22 @@ private:
 
     std::string agent_;
     std::string session_;
+    const change_types& types_;
     codec::encoded_change change_;
     change_terms terms_;
+    std::string rows_document_; ///< of the state that it creates, without the history: where that begins in rows
     contradictions contradicted_;
+};
+
+/// Of histories in rows: appends.
+class append_rows_type final : public rows_write {
+public:
+    using rows_write::rows_write;
+
+private:
+    row_input input_of(const batch::operation& what) const override {
+        return static_cast<const change_operation&>(what).messages();
+    }
 };
 
 /// One form of change, to a state that must exist or to one that may be created.
@@ -83,15 +101,39 @@ single_read make_repeat_probe(sql::target_table& table);
 class change_types {
 public:
     explicit change_types(sql::target_table& table);
-    const batch::operation_type& of(const codec::encoded_change& change,
-                                    const change_terms& terms) const noexcept;
+    const batch::operation_type& of(const codec::encoded_change& change, const change_terms& terms) const noexcept {
+        const bool in_rows = begin_in_rows && appends(change);
+        return in_rows ? of_rows(change) : of_documents(change, terms);
+    }
+
+    /// An append has one type for histories in documents and another for those in rows.
+    bool may_be_in_rows(const codec::encoded_change& change) const noexcept { return rows_ && appends(change); }
+    const batch::operation_type& of_documents(const codec::encoded_change& change,
+                                              const change_terms& terms) const noexcept;
+    /// \pre may_be_in_rows()
+    const batch::operation_type& of_rows(const codec::encoded_change& change) const noexcept;
+
+    const bool begin_in_rows;
+
+    static bool appends(const codec::encoded_change& change) noexcept {
+        return change.form == codec::change_form::append || change.form == codec::change_form::append_once;
+    }
 
 private:
+
     struct forms {
         std::unique_ptr<change_type> alone;
         std::unique_ptr<change_type> shared; ///< null: they share no statements
     };
+    struct rows_forms {
+        explicit rows_forms(sql::target_table& table);
+        append_rows_type append;
+        append_rows_type append_once;
+        append_rows_type append_or_create;
+        append_rows_type append_once_or_create;
+    };
     std::array<forms, 2 * codec::change_forms> all_; ///< of each form, then of each with creation
+    std::optional<rows_forms> rows_;
 };
 
 } // namespace pgstate::postgres

@@ -34,18 +34,14 @@ public:
     search build(bool by_index) {
         conditions_ = std::string(" WHERE ").append(table_sql::alive);
         if (!query_.agent_id.empty()) also("t.agent_id = " + text(query_.agent_id));
-        if (!query_.contains.empty()) {
-            made_.values.add_jsonb_in_place(query_.contains);
-            also("t.state @> " + next(type_oid::jsonb));
-        }
-        if (!query_.jsonpath.empty()) {
-            made_.values.add_jsonpath_in_place(query_.jsonpath);
-            also("t.state @@ " + next(type_oid::jsonpath));
-        }
+        if (!query_.contains.empty()) contains();
+        if (!query_.jsonpath.empty()) also("t.state @@ " + jsonpath(query_.jsonpath));
+        if (!query_.message_jsonpath.empty()) has_message();
         within("t.updated_at", query_.updated);
         within("t.created_at", query_.created);
         auto sql = statement(by_index);
-        if (query_.history != history_window::all) sql = with_window(sql);
+        const bool in_rows = query_.documents && sql_.where().may_be_in_rows();
+        if (in_rows || query_.history != history_window::all) sql = with_window(sql);
         made_.what = {{}, std::move(sql), std::move(types_)};
         return std::move(made_);
     }
@@ -63,6 +59,45 @@ private:
         made_.values.add_timestamptz(value);
         return next(type_oid::timestamptz);
     }
+    std::string json(const std::string& value) {
+        made_.values.add_jsonb_in_place(value);
+        return next(type_oid::jsonb);
+    }
+    std::string jsonpath(const std::string& path) {
+        made_.values.add_jsonpath_in_place(path);
+        return next(type_oid::jsonpath);
+    }
+
+    /// A message, which is a row, for which `condition` holds.
+    std::string in_rows(const std::string& condition) const {
+        return std::string("EXISTS (SELECT FROM ")
+            .append(sql_.where().messages)
+            .append(" AS m WHERE m.agent_id = t.agent_id AND m.session_id = t.session_id AND m.epoch = t.epoch AND ")
+            .append(condition)
+            .append(")");
+    }
+
+    void contains() {
+        if (!sql_.where().may_be_in_rows() || !query_.contains_messages)
+            return also("t.state @> " + json(query_.contains));
+        if (!query_.contains_besides.empty()) also("t.state @> " + json(query_.contains_besides));
+        std::string rows = query_.contains_no_history ? "false" : "true";
+        for (const auto& each : *query_.contains_messages)
+            rows.append(" AND ").append(in_rows("m.message @> " + json(each)));
+        also("CASE WHEN t.epoch IS NULL THEN t.state @> " + json(query_.contains) + " ELSE " + rows + " END");
+    }
+
+    void has_message() {
+        const auto path = jsonpath(query_.message_jsonpath);
+        const auto in_document =
+            "EXISTS (SELECT FROM jsonb_array_elements(CASE WHEN jsonb_typeof(t.state -> 'history') = 'array'"
+            " THEN t.state -> 'history' END) AS h(m) WHERE h.m @@ " +
+            path + ")";
+        also(sql_.where().may_be_in_rows() ? "CASE WHEN t.epoch IS NULL THEN " + in_document + " ELSE " +
+                                                 in_rows("m.message @@ " + path) + " END"
+                                           : in_document);
+    }
+
     // One more than asked for, to know whether there is a next page.
     std::string limit() {
         made_.values.add_int8(static_cast<std::int64_t>(query_.limit) + 1);
@@ -101,8 +136,10 @@ private:
         const auto rows = limit();
         const auto first_rows = order(hidden) + " LIMIT " + rows;
         const auto page_of = [&](const std::string& condition) {
-            return sql_.select(columns(query_.documents ? "t.state" : "NULL::jsonb"), "",
-                               conditions_ + condition + first_rows);
+            const bool in_rows = query_.documents && sql_.where().may_be_in_rows();
+            return sql_.select(columns(query_.documents ? "t.state" : "NULL::jsonb") +
+                                   (in_rows ? ", t.epoch, t.messages" : ""),
+                               "",                               conditions_ + condition + first_rows);
         };
         if (!query_.after) return page_of("");
 
@@ -133,6 +170,7 @@ private:
     /// Of the states on the page only: those that `page` finds.
     std::string with_window(const std::string& page) {
         namespace history_sql = sql::history_sql;
+        const auto& where = sql_.where();
         std::array<std::string, 3> names;
         const auto numbers = window_parameters(query_.history);
         for (std::size_t i = 0; i < names.size(); ++i) {
@@ -140,13 +178,13 @@ private:
             names[i] = next(type_oid::int8);
         }
         return std::string("SELECT ")
-            .append(columns(history_sql::windowed_document))
+            .append(columns(history_sql::windowed_document(where)))
             .append(", ")
-            .append(history_sql::window_columns)
+            .append(history_sql::window_columns(where))
             .append(" FROM (")
             .append(page)
             .append(") AS t")
-            .append(history_sql::join_window(names[0], names[1], names[2]))
+            .append(history_sql::join_window(where, names[0], names[1], names[2]))
             .append(order(false));
     }
 
@@ -179,8 +217,9 @@ agent_state find_operation::state_in(int row) const {
                      expiry_in(rows(), row, found_row::expires_at)};
     const auto document = query_.documents ? rows().jsonb(row, found_row::state) : std::string_view();
     auto found = codec::found_state(query_, rows().text(row, found_row::agent_id),
-                                    rows().text(row, found_row::session_id), document, what);
-    if (query_.history != history_window::all) note_window(found, rows(), row, found_row::first);
+                                    rows().text(row, found_row::session_id), document, what,
+                                    messages_in_rows(rows(), row, found_row::first));
+    if (query_.documents) note_window(found, rows(), row, found_row::first, query_.history, name());
     return found;
 }
 
@@ -215,7 +254,8 @@ result<state_page> find_operation::decode() {
 error find_operation::explain(error failure) const {
     // syntax_error, undefined_object (a variable), invalid_regular_expression, feature_not_supported (an XQuery flag)
     constexpr std::array<std::string_view, 4> about_paths{"42601", "42704", "2201B", "0A000"};
-    if (query_.jsonpath.empty() || std::ranges::find(about_paths, failure.sqlstate()) == about_paths.end())
+    const bool has_path = !query_.jsonpath.empty() || !query_.message_jsonpath.empty();
+    if (!has_path || std::ranges::find(about_paths, failure.sqlstate()) == about_paths.end())
         return failure;
     const std::string_view what = failure.what();
     const auto prefix = failure.operation().size() + 2; // "find: "

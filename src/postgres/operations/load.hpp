@@ -17,18 +17,38 @@ namespace pgstate::postgres {
 
 /// The columns of a load's answer. It answers a probe too: it begins with the columns of one.
 namespace loaded_row {
-/// `first` and `messages` are only in the answer of a load with a window.
-enum : int { state = probed_row::version + 1, created_at, updated_at, expires_at, first, messages };
+/// `first` and `messages` are only in the answer of a load with a window, and where histories may be in rows; `epoch` and
+/// `in_rows` are only there.
+enum : int {
+    state = probed_row::version + 1,
+    created_at,
+    updated_at,
+    expires_at,
+    first,
+    messages,
+    epoch,
+    in_rows
+};
+/// Of a probe: where the history is in rows, it is left out.
 /// \throws error corrupt_state - of `operation`
 agent_state read(const wire::rows& rows, int row, std::string_view agent_id, std::string_view session_id,
                  std::string_view operation);
+
+/// The columns of a load of whole states, behind the ordinal.
+std::string columns(const sql::histories& where);
 } // namespace loaded_row
 
 /// The parameters of sql::history_sql::join_window.
 std::array<std::int64_t, 3> window_parameters(const history_window& window) noexcept;
 
-/// Notes the part of its history that `state` was read with. \param first  the column of that, before the number of all
-void note_window(agent_state& state, const wire::rows& rows, int row, int first);
+/// The messages that are rows, as codec::decode takes them. \param first  the column of that; the others are behind it
+std::optional<std::string_view> messages_in_rows(const wire::rows& rows, int row, int first);
+
+/// Notes the part of its history that `state` was read with.
+/// \param first  the column of that, before the number of all, and where histories may be in rows the epoch
+/// \throws error corrupt_state - of `operation`: there are fewer messages, or more
+void note_window(agent_state& state, const wire::rows& rows, int row, int first, const history_window& window,
+                 std::string_view operation);
 
 class load_operation final : public caller_operation<std::optional<agent_state>> {
 public:
@@ -50,7 +70,7 @@ private:
 class load_type final : public selecting_type {
 public:
     explicit load_type(sql::target_table& table)
-        : selecting_type(table, "load", "t.version, t.state, t.created_at, t.updated_at, t.expires_at") {}
+        : selecting_type(table, "load", loaded_row::columns(table.sql().where())) {}
 };
 
 /// Loads with a window; those that share a statement can have different ones.

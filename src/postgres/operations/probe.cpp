@@ -10,10 +10,25 @@ std::int64_t probed_row::version_in(const wire::rows& rows, int row) {
     return row < 0 ? 0 : rows.int8(row, version);
 }
 
-std::string columns_where_ill_formed() {
-    return std::string("t.version, CASE WHEN ")
+std::string well_formed_in(const sql::histories& where) {
+    if (!where.may_be_in_rows()) return std::string(well_formed);
+    const auto without_history = well_formed.substr(0, well_formed.rfind(" && "));
+    return std::string("CASE WHEN t.epoch IS NULL THEN ")
         .append(well_formed)
-        .append(" IS NOT TRUE THEN t.state END, t.created_at, t.updated_at, t.expires_at");
+        .append(" ELSE ")
+        .append(without_history)
+        .append("') END");
+}
+
+std::string in_rows_column(const sql::histories& where) {
+    return where.may_be_in_rows() ? "t.epoch IS NOT NULL" : "false";
+}
+
+std::string columns_where_ill_formed(const sql::histories& where) {
+    return std::string("t.version, CASE WHEN (")
+        .append(well_formed_in(where))
+        .append(") IS NOT TRUE THEN t.state END, t.created_at, t.updated_at, t.expires_at, ")
+        .append(in_rows_column(where));
 }
 
 selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns)

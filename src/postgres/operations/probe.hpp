@@ -26,8 +26,14 @@ inline constexpr std::string_view well_formed =
     " && (!exists($.context) || $.context.type() == \"object\" || $.context.type() == \"null\")"
     " && (!exists($.history) || $.history.type() == \"array\" || $.history.type() == \"null\")')";
 
-/// The columns of a load, behind the ordinal. The document is NULL where it is `well_formed`: only one that is not is read.
-std::string columns_where_ill_formed();
+/// The same, wherever the history is.
+std::string well_formed_in(const sql::histories& where);
+
+/// The columns of a load, behind the ordinal, and last whether the history is in rows. The document is NULL where it is
+/// well formed: only one that is not is read.
+std::string columns_where_ill_formed(const sql::histories& where);
+/// That last one.
+std::string in_rows_column(const sql::histories& where);
 
 /// Statements that select columns of states by key: loads and probes.
 class selecting_type : public batch::operation_type {
@@ -53,7 +59,15 @@ public:
 class part_probe_type final : public selecting_type {
 public:
     explicit part_probe_type(sql::target_table& table)
-        : selecting_type(table, "part_probe", columns_where_ill_formed()) {}
+        : selecting_type(table, "part_probe", columns_where_ill_formed(table.sql().where())) {}
+};
+
+/// Reads why an increment changed nothing: the document.
+class document_probe_type final : public selecting_type {
+public:
+    explicit document_probe_type(sql::target_table& table)
+        : selecting_type(table, "probe_document",
+                         "t.version, t.state, t.created_at, t.updated_at, t.expires_at") {}
 };
 
 } // namespace pgstate::postgres

@@ -1,6 +1,7 @@
 #include "postgres/operations/save.hpp"
 
 #include "codec/change.hpp"
+#include "codec/codec.hpp"
 #include "codec/history.hpp"
 #include "sql/history_sql.hpp"
 
@@ -18,8 +19,10 @@ using sql::table_sql;
 
 constexpr std::string_view never = "NULL::timestamptz";
 
-/// The column of history_probe_type's answer behind those of every probe.
-constexpr int probed_history_messages = probed_row::version + 1;
+/// The columns of history_probe_type's answer behind those of every probe.
+namespace probed_history {
+enum : int { messages = probed_row::version + 1, epoch };
+} // namespace probed_history
 
 const save_operation& as_save(const batch::operation_ptr& what) {
     return static_cast<const save_operation&>(*what);
@@ -31,12 +34,13 @@ bool any_expires(const batch::operation_list& operations) {
 
 /// The rows of several saves, sorted, so that two processes lock rows in one order. The documents come as text: with an
 /// array of jsonb a batch of 64 saves costs the server a sixth more.
-std::string array_source(bool with_expiry) {
+std::string array_source(bool with_expiry, const std::string& epoch) {
     return std::string("SELECT u.a, u.s, u.d::jsonb, now(), now(), ")
         .append(with_expiry ? table_sql::expiry_in("u.l") : std::string(never))
-        .append(with_expiry ? ", $5::uuid FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])"
-                              " AS u(a, s, d, l)"
-                            : ", $4::uuid FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
+        .append(with_expiry ? ", $5::uuid" : ", $4::uuid")
+        .append(epoch)
+        .append(with_expiry ? " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, l)"
+                            : " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
         .append(" ORDER BY ")
         .append(table_sql::in_order_of_input);
 }
@@ -62,12 +66,35 @@ save_operation::save_operation(const save_types& types, detail::encoded_state st
                                const save_options& options, std::chrono::milliseconds default_ttl,
                                handler_type handler, const boost::asio::any_completion_executor& io)
     : caller_operation(telemetry::operation_id::save, types.of(options, state), std::move(handler), io),
-      state_(std::move(state)), if_unchanged_(options.if_unchanged),
+      types_(types), state_(std::move(state)), options_(options), if_unchanged_(options.if_unchanged),
       keeps_expiry_(state_.version != 0 && !options.ttl),
       ttl_(options.ttl.value_or(keeps_expiry_ && (if_unchanged_ || partial()) ? std::chrono::milliseconds(0)
                                                                               : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
     bytes += state_.document.size();
+    if (types_.where.may_be_in_rows()) rows_document_ = codec::without_history(state_.document, state_.history);
+}
+
+bool save_operation::extends() const noexcept {
+    return types_.is_in_rows(asked) && types_.extends(asked);
+}
+
+row_input save_operation::whole() const {
+    return {.ttl = ttl_.count(),
+            .version = state_.version,
+            .document = rows_document_,
+            .messages = codec::messages_in(state_.document, state_.history)};
+}
+
+row_input save_operation::added() const {
+    // Of a state that was loaded in part the document has no others.
+    const auto first = partial() ? 0 : static_cast<std::size_t>(state_.known_messages);
+    return {.ttl = keeps_expiry_ ? 0 : ttl_.count(),
+            .version = if_unchanged_ ? state_.version : 0,
+            .known = static_cast<std::int64_t>(state_.known_messages),
+            .epoch = state_.epoch,
+            .document = rows_document_,
+            .messages = codec::messages_in(state_.document, state_.history, first)};
 }
 
 std::optional<std::int64_t> save_operation::if_version() const noexcept {
@@ -78,23 +105,39 @@ std::optional<std::int64_t> save_operation::if_version() const noexcept {
 /// is there.
 std::optional<error> save_operation::conflict(const wire::rows& rows, int row) const {
     const auto version = probed_row::version_in(rows, row);
-    if (partial())
-        return codec::conflict_with(
-            state_, if_unchanged_, version,
-            row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history_messages)));
-    if (version == state_.version) return std::nullopt;
-    return codec::conflict("save", state_.version, version);
+    if (!partial()) {
+        if (version == state_.version || !if_unchanged_) return std::nullopt;
+        return codec::conflict("save", state_.version, version);
+    }
+    const auto messages =
+        row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history::messages));
+    if (auto found = codec::conflict_with(state_, if_unchanged_, version, messages)) return found;
+    const bool another = state_.epoch != wire::uuid{} && !rows.is_null(row, probed_history::epoch) &&
+                         rows.uuid(row, probed_history::epoch) != state_.epoch;
+    if (another) return codec::replaced_history(version);
+    return std::nullopt;
 }
 
 bool save_operation::wants_retry(const wire::rows& rows, int row) {
-    return !conflict(rows, row) && contradicted_.worth_retry(probed_row::version_in(rows, row));
+    if (conflict(rows, row)) return false;
+    if (extends() && !partial()) {
+        asked = &types_.of_whole(options_, state_); // what is stored is not what the state begins with
+    } else if (partial() && types_.rows) {
+        // The history was moved.
+        const bool in_rows = !rows.is_null(row, probed_history::epoch);
+        asked = in_rows ? static_cast<const batch::traits*>(&types_.rows->extend) : &types_.extend;
+    }
+    return contradicted_.worth_retry(probed_row::version_in(rows, row));
 }
 
 result<saved> save_operation::decode() {
     if (probed()) return conflict(rows(), row()).value_or(write_suppressed("save"));
     if (row() < 0) return write_suppressed("save");
-    auto done = written_row::read(*this, rows(), row(), partial() || keeps_expiry_ || ttl_.count() != 0);
-    if (done) done->mark = state_.mark;
+    auto done = written_row::read(*this, rows(), row(), rows().columns() > written_row::expires_at);
+    if (!done) return done;
+    done->mark = state_.mark;
+    if (types_.is_in_rows(asked) && !rows().is_null(row(), rows_row::epoch))
+        done->mark = codec::with_epoch(state_.mark, rows().uuid(row(), rows_row::epoch));
     return done;
 }
 
@@ -104,11 +147,12 @@ insert_type::insert_type(sql::target_table& table, table_sql::existing what) : w
     constexpr std::array<std::string_view, 3> purposes{"save", "renew", "create"};
     const auto purpose = purposes[static_cast<std::size_t>(what)];
     const auto make = [&](bool with_expiry, sql::types of_one, sql::types of_many) -> forms {
-        const auto one = with_expiry ? table_sql::one_row("$3", table_sql::expiry_in("$4"), "$5")
-                                     : table_sql::one_row("$3", never, "$4");
+        const auto epoch = sql.epoch_columns();
+        const auto one = with_expiry ? table_sql::one_row("$3", table_sql::expiry_in("$4"), "$5", epoch)
+                                     : table_sql::one_row("$3", never, "$4", epoch);
         const auto returning = written_row::columns(with_expiry || what == table_sql::existing::renewed);
         return {sql::prepared(purpose, sql.insert(one, what, returning), std::move(of_one)),
-                sql::prepared(purpose, sql.insert(array_source(with_expiry), what, returning),
+                sql::prepared(purpose, sql.insert(array_source(with_expiry, epoch), what, returning),
                               std::move(of_many))};
     };
     without_expiry_ = make(false, {text, text, jsonb, uuid}, {text_array, text_array, text_array, uuid});
@@ -141,12 +185,13 @@ replace_type::replace_type(sql::target_table& table) : writing_type(table, true,
     const auto input = std::string(table_sql::by_input) + " AND t.version = u.v";
     statements_ = sql::make_lookup(
         "replace",
-        sql.replace("$3", table_sql::expiry_or_kept("$5"), "", key, "$6", written_row::columns(true)),
+        sql.replace("$3", table_sql::expiry_or_kept("$5"), "", key, "$6", written_row::columns(true),
+                    sql.in_document()),
         {text, text, jsonb, int8, int8, uuid},
         sql.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"),
                     " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
                     " WITH ORDINALITY AS u(a, s, d, v, l, n)",
-                    input, "$6", written_row::columns(true) + ", u.n"),
+                    input, "$6", written_row::columns(true) + ", u.n", sql.in_document()),
         {text_array, text_array, text_array, int8_array, int8_array, uuid});
 }
 
@@ -195,19 +240,50 @@ batch::command extend_type::build_without_name(const batch::operation_list& oper
     return made;
 }
 
+extend_rows_type::extend_rows_type(sql::target_table& table)
+    : rows_write(table, "extend", true, [](const auto& sql) { return sql.extend(); }) {}
+
 history_probe_type::history_probe_type(sql::target_table& table)
-    : selecting_type(table, "probe_history", "t.version, " + sql::history_sql::count_in("t.state")) {}
+    : selecting_type(table, "probe_history",
+                     "t.version, " + sql::history_sql::count(table.sql().where()) +
+                         (table.sql().where().may_be_in_rows() ? ", t.epoch" : ", NULL::uuid")) {}
+
+save_types::in_rows::in_rows(sql::target_table& table)
+    : save(table, "save", [](const auto& sql) { return sql.save(table_sql::existing::replaced); }, false),
+      renew(table, "renew", [](const auto& sql) { return sql.save(table_sql::existing::renewed); }, false),
+      create(table, "create", [](const auto& sql) { return sql.save(table_sql::existing::unchanged); }, false),
+      replace(table, "replace", [](const auto& sql) { return sql.replace(); }, true), extend(table) {}
 
 save_types::save_types(sql::target_table& table)
-    : save(table, table_sql::existing::replaced), renew(table, table_sql::existing::renewed),
-      create(table, table_sql::existing::unchanged), replace(table), extend(table) {}
+    : where(table.sql().where()), save(table, table_sql::existing::replaced),
+      renew(table, table_sql::existing::renewed), create(table, table_sql::existing::unchanged),
+      replace(table), extend(table) {
+    if (where.may_be_in_rows()) rows.emplace(table);
+}
+
+bool save_types::is_in_rows(const batch::traits* type) const noexcept {
+    return rows && (type == &rows->save || type == &rows->renew || type == &rows->create ||
+                    type == &rows->replace || type == &rows->extend);
+}
 
 const batch::operation_type& save_types::of(const save_options& options,
                                             const detail::encoded_state& state) const noexcept {
+    // One that was never saved, as far as it knows, does not keep an expiry.
+    const bool knows_rows = rows && state.epoch != wire::uuid{} && state.version != 0;
+    if (knows_rows) return rows->extend;
     if (state.stored_messages != 0) return extend;
-    const auto version = state.version;
-    if (!options.if_unchanged) return version == 0 || options.ttl ? save : renew;
-    return version == 0 ? static_cast<const batch::operation_type&>(create) : replace;
+    return of_whole(options, state);
+}
+
+const batch::operation_type& save_types::of_whole(const save_options& options,
+                                                  const detail::encoded_state& state) const noexcept {
+    const auto choose = [&](const auto& set) -> const batch::operation_type& {
+        if (!options.if_unchanged) return state.version == 0 || options.ttl ? set.save : set.renew;
+        if (state.version == 0) return set.create;
+        return set.replace;
+    };
+    if (where.begin_in_rows) return choose(*rows);
+    return choose(*this);
 }
 
 } // namespace pgstate::postgres

@@ -4,6 +4,7 @@
 #include "pgstate/detail/encoded_state.hpp"
 #include "postgres/operations/caller_operation.hpp"
 #include "postgres/operations/probe.hpp"
+#include "postgres/operations/rows_write.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
 
@@ -24,20 +25,31 @@ public:
                    const boost::asio::any_completion_executor& io);
 
     const detail::encoded_state& state() const noexcept { return state_; }
+    /// Its document without the history, where histories may be in rows.
+    const std::string& rows_document() const noexcept { return rows_document_; }
+    /// What it puts into a statement on histories in rows: all of the state, or what is to be added to what is stored.
+    row_input whole() const;
+    row_input added() const;
+
     /// From now; 0: of a state that is made: it never expires, of one that is replaced: it keeps its expiry.
     std::chrono::milliseconds ttl() const noexcept { return ttl_; }
 
     std::optional<std::int64_t> if_version() const noexcept override;
     /// What was loaded in part is saved only over the history that it is a part of.
     bool conditional() const noexcept override { return if_unchanged_ || partial(); }
+    bool probes() const noexcept override { return conditional() || extends(); }
     bool wants_retry(const wire::rows& rows, int row) override;
 
 private:
     result<saved> decode() override;
     bool partial() const noexcept { return state_.stored_messages != 0; }
+    bool extends() const noexcept;
     std::optional<error> conflict(const wire::rows& rows, int row) const;
 
+    const save_types& types_;
     detail::encoded_state state_;
+    std::string rows_document_;
+    save_options options_;
     bool if_unchanged_;
     bool keeps_expiry_; ///< of the row that is there
     std::chrono::milliseconds ttl_;
@@ -82,7 +94,30 @@ private:
     sql::by_size statement_;
 };
 
-/// Reads what such a save met which found no matching row: the version, and the number of messages.
+/// Of histories in rows: saves of whole states.
+class save_rows_type final : public rows_write {
+public:
+    save_rows_type(sql::target_table& table, std::string_view purpose, statement_text text, bool finds)
+        : rows_write(table, purpose, finds, text) {}
+
+private:
+    row_input input_of(const batch::operation& what) const override {
+        return static_cast<const save_operation&>(what).whole();
+    }
+};
+
+/// Of histories in rows: saves that add messages to what is stored.
+class extend_rows_type final : public rows_write {
+public:
+    explicit extend_rows_type(sql::target_table& table);
+
+private:
+    row_input input_of(const batch::operation& what) const override {
+        return static_cast<const save_operation&>(what).added();
+    }
+};
+
+/// Reads what such a save met which found no matching row: the version, the number of messages, and the epoch.
 class history_probe_type final : public selecting_type {
 public:
     explicit history_probe_type(sql::target_table& table);
@@ -94,12 +129,31 @@ struct save_types {
 
     const batch::operation_type& of(const save_options& options,
                                     const detail::encoded_state& state) const noexcept;
+    /// Of all of a state.
+    const batch::operation_type& of_whole(const save_options& options,
+                                          const detail::encoded_state& state) const noexcept;
+    bool is_in_rows(const batch::traits* type) const noexcept;
+    /// It adds messages to what is stored.
+    bool extends(const batch::traits* type) const noexcept {
+        return type == &extend || (rows && type == &rows->extend);
+    }
+
+    const sql::histories& where;
 
     insert_type save;
     insert_type renew;
     insert_type create;
     replace_type replace;
     extend_type extend;
+    struct in_rows {
+        explicit in_rows(sql::target_table& table);
+        save_rows_type save;
+        save_rows_type renew;
+        save_rows_type create;
+        save_rows_type replace;
+        extend_rows_type extend;
+    };
+    std::optional<in_rows> rows; ///< where histories may be in rows
 };
 
 } // namespace pgstate::postgres

@@ -1,6 +1,6 @@
 #include "postgres/operations/settle.hpp"
 
-#include "postgres/operations/written_row.hpp"
+#include "postgres/operations/rows_write.hpp"
 #include "sql/keys.hpp"
 #include "sql/settlement.hpp"
 
@@ -11,9 +11,9 @@ namespace {
 
 using sql::table_sql;
 
-/// As written_row, with the version of the write that the row names, with xmin in the place of the horizon; and
+/// As rows_row, with the version of the write that the row names, with xmin in the place of the horizon; and
 namespace settled_row {
-enum : int { xmin, write_name = written_row::expires_at + 1, next, version };
+enum : int { xmin, write_name = rows_row::epoch + 1, next, version };
 }
 
 } // namespace
@@ -23,8 +23,9 @@ settle_type::settle_type(sql::target_table& table)
       statement_(sql::prepared_by_size(
           "settle",
           table.sql().select("t.xmin, t.agent_id, t.session_id, coalesce(t.write_version, t.version), "
-                             "t.created_at, t.updated_at, t.expires_at, t.write_name, "
-                             "pg_snapshot_xmax(pg_current_snapshot()), t.version",
+                             "t.created_at, t.updated_at, t.expires_at, " +
+                                 std::string(table.sql().where().may_be_in_rows() ? "t.epoch" : "NULL::uuid") +
+                                 ", t.write_name, pg_snapshot_xmax(pg_current_snapshot()), t.version",
                              "", std::string(" WHERE ").append(table_sql::by_key)),
           {wire::type_oid::text, wire::type_oid::text})) {}
 

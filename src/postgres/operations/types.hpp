@@ -27,7 +27,7 @@ struct operation_types {
           change(table), list(table), list_agents(table), find(table), count(table), estimate(table),
           health(table), sweep(table, sweep_request::kind::remove),
           survey(table, sweep_request::kind::survey), checkpoints(table), probe(table), part_probe(table),
-          repeat(make_repeat_probe(table)), probe_history(table), look(table), settle(table) {}
+          probe_document(table), repeat(make_repeat_probe(table)), probe_history(table), look(table), settle(table) {}
 
     const batch::operation_type& of_load(const history_window& window) const noexcept {
         if (window != history_window::all) return load_window;
@@ -53,6 +53,7 @@ struct operation_types {
     // What the engine asks for an operation.
     probe_type probe;
     part_probe_type part_probe;
+    document_probe_type probe_document;
     single_read repeat;
     history_probe_type probe_history;
     look_type look;
@@ -63,44 +64,56 @@ struct operation_types {
 /// The engine's view of them.
 class table_dialect final : public batch::dialect {
 public:
-    table_dialect(const settings::table_identifier& table, sql::session_settings settings)
-        : table_(table, std::move(settings)), types_(table_) {}
+    table_dialect(const settings::table_identifier& table, sql::session_settings settings,
+                  sql::histories where = {})
+        : name_(table), settings_(std::move(settings)) {
+        use(std::move(where));
+    }
 
-    sql::target_table& table() noexcept { return table_; }
-    const operation_types& types() const noexcept { return types_; }
+    /// \pre no operation has been submitted
+    void use(sql::histories where) {
+        types_.reset();
+        table_.emplace(name_, settings_, std::move(where));
+        types_.emplace(*table_);
+    }
 
-    /// Of an increment the whole state is read: it tells why the number cannot be incremented.
+    sql::target_table& table() noexcept { return *table_; }
+    const operation_types& types() const noexcept { return *types_; }
+
+    /// Of an increment the document is read: it tells why the number cannot be incremented.
     const batch::operation_type& probe(const batch::operation& what) const noexcept override {
         using enum telemetry::operation_id;
-        if (what.id == increment) return types_.load;
-        if (what.id == restore) return types_.checkpoints.restore_probe;
-        if (what.id == fork) return types_.checkpoints.fork_probe;
+        if (what.id == increment) return types_->probe_document;
+        if (what.id == restore) return types_->checkpoints.restore_probe;
+        if (what.id == fork) return types_->checkpoints.fork_probe;
         if (what.id == append && !static_cast<const change_operation&>(what).ids().empty())
-            return types_.repeat;
-        if (what.id == append || what.id == merge) return types_.part_probe;
-        if (what.asked == &types_.save.extend) return types_.probe_history;
-        return types_.probe;
+            return types_->repeat;
+        if (what.id == append || what.id == merge) return types_->part_probe;
+        if (types_->save.extends(what.asked)) return types_->probe_history;
+        return types_->probe;
     }
-    const batch::operation_type& look() const noexcept override { return types_.look; }
-    const batch::operation_type& settle() const noexcept override { return types_.settle; }
-    const batch::operation_type& fence() const noexcept override { return types_.fence; }
+    const batch::operation_type& look() const noexcept override { return types_->look; }
+    const batch::operation_type& settle() const noexcept override { return types_->settle; }
+    const batch::operation_type& fence() const noexcept override { return types_->fence; }
 
     const wire::statement& limits() const noexcept override { return sql::time_limits(); }
 
-    bool locked(const wire::rows& rows, int row) const override { return types_.look.locked(rows, row); }
+    bool locked(const wire::rows& rows, int row) const override { return types_->look.locked(rows, row); }
     batch::settlement judge(const batch::operation& what, const wire::incarnation& seen_by,
                             const wire::rows& rows, int row) const override {
-        return types_.settle.judge(what, seen_by, rows, row);
+        return types_->settle.judge(what, seen_by, rows, row);
     }
     bool fenced(const wire::rows& rows) const override { return rows.boolean(0, 0); }
-    void learn(const wire::rows& before) noexcept override { table_.learn(before); }
+    void learn(const wire::rows& before) noexcept override { table_->learn(before); }
     void censor(wire::server_error& refusal, bool before) const override {
-        sql::censor(refusal, before, table_.settings());
+        sql::censor(refusal, before, table_->settings());
     }
 
 private:
-    sql::target_table table_;
-    const operation_types types_;
+    const settings::table_identifier name_;
+    const sql::session_settings settings_;
+    std::optional<sql::target_table> table_;
+    std::optional<const operation_types> types_;
 };
 
 } // namespace pgstate::postgres

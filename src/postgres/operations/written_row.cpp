@@ -50,7 +50,10 @@ batch::command writing_type::build(const batch::operation_list& operations) cons
     const auto name = table_.next_write_name();
     for (const auto& each : operations)
         each->write_name = name;
-    if (leaves_name()) made.values.add_uuid_in_place(operations.front()->write_name);
+    const auto& kept = operations.front()->write_name;
+    if (leaves_name()) made.values.add_uuid_in_place(kept);
+    if (made.lock && made.lock->parameters.size() > made.lock_values.size())
+        made.lock_values.add_uuid_in_place(kept); // it creates rows
     return made;
 }
 
