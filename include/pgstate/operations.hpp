@@ -253,11 +253,11 @@ struct saved {
     /// False: an append found each of its messages in the history already, by their ids, and changed nothing. The rest is of the
     /// state as it is.
     bool applied = true;
-    history_mark mark{}; ///< opaque: of a state that was loaded in part, for apply_to
+    history_mark mark{}; ///< opaque: of what was saved, for apply_to
 
     /// Puts the version and the times into `state`, the one that was saved, so that the next save with `if_unchanged` is
-    /// based on this one, and so is the next save of a state that was loaded in part. Messages without a time get
-    /// `updated_at`. A store never writes into a caller's state by itself.
+    /// based on this one, and so is the next save of a state that was loaded in part. Messages without a time get the one that
+    /// they were stored with. A store never writes into a caller's state by itself.
     /// \code
     ///     (co_await store.save(state)).apply_to(state);
     /// \endcode

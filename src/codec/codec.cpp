@@ -37,12 +37,12 @@ public:
         unnamed("extra", [&] { extra(state.extra, document_members, 1); });
         out_ += '}';
         check_document_size(out_.size(), operation_);
-        return {std::move(out_), std::move(place_)};
+        return {std::move(out_), std::move(place_), now_};
     }
 
     placed_document write_messages(std::span<const agent_message> messages) {
         history(messages);
-        return {std::move(out_), std::move(place_)};
+        return {std::move(out_), std::move(place_), now_};
     }
 
     std::string write_members(const boost::json::object& members, std::string_view name) {

@@ -39,6 +39,7 @@ std::string encode(const agent_state& state, std::string_view operation = "save"
 struct placed_document {
     std::string text;
     detail::history_place history;
+    timestamp dated; ///< the time of messages without one
 };
 placed_document encode_placed(const agent_state& state, std::string_view operation, std::size_t known = 0);
 

@@ -18,6 +18,7 @@ encoded_state::encoded_state(const agent_state& state) : version(state.version) 
         known_messages = partial.stored_known;
         auto encoded = codec::encode_placed(state, "save", partial.known);
         document = std::move(encoded.text);
+        mark = codec::with_time(mark, encoded.dated);
         history = std::move(encoded.history);
     } catch (...) {
         failure = to_error(std::current_exception());

@@ -34,6 +34,9 @@ public:
         state.mark.epoch_ = epoch;
     }
 
+    static void set_time(history_mark& mark, timestamp dated) noexcept {
+        mark.dated_ = dated.time_since_epoch().count();
+    }
     static void set_epoch(history_mark& mark, const std::array<unsigned char, 16>& epoch) noexcept {
         mark.epoch_ = epoch;
     }
@@ -94,10 +97,12 @@ public:
                           saved.digest_ == digest_of(history.first(known));
         // An outcome that is not of this part's save leaves its messages as they were loaded.
         const auto kept = same || !partial ? 0 : std::min<std::uint64_t>(state.mark.window_, history.size());
+        const timestamp stored(std::chrono::microseconds(saved.dated_));
+        const auto when = saved.dated_ == 0 ? updated_at : stored;
         bool dated = false;
         for (auto& message : history.subspan(static_cast<std::size_t>(kept)))
             if (message.timestamp == timestamp{}) {
-                message.timestamp = updated_at;
+                message.timestamp = when;
                 dated = true;
             }
         if (!same) {
@@ -160,6 +165,11 @@ history_window between(std::uint64_t from, std::uint64_t until) noexcept {
 void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored,
                  const std::array<unsigned char, 16>& epoch) {
     history_access::note(state, first, stored, epoch);
+}
+
+history_mark with_time(history_mark saved, timestamp dated) noexcept {
+    history_access::set_time(saved, dated);
+    return saved;
 }
 
 history_mark with_epoch(history_mark saved, const std::array<unsigned char, 16>& epoch) noexcept {

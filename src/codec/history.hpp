@@ -30,6 +30,8 @@ void note_window(agent_state& state, std::uint64_t first, std::uint64_t stored,
 
 /// The mark of a state that was saved with its history in rows of `epoch`; zeros: in the document.
 history_mark with_epoch(history_mark saved, const std::array<unsigned char, 16>& epoch) noexcept;
+/// The same with the time of messages that had none.
+history_mark with_time(history_mark saved, timestamp dated) noexcept;
 
 /// Leaves a whole state the part of its history that `window` says, as if that had been loaded.
 void cut(agent_state& state, const history_window& window);

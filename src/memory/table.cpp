@@ -211,7 +211,7 @@ state_page table::search(const codec::encoded_query& query) const {
         place where;
         const memory_row* row;
     };
-    if (!query.jsonpath.empty())
+    if (!query.jsonpath.empty() || !query.message_jsonpath.empty())
         throw error(
             errc::invalid_argument, "find",
             "a memory_store evaluates no jsonpath, which is PostgreSQL's language; use `contains`, or "

@@ -163,7 +163,9 @@ private:
         holds(state.document.size());
         return sql::execute(around_, rows_.extend().sql,
                             pqxx::params(state.agent_id, state.session_id, ttl ? ttl->count() : 0, 1,
-                                         messages.size(), if_unchanged ? state.version : 0,
+                                         messages.size(),
+                                         sql::message_rows::version_condition(
+                                             if_unchanged ? std::optional(state.version) : std::nullopt),
                                          codec::without_history(state.document, state.history),
                                          state.known_messages, text_of(state.epoch), messages));
     }

@@ -2,6 +2,8 @@
 
 #include "pgstate/agent_state.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace pgstate::sql {
@@ -39,7 +41,9 @@ input_type type_of(char column) {
 constexpr std::string_view of_written =
     "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at, t.epoch, t.messages";
 
-constexpr std::string_view in_version = "(u.v = 0 OR t.version = u.v)";
+// No row has the lowest two versions: they count up from 1.
+constexpr std::int64_t any_version = std::numeric_limits<std::int64_t>::min();
+constexpr std::string_view in_version = "(u.v = '-9223372036854775808' OR t.version = u.v)";
 
 /// The messages of the operation in `from`, with their numbers from 1.
 std::string messages_of(std::string_view from, std::string_view all) {
@@ -89,6 +93,10 @@ message_rows::with_input message_rows::begin(std::string_view columns) const {
     }
     made.names = concat({made.name.empty() ? "" : ", ", made.name, table_sql::epoch_columns(made.epoch, "u.c")});
     return made;
+}
+
+std::int64_t message_rows::version_condition(std::optional<std::int64_t> version) noexcept {
+    return version ? std::max(*version, any_version + 1) : any_version;
 }
 
 std::string message_rows::written_columns() {

@@ -4,6 +4,8 @@
 #include "sql/table_sql.hpp"
 #include "wire/statement.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,7 +36,7 @@ public:
     static std::string written_columns();
 
     // The inputs. `l` is a ttl in milliseconds, 0 to keep the expiry; `m` that of a state that is created; `v` the version that must
-    // be there, or 0; `d` a document without its history.
+    // be there, as version_condition() gives it; `d` a document without its history.
 
     /// Of `a, s, l, b, c, v`. Adds messages to histories in rows.
     text append() const;
@@ -49,6 +51,9 @@ public:
     /// Of `a, s, l, b, c, v, d, k, e`. Replaces states and adds to their histories, where these have `k` messages and, unless `e` is
     /// zeros, the epoch `e`.
     text extend() const;
+
+    /// A number for `v`; nothing: any version will do.
+    static std::int64_t version_condition(std::optional<std::int64_t> version) noexcept;
 
     /// Locks the states of the keys `a, s`, and no more: what looks at messages comes behind it.
     text lock() const;

@@ -107,7 +107,8 @@ std::vector<std::pair<std::string, std::string>> refused_paths() {
 }
 
 /// The kinds that evaluate a jsonpath.
-constexpr std::array kinds_with_jsonpath{store_kind::postgres, store_kind::sharded_postgres};
+constexpr std::array kinds_with_jsonpath{store_kind::postgres, store_kind::sharded_postgres,
+                                         store_kind::rows_postgres};
 
 std::vector<agent_state> every_page(store_under_test& store, const state_query& query, std::size_t limit) {
     std::vector<agent_state> all;

@@ -289,7 +289,7 @@ void change_operation::add_to(wire::parameters& values) const {
 row_input change_operation::messages() const {
     return {.ttl = terms_.ttl.count(),
             .created_ttl = terms_.created_ttl.count(),
-            .version = terms_.if_version.value_or(0),
+            .version = terms_.if_version,
             .document = rows_document_,
             .messages = codec::messages_in(std::get<codec::json_text>(change_.parameters.front()).text,
                                            change_.messages)};

@@ -52,7 +52,9 @@ private:
         case 'b': return add_first_messages(to);
         case 'l': return add_numbers(to, [](const row_input& each) { return each.ttl; });
         case 'm': return add_numbers(to, [](const row_input& each) { return each.created_ttl; });
-        case 'v': return add_numbers(to, [](const row_input& each) { return each.version; });
+        case 'v':
+            return add_numbers(
+                to, [](const row_input& each) { return sql::message_rows::version_condition(each.version); });
         case 'k': return add_numbers(to, [](const row_input& each) { return each.known; });
         default:
             return add_numbers(

@@ -22,7 +22,7 @@ inline constexpr int epoch = written_row::expires_at + 1;
 struct row_input {
     std::int64_t ttl = 0;         ///< 0: the expiry stays
     std::int64_t created_ttl = 0; ///< of a state that is created; 0: never
-    std::int64_t version = 0;     ///< that must be there; 0: any
+    std::optional<std::int64_t> version{}; ///< that must be there; nothing: any
     std::int64_t known = 0;       ///< messages that must be there
     wire::uuid epoch{};           ///< that must be there; zeros: any
     std::string_view document{};  ///< without the history

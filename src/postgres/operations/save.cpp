@@ -90,7 +90,7 @@ row_input save_operation::added() const {
     // Of a state that was loaded in part the document has no others.
     const auto first = partial() ? 0 : static_cast<std::size_t>(state_.known_messages);
     return {.ttl = keeps_expiry_ ? 0 : ttl_.count(),
-            .version = if_unchanged_ ? state_.version : 0,
+            .version = if_unchanged_ ? std::optional(state_.version) : std::nullopt,
             .known = static_cast<std::int64_t>(state_.known_messages),
             .epoch = state_.epoch,
             .document = rows_document_,
