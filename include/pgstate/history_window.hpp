@@ -58,12 +58,12 @@ public:
 private:
     friend class detail::history_access;
 
-    std::uint64_t stored_ = 0;               ///< messages of the stored history
-    std::uint64_t offset_ = 0;               ///< of the window
-    std::uint64_t window_ = 0;               ///< messages of it that are stored; stored_: the state is whole
-    std::uint64_t digest_ = 0;               ///< of these
-    std::uint64_t key_ = 0;                  ///< hash of the state's key
-    std::int64_t dated_ = 0;                 ///< of a save: the time of messages without one, in microseconds since 1970
+    std::uint64_t stored_ = 0; ///< messages of the stored history
+    std::uint64_t offset_ = 0; ///< of the window
+    std::uint64_t window_ = 0; ///< messages of it that are stored; stored_: the state is whole
+    std::uint64_t digest_ = 0; ///< of these
+    std::uint64_t key_ = 0;    ///< hash of the state's key
+    std::int64_t dated_ = 0;   ///< of a save: the time of messages without one, in microseconds since 1970
     std::array<unsigned char, 16> epoch_{}; ///< of a history in rows; zeros: it is in the document
 };
 

@@ -182,7 +182,8 @@ void engine::send(const std::shared_ptr<leased_connection>& on, const std::vecto
         const auto command = type_for(*what->operations.front()).build(what->operations);
         // What was refused twice may have been for what is prepared on the server (see classify): it goes without.
         const auto mode = attempts > 3 ? statement_mode::unnamed : pool_->config().statements;
-        bytes_sent_.fetch_add(command.values.bytes() + command.lock_values.bytes(), std::memory_order_relaxed);
+        bytes_sent_.fetch_add(command.values.bytes() + command.lock_values.bytes(),
+                              std::memory_order_relaxed);
         limit_time(*what, *on);
         boost::container::static_vector<wire::step, 3> before;
         if (what->limits != time_limits{}) before.push_back({&sql_->limits(), &limit_values_});

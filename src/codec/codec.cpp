@@ -241,9 +241,9 @@ agent_state decode(std::string_view agent_id, std::string_view session_id, std::
                     "the stored state of agent " + quoted(agent_id) + ", session " + quoted(session_id) +
                         " cannot be read: " + (reader.refusal().empty() ? reason_of(ec) : reader.refusal()));
     };
-    boost::json::basic_parser<document_reader> parser(
-        nested_to(max_depth), document_reader::reads::all,
-        rows ? document_reader::histories::may_be_in_rows : document_reader::histories::in_document);
+    boost::json::basic_parser<document_reader> parser(nested_to(max_depth), document_reader::reads::all,
+                                                      rows ? document_reader::histories::may_be_in_rows
+                                                           : document_reader::histories::in_document);
     auto& reader = parser.handler();
     check(read_document(parser, document), reader);
     agent_state state = std::move(reader.state());

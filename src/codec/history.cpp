@@ -52,8 +52,8 @@ public:
         const std::span history(state.history);
         const auto digest = has_known ? digest_of(history.first(known)) : 0;
         const auto after = [&](std::uint64_t stored) {
-            return mark_of(state, stored, has_known ? digest_of(history.subspan(known), digest)
-                                                    : digest_of(history));
+            return mark_of(state, stored,
+                           has_known ? digest_of(history.subspan(known), digest) : digest_of(history));
         };
         if (!partial) {
             if (state.history_offset != 0)
@@ -61,7 +61,8 @@ public:
                        ", but the state was not loaded in part; a new one begins at 0");
             codec::partial_save whole{.after = after(state.history.size())};
             // A mark of another state or of messages that were changed since is of no use.
-            if (mark.epoch_ != no_epoch && has_known && digest == mark.digest_ && mark.key_ == key_of(state)) {
+            if (mark.epoch_ != no_epoch && has_known && digest == mark.digest_ &&
+                mark.key_ == key_of(state)) {
                 whole.stored_known = mark.stored_;
                 whole.epoch = mark.epoch_;
             }
@@ -199,9 +200,10 @@ partial_save check_partial(const agent_state& state, std::string_view operation)
 }
 
 error replaced_history(std::int64_t version) {
-    error failure(errc::conflict, "save",
-                  "a part of the history was loaded, which has been replaced by another since; load it again and "
-                  "retry");
+    error failure(
+        errc::conflict, "save",
+        "a part of the history was loaded, which has been replaced by another since; load it again and "
+        "retry");
     return failure.with_current_version(version);
 }
 

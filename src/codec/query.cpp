@@ -97,7 +97,8 @@ encoded_query encode_query(const state_query& query, const find_options& options
 }
 
 agent_state found_state(const encoded_query& query, std::string_view agent_id, std::string_view session_id,
-                        std::string_view document, const saved& row, std::optional<std::string_view> messages) {
+                        std::string_view document, const saved& row,
+                        std::optional<std::string_view> messages) {
     if (query.documents)
         return decode(agent_id, session_id, document, row.version, row.created_at, row.updated_at,
                       row.expires_at, find_name, messages);

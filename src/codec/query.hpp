@@ -14,9 +14,9 @@ namespace pgstate::codec {
 
 /// A query of `find` that has been checked, its document as JSON text.
 struct encoded_query {
-    std::string agent_id; ///< empty: of every agent
-    std::string contains; ///< empty: any document
-    std::string jsonpath; ///< empty: any document
+    std::string agent_id;         ///< empty: of every agent
+    std::string contains;         ///< empty: any document
+    std::string jsonpath;         ///< empty: any document
     std::string message_jsonpath; ///< empty: any history
     /// `contains` without its `history`, empty where nothing is left, and each message that this has: what is to be found where
     /// histories are in rows.

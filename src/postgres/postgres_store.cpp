@@ -202,8 +202,8 @@ void postgres_store::do_change(std::string agent_id, std::string session_id, det
                                                options.ttl.value_or(std::chrono::milliseconds(0)),
                                                options.ttl.value_or(impl_->shared_config->default_ttl)};
             return boost::intrusive_ptr(new postgres::change_operation(
-                id, impl_->types().change, std::move(agent_id), std::move(session_id),
-                std::move(encoded), terms, std::move(to), impl_->io));
+                id, impl_->types().change, std::move(agent_id), std::move(session_id), std::move(encoded),
+                terms, std::move(to), impl_->io));
         });
 }
 
@@ -286,9 +286,8 @@ void postgres_store::do_transaction(std::function<void(class transaction&)> func
         return compose::complete_at_once<void>(impl_->core->executor(), std::move(handler), e);
     }
     auto work = [function = std::move(function), options, config = impl_->shared_config,
-                 where = impl_->dialect->table().sql().where(),
-                 hub = impl_->core->telemetry()](pqxx::connection& connection,
-                                                 const pool::call_context& context) {
+                 where = impl_->dialect->table().sql().where(), hub = impl_->core->telemetry()](
+                    pqxx::connection& connection, const pool::call_context& context) {
         postgres::run_transaction(connection, *config, where, function, options, context, hub);
     };
     pool::call_with_connection(impl_->core, std::move(work),

@@ -58,9 +58,8 @@ public:
     postgres_transaction(pqxx::dbtransaction& around, const settings::resolved_config& config,
                          const sql::histories& where, const pool::call_context& context, telemetry::hub* hub)
         : around_(around), sql_(config.table.quoted(), sql::table_sql::writer::nameless, where),
-          rows_(sql_, sql::message_rows::input::one, rows_answer()),
-          default_ttl_(config.default_ttl), settings_(config.session_settings), context_(context), hub_(hub) {
-    }
+          rows_(sql_, sql::message_rows::input::one, rows_answer()), default_ttl_(config.default_ttl),
+          settings_(config.session_settings), context_(context), hub_(hub) {}
 
     saved save(const agent_state& state, save_options options) override {
         const detail::encoded_state encoded(state);
@@ -161,13 +160,13 @@ private:
         const auto first = state.stored_messages != 0 ? 0 : static_cast<std::size_t>(state.known_messages);
         const auto messages = messages_of(state, first);
         holds(state.document.size());
-        return sql::execute(around_, rows_.extend().sql,
-                            pqxx::params(state.agent_id, state.session_id, ttl ? ttl->count() : 0, 1,
-                                         messages.size(),
-                                         sql::message_rows::version_condition(
-                                             if_unchanged ? std::optional(state.version) : std::nullopt),
-                                         codec::without_history(state.document, state.history),
-                                         state.known_messages, text_of(state.epoch), messages));
+        return sql::execute(
+            around_, rows_.extend().sql,
+            pqxx::params(state.agent_id, state.session_id, ttl ? ttl->count() : 0, 1, messages.size(),
+                         sql::message_rows::version_condition(if_unchanged ? std::optional(state.version)
+                                                                           : std::nullopt),
+                         codec::without_history(state.document, state.history), state.known_messages,
+                         text_of(state.epoch), messages));
     }
 
     void holds(std::size_t bytes) { context_.held->store(std::max(context_.held->load(), bytes)); }
@@ -199,13 +198,13 @@ private:
         } else {
             all = pqxx::params(state.agent_id, state.session_id, state.document, life.count());
             if (replaces) all.append(state.version);
-            statement = replaces ? sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
-                                                std::string(by_key) + " AND t.version = $5::bigint", no_name,
-                                                written(), sql_.in_document())
-                                 : sql_.insert(sql_.one_row("$3::jsonb",
-                                                            sql::table_sql::expiry_in("$4::bigint"), no_name,
-                                                            sql_.epoch_columns()),
-                                               over, written());
+            statement = replaces
+                            ? sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
+                                           std::string(by_key) + " AND t.version = $5::bigint", no_name,
+                                           written(), sql_.in_document())
+                            : sql_.insert(sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"),
+                                                       no_name, sql_.epoch_columns()),
+                                          over, written());
         }
         holds(state.document.size());
         for (contradictions seen;;) {
@@ -242,7 +241,8 @@ private:
             const auto messages = found.empty() ? 0 : found[0][1].as<std::uint64_t>();
             if (const auto why = codec::conflict_with(state, if_unchanged, version, messages)) throw *why;
             in_rows = !found[0][2].is_null(); // the history may have been moved
-            const bool another = in_rows && state.epoch != wire::uuid{} && epoch_in(found[0][2].view()) != state.epoch;
+            const bool another =
+                in_rows && state.epoch != wire::uuid{} && epoch_in(found[0][2].view()) != state.epoch;
             if (another) throw codec::replaced_history(version);
             if (!seen.worth_retry(version)) throw write_suppressed("save");
         }
@@ -311,9 +311,8 @@ void refuse_abandoned(const pool::abandoned_flag& abandoned) {
 }
 
 void attempt(pqxx::connection& connection, const settings::resolved_config& config,
-             const sql::histories& where,
-             const std::function<void(transaction&)>& function, isolation_level isolation,
-             const pool::call_context& context, telemetry::hub* hub) {
+             const sql::histories& where, const std::function<void(transaction&)>& function,
+             isolation_level isolation, const pool::call_context& context, telemetry::hub* hub) {
     sql::keeping_values_secret(config.session_settings, [&] {
         try {
             const auto around = begin(connection, isolation);
@@ -331,9 +330,9 @@ void attempt(pqxx::connection& connection, const settings::resolved_config& conf
 } // namespace
 
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
-                     const sql::histories& where,
-                     const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& hub) {
+                     const sql::histories& where, const std::function<void(transaction&)>& function,
+                     const transaction_options& options, const pool::call_context& context,
+                     const std::shared_ptr<telemetry::hub>& hub) {
     std::minstd_rand random{std::random_device{}()};
     for (int tries = 1;; ++tries) {
         try {

@@ -18,9 +18,9 @@ namespace pgstate::postgres {
 /// \param hub  gets the spans of its statements; null for none
 /// \throws error  as state_store::transaction says
 void run_transaction(pqxx::connection& connection, const settings::resolved_config& config,
-                     const sql::histories& where,
-                     const std::function<void(transaction&)>& function, const transaction_options& options,
-                     const pool::call_context& context, const std::shared_ptr<telemetry::hub>& hub);
+                     const sql::histories& where, const std::function<void(transaction&)>& function,
+                     const transaction_options& options, const pool::call_context& context,
+                     const std::shared_ptr<telemetry::hub>& hub);
 
 } // namespace pgstate::postgres
 

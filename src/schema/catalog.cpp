@@ -119,8 +119,8 @@ void read_messages(pqxx::transaction_base& sql, const settings::resolved_config&
         const auto name = sql.quote(config.table.related_name(trigger.suffix));
         if (!sql.exec("SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid"
                       " WHERE g.tgname = " +
-                      name + " AND p.proname = " + name + " AND g.tgenabled IN ('O', 'A') AND g.tgrelid = " +
-                      of_name(trigger.on))
+                      name + " AND p.proname = " + name +
+                      " AND g.tgenabled IN ('O', 'A') AND g.tgrelid = " + of_name(trigger.on))
                  .empty())
             shape.messages.triggers.emplace_back(trigger.suffix);
     }

@@ -166,10 +166,10 @@ std::string create_messages(const settings::table_identifier& table) {
         if (column.not_null) not_null.append(", ALTER COLUMN ").append(column.name).append(" SET NOT NULL");
     }
     create.append(" FROM ").append(table.quoted()).append(" AS t WITH NO DATA; ");
-    return "DO " + sql::quote_literal(
-                       "BEGIN IF to_regclass(" + sql::quote_literal(messages) + ") IS NULL THEN " + create +
-                       "ALTER TABLE " + messages + " ADD PRIMARY KEY (agent_id, session_id, epoch, seq)" +
-                       not_null + "; END IF; END");
+    return "DO " + sql::quote_literal("BEGIN IF to_regclass(" + sql::quote_literal(messages) +
+                                      ") IS NULL THEN " + create + "ALTER TABLE " + messages +
+                                      " ADD PRIMARY KEY (agent_id, session_id, epoch, seq)" + not_null +
+                                      "; END IF; END");
 }
 
 /// A trigger, and its function, which bears the same name. The function runs with the rights of whoever makes it, as a writer of
@@ -178,12 +178,13 @@ void add_trigger(std::vector<std::string>& sql, const settings::table_identifier
                  const trigger_definition& what, std::string_view event, std::string_view when,
                  const std::string& body) {
     const auto function = table.quoted_related(what.suffix);
-    sql.push_back("CREATE OR REPLACE FUNCTION " + function +
-                  "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS " +
-                  sql::quote_literal("BEGIN " + body + " END"));
-    sql.push_back("CREATE OR REPLACE TRIGGER " +
-                  settings::quote_identifier(table.related_name(what.suffix)) + " " + std::string(event) +
-                  " ON " + (what.on.empty() ? table.quoted() : table.quoted_related(what.on)) +
+    sql.push_back(
+        "CREATE OR REPLACE FUNCTION " + function +
+        "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS " +
+        sql::quote_literal("BEGIN " + body + " END"));
+    sql.push_back("CREATE OR REPLACE TRIGGER " + settings::quote_identifier(table.related_name(what.suffix)) +
+                  " " + std::string(event) + " ON " +
+                  (what.on.empty() ? table.quoted() : table.quoted_related(what.on)) +
                   " FOR EACH ROW WHEN (" + std::string(when) + ") EXECUTE FUNCTION " + function + "()");
 }
 
@@ -192,7 +193,8 @@ void add_trigger(std::vector<std::string>& sql, const settings::table_identifier
 std::string execute(const settings::table_identifier& table, const std::string& statement,
                     std::string_view further = {}) {
     std::string sql = "EXECUTE format(" + sql::quote_literal(statement) + ", TG_TABLE_SCHEMA";
-    for (const auto& name : {table.name, table.related_name(messages_suffix), table.related_name(checkpoints_suffix)})
+    for (const auto& name :
+         {table.name, table.related_name(messages_suffix), table.related_name(checkpoints_suffix)})
         sql.append(", ").append(sql::quote_literal(name));
     return sql.append(") USING OLD.agent_id, OLD.session_id, OLD.epoch").append(further).append("; ");
 }
@@ -214,7 +216,8 @@ std::vector<std::string> create_rows(const settings::table_identifier& table) {
     const std::string drop = "DELETE FROM %1$I.%3$I WHERE agent_id = $1 AND session_id = $2";
     const std::string of_old = " AS o WHERE o.agent_id = $1 AND o.session_id = $2";
     const auto none = [&](std::string_view other, std::string_view condition) {
-        return std::string(" AND NOT EXISTS (SELECT FROM %1$I.").append(other) + of_old + std::string(condition) + ")";
+        return std::string(" AND NOT EXISTS (SELECT FROM %1$I.").append(other) + of_old +
+               std::string(condition) + ")";
     };
     add_trigger(sql, table, all_history_triggers[0], "BEFORE UPDATE OF state",
                 "NEW.epoch IS NOT NULL AND NEW.epoch = OLD.epoch"

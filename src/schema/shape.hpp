@@ -40,7 +40,8 @@ struct checkpoints_shape {
 struct messages_shape {
     std::vector<column_shape> columns; ///< empty: nothing has that name
     std::vector<index_shape> indexes;
-    std::vector<std::string> triggers; ///< suffixes of those that are there and enabled, each with its function
+    std::vector<std::string>
+        triggers; ///< suffixes of those that are there and enabled, each with its function
 };
 
 /// What the server's catalog says about the configured table.

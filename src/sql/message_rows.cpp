@@ -91,7 +91,8 @@ message_rows::with_input message_rows::begin(std::string_view columns) const {
     } else {
         made.epoch = "gen_random_uuid()";
     }
-    made.names = concat({made.name.empty() ? "" : ", ", made.name, table_sql::epoch_columns(made.epoch, "u.c")});
+    made.names =
+        concat({made.name.empty() ? "" : ", ", made.name, table_sql::epoch_columns(made.epoch, "u.c")});
     return made;
 }
 
@@ -120,9 +121,10 @@ std::string message_rows::insert(std::string_view source) const {
 std::string message_rows::written(const with_input& of, std::string_view change,
                                   std::string_view paired) const {
     // A row that belongs to no operation, as a trigger has changed its key, gets no number, and is refused.
-    const auto messages = concat({"SELECT k.agent_id, k.session_id, k.epoch, k.known + h.q - 1, ", id_of("h.j"),
-                                  ", h.j FROM k LEFT JOIN LATERAL ", messages_of("k", of.messages),
-                                  " ON true WHERE h.q IS NOT NULL OR k.n IS NULL"});
+    const auto messages =
+        concat({"SELECT k.agent_id, k.session_id, k.epoch, k.known + h.q - 1, ", id_of("h.j"),
+                ", h.j FROM k LEFT JOIN LATERAL ", messages_of("k", of.messages),
+                " ON true WHERE h.q IS NOT NULL OR k.n IS NULL"});
     return concat({of.sql, ", w AS (", change, "), k AS (SELECT w.*, ", paired, "), p AS (", insert(messages),
                    ") SELECT ", answer_, ", k.n FROM k"});
 }
@@ -133,10 +135,10 @@ constexpr std::string_view by_key = "FROM w LEFT JOIN u ON u.a = w.agent_id AND 
 
 message_rows::text message_rows::append() const {
     auto of = begin("aslbcv");
-    const auto change = table_.change(
-        "messages = t.messages + u.c", table_sql::expiry_or_kept("u.l"), " FROM u",
-        concat({table_sql::by_input, " AND t.epoch IS NOT NULL AND ", in_version}), of.name,
-        concat({of_written, ", u.b, u.c, u.n"}));
+    const auto change =
+        table_.change("messages = t.messages + u.c", table_sql::expiry_or_kept("u.l"), " FROM u",
+                      concat({table_sql::by_input, " AND t.epoch IS NOT NULL AND ", in_version}), of.name,
+                      concat({of_written, ", u.b, u.c, u.n"}));
     return {written(of, change, "w.messages - w.c AS known FROM w"), of.columns, std::move(of.parameters)};
 }
 
@@ -149,54 +151,62 @@ message_rows::text message_rows::append_once() const {
         "t.agent_id = g.a AND t.session_id = g.s AND t.epoch IS NOT NULL", of.name,
         concat({of_written, ", g.c, g.n"}));
     return {
-        concat({of.sql, ", seen AS MATERIALIZED (SELECT u.a, u.s, u.n, t.epoch, h.q, h.j, ", id_of("h.j"),
-                " AS i FROM u JOIN ", table_.table(), " AS t ON ", table_sql::by_input,
-                " AND t.epoch IS NOT NULL AND ", table_sql::alive, " AND ", in_version,
-                " CROSS JOIN LATERAL ", messages_of("u", of.messages),
+        concat({of.sql,
+                ", seen AS MATERIALIZED (SELECT u.a, u.s, u.n, t.epoch, h.q, h.j, ",
+                id_of("h.j"),
+                " AS i FROM u JOIN ",
+                table_.table(),
+                " AS t ON ",
+                table_sql::by_input,
+                " AND t.epoch IS NOT NULL AND ",
+                table_sql::alive,
+                " AND ",
+                in_version,
+                " CROSS JOIN LATERAL ",
+                messages_of("u", of.messages),
                 "), fresh AS MATERIALIZED (SELECT s.n, s.i, s.j, row_number() OVER (PARTITION BY s.n"
                 " ORDER BY s.q) AS q, count(*) OVER (PARTITION BY s.n) AS c FROM seen AS s WHERE s.i IS NULL"
                 " OR NOT EXISTS (SELECT FROM ",
                 all,
                 " AS m WHERE m.agent_id = s.a AND m.session_id = s.s AND m.epoch = s.epoch AND m.id = s.i)),"
                 " w AS (",
-                change, "), p AS (",
+                change,
+                "), p AS (",
                 insert("SELECT w.agent_id, w.session_id, w.epoch, w.messages - w.c + f.q - 1, f.i, f.j"
                        " FROM w JOIN fresh AS f ON f.n = w.n"),
-                ") SELECT ", answer_, ", k.n FROM w AS k"}),
+                ") SELECT ",
+                answer_,
+                ", k.n FROM w AS k"}),
         of.columns, std::move(of.parameters)};
 }
 
 message_rows::text message_rows::append_or_create() const {
     auto of = begin("aslbcmd");
-    const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.m"), of.names,
-                                " FROM u ORDER BY ",
-                                table_sql::in_order_of_input});
+    const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.m"),
+                                of.names, " FROM u ORDER BY ", table_sql::in_order_of_input});
     // The ttl of a row that is there is an input, which DO UPDATE does not see: it finds it by the key.
     const auto ttl = "(SELECT u.l FROM u WHERE u.a = EXCLUDED.agent_id AND u.s = EXCLUDED.session_id)";
-    const auto change =
-        table_.insert_or_change(source, "t.state", table_sql::expiry_or_kept(ttl), "t.epoch IS NOT NULL",
-                                of_written, table_sql::history::grown);
-    return {written(of, change, concat({"w.messages - u.c AS known, u.b, u.c, u.n ", by_key})),
-            of.columns, std::move(of.parameters)};
+    const auto change = table_.insert_or_change(source, "t.state", table_sql::expiry_or_kept(ttl),
+                                                "t.epoch IS NOT NULL", of_written, table_sql::history::grown);
+    return {written(of, change, concat({"w.messages - u.c AS known, u.b, u.c, u.n ", by_key})), of.columns,
+            std::move(of.parameters)};
 }
 
 message_rows::text message_rows::save(table_sql::existing what) const {
     auto of = begin("aslbcd");
-    const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.l"), of.names,
-                                " FROM u ORDER BY ",
-                                table_sql::in_order_of_input});
-    return {written(of, table_.insert(source, what, of_written),
-                    concat({"0 AS known, u.b, u.c, u.n ", by_key})),
-            of.columns, std::move(of.parameters)};
+    const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.l"),
+                                of.names, " FROM u ORDER BY ", table_sql::in_order_of_input});
+    return {
+        written(of, table_.insert(source, what, of_written), concat({"0 AS known, u.b, u.c, u.n ", by_key})),
+        of.columns, std::move(of.parameters)};
 }
 
 message_rows::text message_rows::replace() const {
     auto of = begin("aslbcvd");
-    const auto change =
-        table_.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"), " FROM u",
-                       concat({table_sql::by_input, " AND t.version = u.v"}), of.name,
-                       concat({of_written, ", u.b, u.c, u.n"}),
-                       concat({", epoch = ", of.epoch, ", messages = u.c"}));
+    const auto change = table_.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"), " FROM u",
+                                       concat({table_sql::by_input, " AND t.version = u.v"}), of.name,
+                                       concat({of_written, ", u.b, u.c, u.n"}),
+                                       concat({", epoch = ", of.epoch, ", messages = u.c"}));
     return {written(of, change, "0 AS known FROM w"), of.columns, std::move(of.parameters)};
 }
 
@@ -221,11 +231,11 @@ message_rows::text message_rows::lock() const {
 message_rows::text message_rows::lock_or_create() const {
     auto of = begin("asmd");
     of.parameters.erase(of.parameters.begin() + 4); // no messages
-    const auto source =
-        concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.m"), ", $5::uuid",
-                table_sql::epoch_columns("$5::uuid", "0"), " FROM u ORDER BY ", table_sql::in_order_of_input});
-    return {concat({of.sql, " ", table_.insert(source, table_sql::existing::unchanged, "1")}),
-            of.columns, std::move(of.parameters)};
+    const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.m"),
+                                ", $5::uuid", table_sql::epoch_columns("$5::uuid", "0"), " FROM u ORDER BY ",
+                                table_sql::in_order_of_input});
+    return {concat({of.sql, " ", table_.insert(source, table_sql::existing::unchanged, "1")}), of.columns,
+            std::move(of.parameters)};
 }
 
 } // namespace pgstate::sql

@@ -97,13 +97,17 @@ public:
     static std::string one_row(std::string_view document, std::string_view expiry, std::string_view name,
                                std::string_view epoch);
     /// The end of a source's columns, where histories may be in rows: a history in the document.
-    std::string epoch_columns() const { return histories_.may_be_in_rows() ? ", NULL::uuid, NULL::bigint" : ""; }
+    std::string epoch_columns() const {
+        return histories_.may_be_in_rows() ? ", NULL::uuid, NULL::bigint" : "";
+    }
     /// The same of a history in rows. \param epoch, messages  expressions
     static std::string epoch_columns(std::string_view epoch, std::string_view messages) {
         return std::string(", ").append(epoch).append(", ").append(messages);
     }
     /// Assignments for a history that is in the new document, or "".
-    std::string in_document() const { return histories_.may_be_in_rows() ? ", epoch = NULL, messages = NULL" : ""; }
+    std::string in_document() const {
+        return histories_.may_be_in_rows() ? ", epoch = NULL, messages = NULL" : "";
+    }
     /// " AND ..." for rows whose history is in the document, or "".
     std::string of_document() const { return histories_.may_be_in_rows() ? " AND t.epoch IS NULL" : ""; }
     /// \param milliseconds  an expression; 0 and NULL: never

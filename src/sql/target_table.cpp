@@ -19,8 +19,8 @@ constexpr std::string_view lookup_settings =
 
 target_table::target_table(const settings::table_identifier& table, session_settings settings,
                            histories where)
-    : sql_(table.quoted(), table_sql::writer::named, std::move(where)), checkpoints_(table.quoted_related("checkpoints")),
-      settings_(std::move(settings)) {
+    : sql_(table.quoted(), table_sql::writer::named, std::move(where)),
+      checkpoints_(table.quoted_related("checkpoints")), settings_(std::move(settings)) {
     const auto size = "pg_relation_size(" + quote_literal(sql_.table()) + "::regclass)";
     size_ = setting_preamble("size", size, settings_);
     lookups_only_ = setting_preamble("lookups_only", size, settings_, lookup_settings);

@@ -28,8 +28,8 @@ enum class store_kind {
     sharded_postgres, ///< the same with several engines, which share few connections
     rows_postgres,    ///< as `postgres`, with histories in rows
 };
-inline constexpr std::array every_kind{store_kind::memory, store_kind::postgres,
-                                       store_kind::sharded_postgres, store_kind::rows_postgres};
+inline constexpr std::array every_kind{store_kind::memory, store_kind::postgres, store_kind::sharded_postgres,
+                                       store_kind::rows_postgres};
 std::ostream& operator<<(std::ostream& to, store_kind kind);
 
 /// A store, and the clock that its states expire by.

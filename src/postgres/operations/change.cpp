@@ -221,14 +221,14 @@ sql::by_size shared_statement_of(const table_sql& sql, codec::change_form form, 
     using enum type_oid;
     if (create) {
         const auto parts = sql_of(form, "(EXCLUDED.state -> 'history')");
-        const auto source =
-            "SELECT u.a, u.s, u.d::jsonb, now(), now(), " + table_sql::expiry_in("$4::bigint") +
-            ", $5::uuid" + sql.epoch_columns() +
-            " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
+        const auto source = "SELECT u.a, u.s, u.d::jsonb, now(), now(), " +
+                            table_sql::expiry_in("$4::bigint") + ", $5::uuid" + sql.epoch_columns() +
+                            " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d) ORDER BY ";
         return sql::prepared_by_size(std::string(parts.purpose) + "_or_create_many",
                                      sql.insert_or_change(source + std::string(table_sql::in_order_of_input),
                                                           parts.document, "t.expires_at", parts.guard(sql),
-                                                          written_row::columns(true), table_sql::history::kept),
+                                                          written_row::columns(true),
+                                                          table_sql::history::kept),
                                      {text_array, text_array, text_array, int8, uuid});
     }
     const auto parts = sql_of(form, "u.d::jsonb");
@@ -373,8 +373,9 @@ single_read make_repeat_probe(sql::target_table& table) {
     const auto& where = table.sql().where();
     auto there = has_message("to_jsonb(i.id)");
     if (where.may_be_in_rows())
-        there = "CASE WHEN t.epoch IS NULL THEN " + there + " ELSE EXISTS (SELECT FROM " + where.messages +
-                " AS m WHERE m.agent_id = $1 AND m.session_id = $2 AND m.epoch = t.epoch AND m.id = i.id) END";
+        there =
+            "CASE WHEN t.epoch IS NULL THEN " + there + " ELSE EXISTS (SELECT FROM " + where.messages +
+            " AS m WHERE m.agent_id = $1 AND m.session_id = $2 AND m.epoch = t.epoch AND m.id = i.id) END";
     const auto all_there = "(SELECT bool_and(" + there + ") FROM unnest($3::text[]) AS i(id))";
     return {
         table,

@@ -65,7 +65,8 @@ private:
     const change_types& types_;
     codec::encoded_change change_;
     change_terms terms_;
-    std::string rows_document_; ///< of the state that it creates, without the history: where that begins in rows
+    std::string
+        rows_document_; ///< of the state that it creates, without the history: where that begins in rows
     contradictions contradicted_;
 };
 
@@ -101,13 +102,16 @@ single_read make_repeat_probe(sql::target_table& table);
 class change_types {
 public:
     explicit change_types(sql::target_table& table);
-    const batch::operation_type& of(const codec::encoded_change& change, const change_terms& terms) const noexcept {
+    const batch::operation_type& of(const codec::encoded_change& change,
+                                    const change_terms& terms) const noexcept {
         const bool in_rows = begin_in_rows && appends(change);
         return in_rows ? of_rows(change) : of_documents(change, terms);
     }
 
     /// An append has one type for histories in documents and another for those in rows.
-    bool may_be_in_rows(const codec::encoded_change& change) const noexcept { return rows_ && appends(change); }
+    bool may_be_in_rows(const codec::encoded_change& change) const noexcept {
+        return rows_ && appends(change);
+    }
     const batch::operation_type& of_documents(const codec::encoded_change& change,
                                               const change_terms& terms) const noexcept;
     /// \pre may_be_in_rows()
@@ -120,7 +124,6 @@ public:
     }
 
 private:
-
     struct forms {
         std::unique_ptr<change_type> alone;
         std::unique_ptr<change_type> shared; ///< null: they share no statements

@@ -74,9 +74,10 @@ constexpr std::string_view returned_to_w =
 std::string copy_messages(const sql::target_table& table, std::string_view from, std::string_view session,
                           std::string_view epoch, std::string_view messages) {
     return sql::message_rows(table.sql(), sql::message_rows::input::one)
-        .insert(concat({"SELECT w.agent_id, w.session_id, w.epoch, s.seq, s.id, s.message FROM ", from, " JOIN ",
-                        table.sql().where().messages, " AS s ON s.agent_id = $1 AND s.session_id = ", session,
-                        " AND s.epoch = ", epoch, " AND s.seq < ", messages}));
+        .insert(
+            concat({"SELECT w.agent_id, w.session_id, w.epoch, s.seq, s.id, s.message FROM ", from, " JOIN ",
+                    table.sql().where().messages, " AS s ON s.agent_id = $1 AND s.session_id = ", session,
+                    " AND s.epoch = ", epoch, " AND s.seq < ", messages}));
 }
 
 // The row stays locked until the checkpoint is there, so that nobody erases it before. Where messages may be in rows, nobody
@@ -91,8 +92,8 @@ wire::statement make_statement(const sql::target_table& table) {
         where.may_be_in_rows()
             ? concat({"SELECT ", columns, " FROM s AS t"})
             : table.sql().select(columns, "", concat({" WHERE ", state_of_key(), " FOR KEY SHARE"}));
-    const auto lock = concat({"WITH s AS (UPDATE ", table.sql().table(), " AS t SET messages = t.messages WHERE ",
-                              state_of_key(),
+    const auto lock = concat({"WITH s AS (UPDATE ", table.sql().table(),
+                              " AS t SET messages = t.messages WHERE ", state_of_key(),
                               " RETURNING t.agent_id, t.session_id, t.version, t.state, t.created_at,"
                               " t.updated_at, t.epoch, t.messages) "});
     return planned(
@@ -127,8 +128,8 @@ std::string at_version(const sql::target_table& table) {
     return concat({"LATERAL (SELECT t.version, t.state, t.updated_at", rows ? ", t.epoch, t.messages" : "",
                    " WHERE $3::bigint IS NULL OR t.version = $3"
                    " UNION ALL SELECT c.version, c.state, c.state_updated_at",
-                   rows ? ", c.epoch, c.messages" : "", " FROM ", table.checkpoints(), " AS c WHERE ", of_state,
-                   " AND c.version = $3 AND t.version <> $3) AS x"});
+                   rows ? ", c.epoch, c.messages" : "", " FROM ", table.checkpoints(), " AS c WHERE ",
+                   of_state, " AND c.version = $3 AND t.version <> $3) AS x"});
 }
 
 wire::statement load_at_statement(const sql::target_table& table) {
@@ -138,20 +139,20 @@ wire::statement load_at_statement(const sql::target_table& table) {
     if (where.may_be_in_rows())
         columns += ", 0::bigint, coalesce(x.messages, 0), " +
                    sql::history_sql::rows_columns(where, "x", "", "x.messages");
-    return planned("SELECT",
-                   table.sql().select(
-                       columns, "",
-                       concat({" LEFT JOIN ", at_version(table), " ON true WHERE ", state_of_key()})),
-                   {text, text, int8});
+    return planned(
+        "SELECT",
+        table.sql().select(columns, "",
+                           concat({" LEFT JOIN ", at_version(table), " ON true WHERE ", state_of_key()})),
+        {text, text, int8});
 }
 
 /// Messages in rows are copied under a new epoch: those behind the checkpoint have the numbers of what comes next.
 wire::statement restore_statement(const sql::target_table& table) {
     const auto& where = table.sql().where();
     const auto at = at_version(table);
-    const auto condition = concat({table_sql::by_key,
-                                   " AND ($4::bigint IS NULL OR t.version = $4) AND EXISTS (SELECT x.state FROM ",
-                                   at, ")"});
+    const auto condition =
+        concat({table_sql::by_key,
+                " AND ($4::bigint IS NULL OR t.version = $4) AND EXISTS (SELECT x.state FROM ", at, ")"});
     const sql::types types{text, text, int8, int8, int8, uuid};
     if (!where.may_be_in_rows())
         return planned("UPDATE",
@@ -159,20 +160,20 @@ wire::statement restore_statement(const sql::target_table& table) {
                                            table_sql::expiry_or_kept("$5"), "", condition, "$6",
                                            written_row::columns(true)),
                        types);
-    const auto then =
-        concat({"(state, epoch, messages) = (SELECT x.state, CASE WHEN x.version = t.version OR x.epoch IS NULL"
-                " THEN x.epoch ELSE $6::uuid END, CASE WHEN x.epoch IS NOT NULL THEN x.messages END FROM ",
-                at, ")"});
+    const auto then = concat(
+        {"(state, epoch, messages) = (SELECT x.state, CASE WHEN x.version = t.version OR x.epoch IS NULL"
+         " THEN x.epoch ELSE $6::uuid END, CASE WHEN x.epoch IS NOT NULL THEN x.messages END FROM ",
+         at, ")"});
     const auto from = concat({"w JOIN ", table.checkpoints(),
                               " AS c ON c.agent_id = $1 AND c.session_id = $2 AND c.version = $3"
                               " AND c.state_created_at IS NOT DISTINCT FROM w.created_at AND w.epoch = $6"});
-    return planned("UPDATE",
-                   concat({"WITH w AS (",
-                           table.sql().change(then, table_sql::expiry_or_kept("$5"), "", condition, "$6",
-                                              returned_to_w),
-                           "), p AS (", copy_messages(table, from, "$2", "c.epoch", "c.messages"), ") SELECT ",
-                           columns_of_w, " FROM w"}),
-                   types);
+    return planned(
+        "UPDATE",
+        concat({"WITH w AS (",
+                table.sql().change(then, table_sql::expiry_or_kept("$5"), "", condition, "$6", returned_to_w),
+                "), p AS (", copy_messages(table, from, "$2", "c.epoch", "c.messages"), ") SELECT ",
+                columns_of_w, " FROM w"}),
+        types);
 }
 
 wire::statement restore_probe_statement(const sql::target_table& table) {
@@ -185,7 +186,8 @@ wire::statement restore_probe_statement(const sql::target_table& table) {
 
 /// The state that a fork copies: of the key $1 and $2, at the version $3.
 std::string forked(const sql::target_table& table) {
-    return table.sql().select(table.sql().where().may_be_in_rows() ? "x.state, x.epoch, x.messages" : "x.state",
+    return table.sql().select(table.sql().where().may_be_in_rows() ? "x.state, x.epoch, x.messages"
+                                                                   : "x.state",
                               "", concat({" CROSS JOIN ", at_version(table), " WHERE ", state_of_key()}));
 }
 
@@ -196,8 +198,9 @@ wire::statement fork_statement(const sql::target_table& table) {
     const auto source = concat(
         {"SELECT $1::text, $4::text, jsonb_set(f.state, '{session_id}', to_jsonb($4::text)), now(), now(), ",
          table_sql::expiry_in("$5::bigint"), ", $6::uuid",
-         rows ? ", CASE WHEN f.epoch IS NOT NULL THEN $6::uuid END, CASE WHEN f.epoch IS NOT NULL THEN f.messages END"
-              : "",
+         rows
+             ? ", CASE WHEN f.epoch IS NOT NULL THEN $6::uuid END, CASE WHEN f.epoch IS NOT NULL THEN f.messages END"
+             : "",
          " FROM ", from});
     const sql::types types{text, text, int8, text, int8, uuid};
     const auto insert = table.sql().insert(source, table_sql::existing::unchanged,

@@ -72,7 +72,8 @@ private:
     std::string in_rows(const std::string& condition) const {
         return std::string("EXISTS (SELECT FROM ")
             .append(sql_.where().messages)
-            .append(" AS m WHERE m.agent_id = t.agent_id AND m.session_id = t.session_id AND m.epoch = t.epoch AND ")
+            .append(
+                " AS m WHERE m.agent_id = t.agent_id AND m.session_id = t.session_id AND m.epoch = t.epoch AND ")
             .append(condition)
             .append(")");
     }
@@ -139,7 +140,7 @@ private:
             const bool in_rows = query_.documents && sql_.where().may_be_in_rows();
             return sql_.select(columns(query_.documents ? "t.state" : "NULL::jsonb") +
                                    (in_rows ? ", t.epoch, t.messages" : ""),
-                               "",                               conditions_ + condition + first_rows);
+                               "", conditions_ + condition + first_rows);
         };
         if (!query_.after) return page_of("");
 
@@ -255,8 +256,7 @@ error find_operation::explain(error failure) const {
     // syntax_error, undefined_object (a variable), invalid_regular_expression, feature_not_supported (an XQuery flag)
     constexpr std::array<std::string_view, 4> about_paths{"42601", "42704", "2201B", "0A000"};
     const bool has_path = !query_.jsonpath.empty() || !query_.message_jsonpath.empty();
-    if (!has_path || std::ranges::find(about_paths, failure.sqlstate()) == about_paths.end())
-        return failure;
+    if (!has_path || std::ranges::find(about_paths, failure.sqlstate()) == about_paths.end()) return failure;
     const std::string_view what = failure.what();
     const auto prefix = failure.operation().size() + 2; // "find: "
     error refused(errc::invalid_argument, name(),

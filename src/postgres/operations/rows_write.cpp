@@ -45,8 +45,10 @@ private:
 
     void add(wire::parameters& to, char column) const {
         switch (column) {
-        case 'a': return add_texts(to, [&](std::size_t i) { return std::string_view(operations_[i]->agent_id); });
-        case 's': return add_texts(to, [&](std::size_t i) { return std::string_view(operations_[i]->session_id); });
+        case 'a':
+            return add_texts(to, [&](std::size_t i) { return std::string_view(operations_[i]->agent_id); });
+        case 's':
+            return add_texts(to, [&](std::size_t i) { return std::string_view(operations_[i]->session_id); });
         case 'd': return add_texts(to, [&](std::size_t i) { return inputs_[i].document; });
         case 'e': return add_epochs(to);
         case 'b': return add_first_messages(to);
@@ -131,7 +133,8 @@ batch::command rows_write::build_without_name(const batch::operation_list& opera
     const auto statement = [&](const forms& of) {
         return &(one ? of.statements.one : of.statements.many).of(large);
     };
-    batch::command made{statement(write_), {}, one || large || !finds_ ? table().before() : table().before_lookups()};
+    batch::command made{
+        statement(write_), {}, one || large || !finds_ ? table().before() : table().before_lookups()};
     adder.add(made.values, write_.columns);
     adder.add_messages(made.values);
     if (lock_) {

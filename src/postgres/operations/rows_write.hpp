@@ -20,12 +20,12 @@ inline constexpr int epoch = written_row::expires_at + 1;
 
 /// What an operation puts into sql::message_rows.
 struct row_input {
-    std::int64_t ttl = 0;         ///< 0: the expiry stays
-    std::int64_t created_ttl = 0; ///< of a state that is created; 0: never
+    std::int64_t ttl = 0;                  ///< 0: the expiry stays
+    std::int64_t created_ttl = 0;          ///< of a state that is created; 0: never
     std::optional<std::int64_t> version{}; ///< that must be there; nothing: any
-    std::int64_t known = 0;       ///< messages that must be there
-    wire::uuid epoch{};           ///< that must be there; zeros: any
-    std::string_view document{};  ///< without the history
+    std::int64_t known = 0;                ///< messages that must be there
+    wire::uuid epoch{};                    ///< that must be there; zeros: any
+    std::string_view document{};           ///< without the history
     std::vector<std::string_view> messages{};
 };
 

@@ -39,8 +39,9 @@ std::string array_source(bool with_expiry, const std::string& epoch) {
         .append(with_expiry ? table_sql::expiry_in("u.l") : std::string(never))
         .append(with_expiry ? ", $5::uuid" : ", $4::uuid")
         .append(epoch)
-        .append(with_expiry ? " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, l)"
-                            : " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
+        .append(with_expiry
+                    ? " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS u(a, s, d, l)"
+                    : " FROM unnest($1::text[], $2::text[], $3::text[]) AS u(a, s, d)")
         .append(" ORDER BY ")
         .append(table_sql::in_order_of_input);
 }
@@ -72,7 +73,8 @@ save_operation::save_operation(const save_types& types, detail::encoded_state st
                                                                               : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
     bytes += state_.document.size();
-    if (types_.where.may_be_in_rows()) rows_document_ = codec::without_history(state_.document, state_.history);
+    if (types_.where.may_be_in_rows())
+        rows_document_ = codec::without_history(state_.document, state_.history);
 }
 
 bool save_operation::extends() const noexcept {
@@ -109,8 +111,7 @@ std::optional<error> save_operation::conflict(const wire::rows& rows, int row) c
         if (version == state_.version || !if_unchanged_) return std::nullopt;
         return codec::conflict("save", state_.version, version);
     }
-    const auto messages =
-        row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history::messages));
+    const auto messages = row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history::messages));
     if (auto found = codec::conflict_with(state_, if_unchanged_, version, messages)) return found;
     const bool another = state_.epoch != wire::uuid{} && !rows.is_null(row, probed_history::epoch) &&
                          rows.uuid(row, probed_history::epoch) != state_.epoch;
@@ -249,10 +250,15 @@ history_probe_type::history_probe_type(sql::target_table& table)
                          (table.sql().where().may_be_in_rows() ? ", t.epoch" : ", NULL::uuid")) {}
 
 save_types::in_rows::in_rows(sql::target_table& table)
-    : save(table, "save", [](const auto& sql) { return sql.save(table_sql::existing::replaced); }, false),
-      renew(table, "renew", [](const auto& sql) { return sql.save(table_sql::existing::renewed); }, false),
-      create(table, "create", [](const auto& sql) { return sql.save(table_sql::existing::unchanged); }, false),
-      replace(table, "replace", [](const auto& sql) { return sql.replace(); }, true), extend(table) {}
+    : save(
+          table, "save", [](const auto& sql) { return sql.save(table_sql::existing::replaced); }, false),
+      renew(
+          table, "renew", [](const auto& sql) { return sql.save(table_sql::existing::renewed); }, false),
+      create(
+          table, "create", [](const auto& sql) { return sql.save(table_sql::existing::unchanged); }, false),
+      replace(
+          table, "replace", [](const auto& sql) { return sql.replace(); }, true),
+      extend(table) {}
 
 save_types::save_types(sql::target_table& table)
     : where(table.sql().where()), save(table, table_sql::existing::replaced),

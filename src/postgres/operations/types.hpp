@@ -27,7 +27,8 @@ struct operation_types {
           change(table), list(table), list_agents(table), find(table), count(table), estimate(table),
           health(table), sweep(table, sweep_request::kind::remove),
           survey(table, sweep_request::kind::survey), checkpoints(table), probe(table), part_probe(table),
-          probe_document(table), repeat(make_repeat_probe(table)), probe_history(table), look(table), settle(table) {}
+          probe_document(table), repeat(make_repeat_probe(table)), probe_history(table), look(table),
+          settle(table) {}
 
     const batch::operation_type& of_load(const history_window& window) const noexcept {
         if (window != history_window::all) return load_window;
