@@ -1,6 +1,7 @@
 #include "sql/message_rows.hpp"
 
 #include "pgstate/agent_state.hpp"
+#include "sql/concat.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -8,13 +9,6 @@
 
 namespace pgstate::sql {
 namespace {
-
-std::string concat(std::initializer_list<std::string_view> parts) {
-    std::string whole;
-    for (const auto each : parts)
-        whole.append(each);
-    return whole;
-}
 
 std::string parameter(std::size_t number) {
     return "$" + std::to_string(number);

@@ -73,8 +73,7 @@ struct on_table {
     operation_ptr change(operation_id id, const detail::state_change& change, bool create,
                          postgres::change_terms terms = {}) const {
         auto encoded = codec::encode_change(change, "agent", "a", create);
-        const auto& as = types.change.of(encoded, terms);
-        return new postgres::change_operation(id, as, "agent", "a", std::move(encoded), terms, ignored,
+        return new postgres::change_operation(id, types.change, "agent", "a", std::move(encoded), terms, ignored,
                                               executor());
     }
 

@@ -3,8 +3,8 @@
 
 #include "codec/change.hpp"
 #include "postgres/operations/caller_operation.hpp"
+#include "postgres/operations/probe.hpp"
 #include "postgres/operations/rows_write.hpp"
-#include "postgres/operations/single_read.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "sql/prepared.hpp"
 

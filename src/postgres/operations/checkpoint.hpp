@@ -3,7 +3,7 @@
 
 #include "pgstate/checkpoint.hpp"
 #include "postgres/operations/caller_operation.hpp"
-#include "postgres/operations/single_read.hpp"
+#include "postgres/operations/probe.hpp"
 #include "postgres/operations/written_row.hpp"
 #include "wire/statement.hpp"
 

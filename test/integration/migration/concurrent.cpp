@@ -59,7 +59,10 @@ TEST_CASE("programs that use the Go SDK may start at the same time", "[migration
     const auto config = db.resolved();
     for (int round = 0; round < 10; ++round) {
         const auto failures = all_at_once(db, 16, [&](int i, pqxx::connection& connection) {
-            if (i % 2 == 0) return schema::migrate(connection, config);
+            if (i % 2 == 0) {
+                schema::migrate(connection, config);
+                return;
+            }
             try {
                 pqxx::nontransaction(connection).exec(go_schema);
             } catch (const pqxx::sql_error&) { // as happens without pgstate
@@ -83,7 +86,10 @@ TEST_CASE("a Go-made table under load is taken over without losing a write", "[m
     const auto file = db.text("SELECT pg_relation_filenode('agent_states')");
     const auto config = db.resolved();
     const auto failures = all_at_once(db, 8, [&](int i, pqxx::connection& connection) {
-        if (i == 0) return schema::migrate(connection, config);
+        if (i == 0) {
+            schema::migrate(connection, config);
+            return;
+        }
         for (int n = 0; n < 50; ++n)
             pqxx::nontransaction(connection).exec(go_save(std::to_string(i), std::to_string(n), "{}"));
     });
