@@ -118,6 +118,16 @@ struct schema_config {
     history_layout history = history_layout::document;
 };
 
+/// What a store keeps of earlier versions by itself: config::history.
+struct history_config {
+    /// Each save, in a transaction too, also makes a checkpoint of the version that it makes, without a label. Both or
+    /// neither happens. append, merge, increment, restore and fork make none.
+    bool checkpoint_every_save = false;
+    /// With it: how many checkpoints without a label a state has at most, the newest ones. Those with a label stay. 0: any
+    /// number, until `prune`.
+    std::size_t keep = 0;
+};
+
 /// The sweeper, which deletes the rows of states that have expired. They are gone for every operation anyhow; it is the
 /// table that would grow.
 struct sweep_config {
@@ -192,6 +202,7 @@ struct config {
     tuning_config tuning{};   ///< for those who measure
     pending_config pending{}; ///< how much may be asked for at once
     schema_config schema{};   ///< what is made of the table
+    history_config history{}; ///< what is kept of earlier versions; may make the table of schema.checkpoints
     sweep_config sweep{};     ///< whether states that have expired are deleted
 
     /// Null: none, which costs nothing. Shared by all stores and pools that are given the same.

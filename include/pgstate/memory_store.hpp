@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pgstate/config.hpp"
 #include "pgstate/state_store.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -23,8 +24,10 @@ class PGSTATE_API memory_store final : public state_store {
 public:
     /// \param now  where times come from; by default the system's clock. Called from any thread.
     /// \param default_ttl  as config::default_ttl
+    /// \param history      as config::history; of a state that a transaction saves several times, the last save counts
     explicit memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now = {},
-                          std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
+                          std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0),
+                          history_config history = {});
     memory_store(memory_store&&) noexcept;
     memory_store& operator=(memory_store&&) noexcept;
     ~memory_store() override;

@@ -174,6 +174,9 @@ resolved_config resolve(const config& input) {
     check_enumerator("config.schema.history", input.schema.history, history_layout::rows);
     if (input.schema.history == history_layout::rows) resolved.schema.checkpoints = true;
 
+    resolved.history = input.history;
+    if (input.history.checkpoint_every_save) resolved.schema.checkpoints = true;
+
     resolved.sweep = input.sweep;
     check(resolved.sweep);
 

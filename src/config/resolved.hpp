@@ -31,6 +31,7 @@ struct resolved_config {
     batch_config batch;
     pending_config pending;
     schema_config schema;
+    history_config history; ///< of at most that many: any number is 0
     sweep_config sweep;
     table_identifier table;
     std::chrono::milliseconds operation_timeout{0}; ///< 0: no limit

@@ -29,6 +29,16 @@ result<checkpoint_info> table::checkpoint(const key& k, std::string label) {
     return kept.info;
 }
 
+void table::put_saved(const key& k, memory_row row) {
+    put(k, std::move(row));
+    if (!history_.checkpoint_every_save || !checkpoint(k, {})) return;
+    std::size_t newer = 0;
+    if (history_.keep != 0)
+        std::erase_if(kept_[k], [&](const auto& each) {
+            return each.second.info.label.empty() && newer++ >= history_.keep;
+        });
+}
+
 checkpoint_page table::checkpoints(const key& k, std::size_t limit,
                                    std::optional<std::int64_t> before) const {
     checkpoint_page page;

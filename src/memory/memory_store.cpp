@@ -31,8 +31,8 @@ namespace memory {
 class impl {
 public:
     impl(boost::asio::any_io_executor executor, std::function<timestamp()> now,
-         std::chrono::milliseconds default_ttl)
-        : executor_(std::move(executor)), table_(std::move(now), default_ttl) {}
+         std::chrono::milliseconds default_ttl, history_config history)
+        : executor_(std::move(executor)), table_(std::move(now), default_ttl, history) {}
 
     const boost::asio::any_io_executor& executor() const noexcept { return executor_; }
 
@@ -137,9 +137,9 @@ timestamp system_now() {
 } // namespace memory
 
 memory_store::memory_store(boost::asio::any_io_executor executor, std::function<timestamp()> now,
-                           std::chrono::milliseconds default_ttl)
+                           std::chrono::milliseconds default_ttl, history_config history)
     : impl_(std::make_shared<memory::impl>(std::move(executor), now ? std::move(now) : memory::system_now,
-                                           default_ttl)) {}
+                                           default_ttl, history)) {}
 
 memory_store::memory_store(std::shared_ptr<memory::impl> impl) noexcept : impl_(std::move(impl)) {}
 memory_store::memory_store(memory_store&&) noexcept = default;
@@ -157,7 +157,7 @@ void memory_store::do_save(detail::encoded_state state, save_options options, co
             if (!row) return row.error();
             saved made = row->as_saved();
             made.mark = state.mark;
-            table.put(key, *std::move(row));
+            table.put_saved(key, *std::move(row));
             return made;
         });
     });

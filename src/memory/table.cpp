@@ -155,7 +155,7 @@ std::size_t table::rows() const {
 void table::apply(changes&& written) {
     for (auto& [k, row] : written) {
         if (row)
-            put(k, std::move(*row));
+            put_saved(k, std::move(*row));
         else
             erase(k);
     }

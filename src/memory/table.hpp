@@ -2,6 +2,7 @@
 
 #include "codec/query.hpp"
 #include "pgstate/checkpoint.hpp"
+#include "pgstate/config.hpp"
 #include "pgstate/detail/encoded_state.hpp"
 #include "pgstate/detail/state_change.hpp"
 #include "pgstate/operations.hpp"
@@ -46,8 +47,8 @@ public:
     using changes = std::map<key, std::optional<memory_row>>;
 
     /// \param default_ttl  of states saved without one; 0: none
-    table(std::function<timestamp()> now, std::chrono::milliseconds default_ttl)
-        : now_(std::move(now)), default_ttl_(default_ttl) {}
+    table(std::function<timestamp()> now, std::chrono::milliseconds default_ttl, history_config history = {})
+        : now_(std::move(now)), default_ttl_(default_ttl), history_(history) {}
 
     /// Null where there is none, or one that has expired.
     const memory_row* find(const key& k) const;
@@ -77,6 +78,8 @@ public:
     std::int64_t prune(const key& k, const prune_options& options);
 
     void put(const key& k, memory_row row);
+    /// The same of a save, which may make a checkpoint: config::history.
+    void put_saved(const key& k, memory_row row);
     /// True if there was one that had not expired.
     bool erase(const key& k);
     void apply(changes&& written);
@@ -103,6 +106,7 @@ private:
 
     std::function<timestamp()> now_;
     std::chrono::milliseconds default_ttl_;
+    history_config history_;
     std::map<std::string, sessions, std::less<>> agents_; ///< none without sessions
     std::map<key, kept_versions> kept_;                   ///< of rows that are there
     key looked_at_;                                       ///< the last one; empty: begin anew

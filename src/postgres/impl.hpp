@@ -46,9 +46,7 @@ public:
     const operation_types& types() const noexcept { return dialect->types(); }
 
     /// What opening it has found. \pre no operation has been started
-    void use(sql::histories where) {
-        if (where.may_be_in_rows()) dialect->use(std::move(where));
-    }
+    void use(sql::histories where) { dialect->use(std::move(where)); }
 
     bool busy() const override { return engines.count().queued + core->waiting() > 0; }
 

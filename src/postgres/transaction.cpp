@@ -9,6 +9,7 @@
 #include "pool/policy.hpp"
 #include "pool/sql_error.hpp"
 #include "postgres/operations/written_row.hpp"
+#include "sql/checkpoint_sql.hpp"
 #include "sql/history_sql.hpp"
 #include "sql/message_rows.hpp"
 #include "sql/pqxx_compat.hpp"
@@ -198,13 +199,15 @@ private:
         } else {
             all = pqxx::params(state.agent_id, state.session_id, state.document, life.count());
             if (replaces) all.append(state.version);
-            statement = replaces
-                            ? sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
-                                           std::string(by_key) + " AND t.version = $5::bigint", no_name,
-                                           written(), sql_.in_document())
-                            : sql_.insert(sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"),
-                                                       no_name, sql_.epoch_columns()),
-                                          over, written());
+            statement = saving([&](const std::string& returning) {
+                if (replaces)
+                    return sql_.replace("$3::jsonb", sql::table_sql::expiry_or_kept("$4::bigint"), "",
+                                        std::string(by_key) + " AND t.version = $5::bigint", no_name,
+                                        returning, sql_.in_document());
+                return sql_.insert(sql_.one_row("$3::jsonb", sql::table_sql::expiry_in("$4::bigint"), no_name,
+                                                sql_.epoch_columns()),
+                                   over, returning);
+            });
         }
         holds(state.document.size());
         for (contradictions seen;;) {
@@ -224,8 +227,9 @@ private:
         const pqxx::params all(state.agent_id, state.session_id, state.document, ttl ? ttl->count() : 0,
                                state.stored_messages,
                                if_unchanged ? std::optional(state.version) : std::nullopt);
-        const auto statement =
-            sql_.extend("$3::jsonb", "$4::bigint", "$5::bigint", "$6::bigint", no_name, written());
+        const auto statement = saving([&](const std::string& returning) {
+            return sql_.extend("$3::jsonb", "$4::bigint", "$5::bigint", "$6::bigint", no_name, returning);
+        });
         const auto& where = sql_.where();
         const auto met = sql_.select("t.version, " + sql::history_sql::count(where) +
                                          (where.may_be_in_rows() ? ", t.epoch" : ", NULL::uuid"),
@@ -246,6 +250,11 @@ private:
             if (another) throw codec::replaced_history(version);
             if (!seen.worth_retry(version)) throw write_suppressed("save");
         }
+    }
+
+    template <class Write>
+    std::string saving(Write write) const {
+        return sql::checkpoint_sql::saving(sql_, written(), write);
     }
 
     static std::string written() {

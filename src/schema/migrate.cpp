@@ -139,9 +139,13 @@ catalog_entry look(pqxx::connection& connection, const settings::resolved_config
 /// \param rows  there are, or will be, histories in rows
 sql::histories where_histories_are(const settings::table_identifier& table,
                                    const settings::resolved_config& config, bool rows) {
-    if (!rows) return {};
-    return {table.quoted_related(messages_suffix), table.quoted_related(checkpoints_suffix),
-            config.schema.history == history_layout::rows};
+    sql::histories where{.checkpoints = table.quoted_related(checkpoints_suffix),
+                         .checkpoint_every_save = config.history.checkpoint_every_save,
+                         .keep = config.history.keep};
+    if (!rows) return where;
+    where.messages = table.quoted_related(messages_suffix);
+    where.begin_in_rows = config.schema.history == history_layout::rows;
+    return where;
 }
 
 sql::histories migrate_once(pqxx::connection& connection, const settings::resolved_config& config) {

@@ -222,4 +222,26 @@ wire::statement checkpoint_sql::prune(const target_table& table) {
                    {text, text, int8, int8});
 }
 
+std::string checkpoint_sql::of_saves(const table_sql& table) {
+    const auto& where = table.where();
+    if (!where.checkpoint_every_save) return {};
+    const bool rows = where.may_be_in_rows();
+    auto parts = concat({", kept AS (INSERT INTO ", where.checkpoints,
+                         " AS c (agent_id, session_id, version, label, created_at, messages, state,"
+                         " state_created_at, state_updated_at",
+                         rows ? ", epoch" : "", ") SELECT t.agent_id, t.session_id, t.version, '', now(), ",
+                         history_sql::count(where), ", t.state, t.created_at, t.updated_at",
+                         rows ? ", t.epoch" : "", " FROM w AS t)"});
+    if (where.keep == 0) return parts;
+    // They do not see the one that is made.
+    return parts +=
+           concat({", pruned AS (DELETE FROM ", where.checkpoints,
+                   " AS c USING w WHERE c.agent_id = w.agent_id AND c.session_id = w.session_id"
+                   " AND c.label = '' AND c.version NOT IN (SELECT k.version FROM ",
+                   where.checkpoints,
+                   " AS k WHERE k.agent_id = w.agent_id AND k.session_id = w.session_id AND k.label = ''"
+                   " ORDER BY k.version DESC LIMIT ",
+                   std::to_string(where.keep - 1), "))"});
+}
+
 } // namespace pgstate::sql

@@ -1,6 +1,7 @@
 #include "sql/message_rows.hpp"
 
 #include "pgstate/agent_state.hpp"
+#include "sql/checkpoint_sql.hpp"
 #include "sql/concat.hpp"
 
 #include <algorithm>
@@ -34,6 +35,9 @@ input_type type_of(char column) {
 // Of the table `t`, under the names that they have behind it.
 constexpr std::string_view of_written =
     "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at, t.epoch, t.messages";
+/// The same of a save, of which a checkpoint can be made.
+constexpr std::string_view of_saved =
+    "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at, t.epoch, t.messages, t.state";
 
 // No row has the lowest two versions: they count up from 1.
 constexpr std::int64_t any_version = std::numeric_limits<std::int64_t>::min();
@@ -112,7 +116,7 @@ std::string message_rows::insert(std::string_view source) const {
 
 /// The end of a statement whose part `w` writes the states.
 /// \param paired  "FROM w" with what gives `b`, `c`, `n` and `known`, the number of messages that come before
-std::string message_rows::written(const with_input& of, std::string_view change,
+std::string message_rows::written(const with_input& of, kind what, std::string_view change,
                                   std::string_view paired) const {
     // A row that belongs to no operation, as a trigger has changed its key, gets no number, and is refused.
     const auto messages =
@@ -120,7 +124,8 @@ std::string message_rows::written(const with_input& of, std::string_view change,
                 ", h.j FROM k LEFT JOIN LATERAL ", messages_of("k", of.messages),
                 " ON true WHERE h.q IS NOT NULL OR k.n IS NULL"});
     return concat({of.sql, ", w AS (", change, "), k AS (SELECT w.*, ", paired, "), p AS (", insert(messages),
-                   ") SELECT ", answer_, ", k.n FROM k"});
+                   ")", what == kind::save ? checkpoint_sql::of_saves(table_) : "", " SELECT ", answer_,
+                   ", k.n FROM k"});
 }
 
 namespace {
@@ -133,7 +138,8 @@ message_rows::text message_rows::append() const {
         table_.change("messages = t.messages + u.c", table_sql::expiry_or_kept("u.l"), " FROM u",
                       concat({table_sql::by_input, " AND t.epoch IS NOT NULL AND ", in_version}), of.name,
                       concat({of_written, ", u.b, u.c, u.n"}));
-    return {written(of, change, "w.messages - w.c AS known FROM w"), of.columns, std::move(of.parameters)};
+    return {written(of, kind::change, change, "w.messages - w.c AS known FROM w"), of.columns,
+            std::move(of.parameters)};
 }
 
 message_rows::text message_rows::append_once() const {
@@ -182,26 +188,26 @@ message_rows::text message_rows::append_or_create() const {
     const auto ttl = "(SELECT u.l FROM u WHERE u.a = EXCLUDED.agent_id AND u.s = EXCLUDED.session_id)";
     const auto change = table_.insert_or_change(source, "t.state", table_sql::expiry_or_kept(ttl),
                                                 "t.epoch IS NOT NULL", of_written, table_sql::history::grown);
-    return {written(of, change, concat({"w.messages - u.c AS known, u.b, u.c, u.n ", by_key})), of.columns,
-            std::move(of.parameters)};
+    return {written(of, kind::change, change, concat({"w.messages - u.c AS known, u.b, u.c, u.n ", by_key})),
+            of.columns, std::move(of.parameters)};
 }
 
 message_rows::text message_rows::save(table_sql::existing what) const {
     auto of = begin("aslbcd");
     const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.l"),
                                 of.names, " FROM u ORDER BY ", table_sql::in_order_of_input});
-    return {
-        written(of, table_.insert(source, what, of_written), concat({"0 AS known, u.b, u.c, u.n ", by_key})),
-        of.columns, std::move(of.parameters)};
+    return {written(of, kind::save, table_.insert(source, what, of_saved),
+                    concat({"0 AS known, u.b, u.c, u.n ", by_key})),
+            of.columns, std::move(of.parameters)};
 }
 
 message_rows::text message_rows::replace() const {
     auto of = begin("aslbcvd");
     const auto change = table_.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"), " FROM u",
                                        concat({table_sql::by_input, " AND t.version = u.v"}), of.name,
-                                       concat({of_written, ", u.b, u.c, u.n"}),
+                                       concat({of_saved, ", u.b, u.c, u.n"}),
                                        concat({", epoch = ", of.epoch, ", messages = u.c"}));
-    return {written(of, change, "0 AS known FROM w"), of.columns, std::move(of.parameters)};
+    return {written(of, kind::save, change, "0 AS known FROM w"), of.columns, std::move(of.parameters)};
 }
 
 message_rows::text message_rows::extend() const {
@@ -210,8 +216,9 @@ message_rows::text message_rows::extend() const {
         "u.d::jsonb", table_sql::expiry_or_kept("u.l"), " FROM u",
         concat({table_sql::by_input, " AND t.epoch IS NOT NULL AND t.messages = u.k AND ", in_version,
                 " AND (u.e = '00000000-0000-0000-0000-000000000000' OR t.epoch = u.e)"}),
-        of.name, concat({of_written, ", u.b, u.c, u.n"}), ", messages = u.k + u.c");
-    return {written(of, change, "w.messages - w.c AS known FROM w"), of.columns, std::move(of.parameters)};
+        of.name, concat({of_saved, ", u.b, u.c, u.n"}), ", messages = u.k + u.c");
+    return {written(of, kind::save, change, "w.messages - w.c AS known FROM w"), of.columns,
+            std::move(of.parameters)};
 }
 
 message_rows::text message_rows::lock() const {

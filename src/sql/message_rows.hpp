@@ -69,7 +69,9 @@ private:
     struct with_input;
 
     with_input begin(std::string_view columns) const;
-    std::string written(const with_input& of, std::string_view change, std::string_view paired) const;
+    enum class kind { change, save };
+    std::string written(const with_input& of, kind what, std::string_view change,
+                        std::string_view paired) const;
 
     const table_sql& table_;
     input of_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,8 @@ struct histories {
     std::string messages{};     ///< the table of messages, quoted; empty: every history is in its document
     std::string checkpoints{};  ///< the table of checkpoints, quoted
     bool begin_in_rows = false; ///< where a new history goes
+    bool checkpoint_every_save = false; ///< and the newest ones without a label are kept:
+    std::uint64_t keep = 0;             ///< 0: all
 
     bool may_be_in_rows() const noexcept { return !messages.empty(); }
 };

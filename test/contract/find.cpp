@@ -202,6 +202,44 @@ TEST_CASE("find by jsonpath gives the states for which the predicate is true", "
     }
 }
 
+TEST_CASE("find by a path over messages gives the states that have one for which it is true",
+          "[contract][find]") {
+    store_under_test store(GENERATE(from_range(kinds_with_jsonpath)));
+    const auto talk = [&](const std::string& session, const std::vector<std::string>& roles) {
+        auto state = state_with("a", session, "{}");
+        for (const auto& role : roles)
+            state.history.emplace_back(role, role + " says");
+        store.wait(store->save(state));
+    };
+    talk("none", {});
+    talk("user", {"user"});
+    talk("both", {"user", "tool"});
+    const auto having = [](std::string path) {
+        state_query query;
+        query.message_jsonpath = std::move(path);
+        return query;
+    };
+    using names = std::vector<std::string>;
+    const auto sorted = [&](const state_query& query) {
+        names all;
+        for (const auto& each : store.wait(store->find(query)))
+            all.push_back(each.session_id);
+        std::sort(all.begin(), all.end());
+        return all;
+    };
+    CHECK(sorted(having(R"($.role == "tool")")) == names{"both"});
+    CHECK(sorted(having(R"($.content starts with "user")")) == names{"both", "user"});
+    CHECK(sorted(having(R"($.role == "nobody")")).empty());
+    auto also = having(R"($.role == "user")");
+    also.contains = parsed(R"({"history": [{"role": "tool"}, {"role": "user"}]})");
+    CHECK(sorted(also) == names{"both"});
+    also.contains = parsed(R"({"history": []})");
+    CHECK(sorted(also) == names{"both", "user"});
+    also.contains = parsed(R"({"history": "rows"})");
+    CHECK(sorted(also).empty());
+    check_refused(store, having("$.role =="), "jsonpath");
+}
+
 TEST_CASE("a memory_store evaluates no jsonpath, and says where one is evaluated", "[contract][find]") {
     store_under_test store(store_kind::memory);
     save_data(store, "s", R"({"score": 9})");

@@ -22,7 +22,7 @@ namespace pgstate_test {
 namespace {
 
 store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseconds default_ttl,
-                               std::size_t connections, std::size_t shards,
+                               std::size_t connections, std::size_t shards, pgstate::history_config kept,
                                pgstate::history_layout history = pgstate::history_layout::document) {
     static const std::string database = fresh_database();
     static std::atomic<int> tables{0};
@@ -32,6 +32,7 @@ store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseco
     settings.default_ttl = default_ttl;
     settings.schema.checkpoints = true;
     settings.schema.history = history;
+    settings.history = kept;
     settings.pool.max_conns = connections;
     settings.tuning.batch.shards = shards;
     store_with_clock opened;
@@ -49,14 +50,15 @@ store_with_clock open_postgres(asio::io_context& context, std::chrono::milliseco
     return opened;
 }
 
-store_with_clock open_memory(asio::io_context& context, std::chrono::milliseconds default_ttl) {
+store_with_clock open_memory(asio::io_context& context, std::chrono::milliseconds default_ttl,
+                             pgstate::history_config history) {
     const auto passed = std::make_shared<std::atomic<std::int64_t>>(0);
     store_with_clock opened;
     const auto now = [passed] {
         const auto real = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
         return real + std::chrono::milliseconds(passed->load());
     };
-    opened.store = std::make_unique<pgstate::memory_store>(context.get_executor(), now, default_ttl);
+    opened.store = std::make_unique<pgstate::memory_store>(context.get_executor(), now, default_ttl, history);
     opened.let_pass = [passed](std::chrono::milliseconds time) { *passed += time.count(); };
     return opened;
 }
@@ -73,27 +75,28 @@ std::ostream& operator<<(std::ostream& to, store_kind kind) {
     return to << "unknown";
 }
 
-store_with_clock open_store(store_kind kind, asio::io_context& context,
-                            std::chrono::milliseconds default_ttl) {
+store_with_clock open_store(store_kind kind, asio::io_context& context, std::chrono::milliseconds default_ttl,
+                            pgstate::history_config history) {
     switch (kind) {
     case store_kind::memory: break;
-    case store_kind::postgres: return open_postgres(context, default_ttl, 4, 1);
+    case store_kind::postgres: return open_postgres(context, default_ttl, 4, 1, history);
     case store_kind::sharded_postgres:
-        return open_postgres(context, default_ttl, 5, 3); // uneven shares of the connections
+        return open_postgres(context, default_ttl, 5, 3, history); // uneven shares of the connections
     case store_kind::rows_postgres:
-        return open_postgres(context, default_ttl, 4, 1, pgstate::history_layout::rows);
+        return open_postgres(context, default_ttl, 4, 1, history, pgstate::history_layout::rows);
     }
-    return open_memory(context, default_ttl);
+    return open_memory(context, default_ttl, history);
 }
 
 store_kind any_kind() {
     return GENERATE(from_range(every_kind));
 }
 
-store_under_test::store_under_test(store_kind kind, std::chrono::milliseconds default_ttl)
+store_under_test::store_under_test(store_kind kind, std::chrono::milliseconds default_ttl,
+                                   pgstate::history_config history)
     : kind_(kind),
       said_(Catch::MessageBuilder("INFO", CATCH_INTERNAL_LINEINFO, Catch::ResultWas::Info) << kind),
-      opened_(open_store(kind, context_, default_ttl)) {}
+      opened_(open_store(kind, context_, default_ttl, history)) {}
 
 store_under_test::~store_under_test() {
     try {

@@ -1,6 +1,7 @@
 #ifndef PGSTATE_TEST_STORES_HPP
 #define PGSTATE_TEST_STORES_HPP
 
+#include "pgstate/config.hpp"
 #include "pgstate/state_store.hpp"
 #include "support/run.hpp"
 
@@ -41,7 +42,8 @@ struct store_with_clock {
 
 /// An empty one on `context`.
 store_with_clock open_store(store_kind kind, asio::io_context& context,
-                            std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
+                            std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0),
+                            pgstate::history_config history = {});
 
 /// Each of `every_kind` in turn: the test case runs again for the next one.
 store_kind any_kind();
@@ -50,7 +52,8 @@ store_kind any_kind();
 class store_under_test {
 public:
     explicit store_under_test(store_kind kind = any_kind(),
-                              std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0));
+                              std::chrono::milliseconds default_ttl = std::chrono::milliseconds(0),
+                              pgstate::history_config history = {});
     store_under_test(const store_under_test&) = delete;
     store_under_test& operator=(const store_under_test&) = delete;
     ~store_under_test();

@@ -4,20 +4,21 @@
 #include "pgstate/detail/export.hpp"
 #include "pgstate/error.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace pgstate::detail {
 
 /// Where the messages of a history are in a document's text.
 struct history_place {
-    std::size_t begin = 0;             ///< of the array
-    std::size_t end = 0;               ///< behind it
-    std::vector<std::size_t> messages; ///< where each begins
+    std::size_t begin = 0;                                   ///< of the array
+    std::size_t end = 0;                                     ///< behind it
+    boost::container::small_vector<std::size_t, 4> messages; ///< where each begins
 };
 
 /// A state as a store takes it: validated, and its document as JSON text. A state that is refused becomes `failure`,

@@ -119,6 +119,8 @@ rows_write::rows_write(sql::target_table& table, std::string_view purpose, bool 
     };
     const auto name = std::string(purpose).append("_rows");
     write_ = make(text, name);
+    for (auto* each : {&write_.statements.one, &write_.statements.many})
+        each->small.verb = each->large.verb = finds ? "UPDATE" : "INSERT";
     if (lock) lock_ = make(lock, name + "_lock");
 }
 

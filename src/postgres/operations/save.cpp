@@ -3,6 +3,7 @@
 #include "codec/change.hpp"
 #include "codec/codec.hpp"
 #include "codec/history.hpp"
+#include "sql/checkpoint_sql.hpp"
 #include "sql/history_sql.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace pgstate::postgres {
 namespace {
 
 using sql::table_sql;
+using sql::checkpoint_sql::saving;
 
 constexpr std::string_view never = "NULL::timestamptz";
 
@@ -152,9 +154,14 @@ insert_type::insert_type(sql::target_table& table, table_sql::existing what) : w
         const auto one = with_expiry ? table_sql::one_row("$3", table_sql::expiry_in("$4"), "$5", epoch)
                                      : table_sql::one_row("$3", never, "$4", epoch);
         const auto returning = written_row::columns(with_expiry || what == table_sql::existing::renewed);
-        return {sql::prepared(purpose, sql.insert(one, what, returning), std::move(of_one)),
-                sql::prepared(purpose, sql.insert(array_source(with_expiry, epoch), what, returning),
-                              std::move(of_many))};
+        const auto save = [&](const std::string& source, sql::types types) {
+            auto text = saving(sql, returning,
+                               [&](const std::string& columns) { return sql.insert(source, what, columns); });
+            auto made = sql::prepared(purpose, std::move(text), std::move(types));
+            made.verb = "INSERT";
+            return made;
+        };
+        return {save(one, std::move(of_one)), save(array_source(with_expiry, epoch), std::move(of_many))};
     };
     without_expiry_ = make(false, {text, text, jsonb, uuid}, {text_array, text_array, text_array, uuid});
     with_expiry_ =
@@ -184,16 +191,24 @@ replace_type::replace_type(sql::target_table& table) : writing_type(table, true,
     const auto& sql = table.sql();
     const auto key = std::string(table_sql::by_key) + " AND t.version = $4";
     const auto input = std::string(table_sql::by_input) + " AND t.version = u.v";
-    statements_ = sql::make_lookup(
-        "replace",
-        sql.replace("$3", table_sql::expiry_or_kept("$5"), "", key, "$6", written_row::columns(true),
-                    sql.in_document()),
-        {text, text, jsonb, int8, int8, uuid},
-        sql.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"),
-                    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
-                    " WITH ORDINALITY AS u(a, s, d, v, l, n)",
-                    input, "$6", written_row::columns(true) + ", u.n", sql.in_document()),
-        {text_array, text_array, text_array, int8_array, int8_array, uuid});
+    const auto columns = written_row::columns(true);
+    const auto one = saving(sql, columns, [&](const std::string& returning) {
+        return sql.replace("$3", table_sql::expiry_or_kept("$5"), "", key, "$6", returning,
+                           sql.in_document());
+    });
+    const auto many = saving(
+        sql, columns,
+        [&](const std::string& returning) {
+            return sql.replace("u.d::jsonb", table_sql::expiry_or_kept("u.l"),
+                               " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
+                               " WITH ORDINALITY AS u(a, s, d, v, l, n)",
+                               input, "$6", returning, sql.in_document());
+        },
+        ", u.n");
+    statements_ = sql::make_lookup("replace", one, {text, text, jsonb, int8, int8, uuid}, many,
+                                   {text_array, text_array, text_array, int8_array, int8_array, uuid});
+    for (auto* each : {&statements_.one, &statements_.many})
+        each->small.verb = each->large.verb = "UPDATE";
 }
 
 batch::command replace_type::build_without_name(const batch::operation_list& operations) const {
@@ -221,10 +236,12 @@ batch::command replace_type::build_without_name(const batch::operation_list& ope
 
 extend_type::extend_type(sql::target_table& table) : writing_type(table, false) {
     using enum wire::type_oid;
-    statement_ = sql::prepared_by_size("extend",
-                                       table.sql().extend("$3::jsonb", "$4::bigint", "$5::bigint",
-                                                          "$6::bigint", "$7", written_row::columns(true)),
-                                       {text, text, jsonb, int8, int8, int8, uuid});
+    const auto& sql = table.sql();
+    const auto extend = saving(sql, written_row::columns(true), [&](const std::string& returning) {
+        return sql.extend("$3::jsonb", "$4::bigint", "$5::bigint", "$6::bigint", "$7", returning);
+    });
+    statement_ = sql::prepared_by_size("extend", extend, {text, text, jsonb, int8, int8, int8, uuid});
+    statement_.small.verb = statement_.large.verb = "UPDATE";
 }
 
 batch::command extend_type::build_without_name(const batch::operation_list& operations) const {
