@@ -63,7 +63,7 @@ public:
     ///
     /// Completion: void(std::exception_ptr, saved)
     /// Errors:     conflict - with `if_unchanged`: another writer was first; load again and retry. Nothing is changed. Of a state
-    ///             loaded in part always where the stored history has more or fewer messages than then, or is gone
+    ///             loaded in part always where the stored history is longer or shorter now, or gone, or (in rows) replaced
     ///             invalid_argument - also for a text with NUL or invalid UTF-8 and a number that JSON cannot hold; of a state
     ///             loaded in part also where its key or the messages of the window were changed
     template <detail::token_for<saved> Token = default_token>

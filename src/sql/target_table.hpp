@@ -39,7 +39,8 @@ public:
 
     /// What has to run before a statement on the table; null: nothing.
     const wire::preamble* before() noexcept;
-    /// The same, where the server must plan no sequential scan, hash join or merge join.
+    /// The same, where the server must plan no sequential scan, hash join or merge join: for batches while the table is small,
+    /// and for what looks at messages in rows, as nobody asks for the size of their table.
     const wire::preamble* before_lookups() const noexcept { return &lookups_only_; }
     /// The same, where the server must write doubles so that they read back, whatever extra_float_digits the role has.
     const wire::preamble* before_doubles() const noexcept { return &exact_doubles_; }

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -30,15 +31,25 @@ constexpr auto tenants_policy =
     "CREATE POLICY tenant ON agent_states USING "
     "(starts_with(agent_id, nullif(current_setting('app.tenant_id', true), '') || '/'))";
 
+/// The same for messages in rows: pgstate reaches them through their state alone, and SQL of somebody else's does not.
+constexpr auto messages_policy =
+    "ALTER TABLE agent_states_messages ENABLE ROW LEVEL SECURITY;"
+    "CREATE POLICY tenant ON agent_states_messages USING "
+    "(starts_with(agent_id, nullif(current_setting('app.tenant_id', true), '') || '/'))";
+
 /// A table with the policy, and a role for which it holds.
 struct tenants_table {
-    explicit tenants_table(const char* policy = tenants_policy) {
-        const opened_store migrated({}, config_for(server().connection_string(database)));
+    explicit tenants_table(const char* policy = tenants_policy,
+                           pgstate::history_layout layout = pgstate::history_layout::document) {
+        auto settings = config_for(server().connection_string(database));
+        settings.schema.history = layout;
+        const opened_store migrated({}, settings);
         admin.emplace(migrated.database);
         pqxx::nontransaction(*admin).exec("CREATE ROLE " + role +
-                                          " LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON "
-                                          "agent_states TO " +
+                                          " LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES"
+                                          " IN SCHEMA public TO " +
                                           role + ";" + policy);
+        if (layout == pgstate::history_layout::rows) pqxx::nontransaction(*admin).exec(messages_policy);
     }
 
     std::string direct() const {
@@ -52,8 +63,10 @@ struct tenants_table {
 };
 
 pgstate::config for_tenant(const std::string& uri, const std::string& tenant,
-                           statement_mode statements = statement_mode::prepared) {
+                           statement_mode statements = statement_mode::prepared,
+                           pgstate::history_layout layout = pgstate::history_layout::document) {
     auto settings = config_for(uri);
+    settings.schema.history = layout;
     settings.tuning.statements = statements;
     settings.session_settings = {{"app.tenant_id", tenant}, {"application_name", "of " + tenant}};
     return settings;
@@ -62,6 +75,7 @@ pgstate::config for_tenant(const std::string& uri, const std::string& tenant,
 agent_state tenants_state(const std::string& agent, std::size_t session) {
     agent_state state(agent, std::to_string(session));
     state.data["of"] = agent;
+    state.history.emplace_back("user", "hello");
     return state;
 }
 
@@ -138,17 +152,21 @@ void writes_its_own(opened_store& mine, const std::string& own, const std::strin
 
 TEST_CASE("each tenant's store sees and writes its own states, whoever has used the connection before",
           "[rls]") {
-    const tenants_table table;
+    using pgstate::history_layout;
+    const auto [pooled, statements, layout] =
+        GENERATE(std::tuple(false, statement_mode::prepared, history_layout::document),
+                 std::tuple(true, statement_mode::unnamed, history_layout::document),
+                 std::tuple(true, statement_mode::prepared, history_layout::document),
+                 std::tuple(false, statement_mode::prepared, history_layout::rows),
+                 std::tuple(true, statement_mode::unnamed, history_layout::rows));
+    CAPTURE(pooled, static_cast<int>(statements), static_cast<int>(layout));
+    const tenants_table table(tenants_policy, layout);
     std::optional<pooler> between;
-    const auto [pooled, statements] =
-        GENERATE(std::pair(false, statement_mode::prepared), std::pair(true, statement_mode::unnamed),
-                 std::pair(true, statement_mode::prepared));
-    CAPTURE(pooled, static_cast<int>(statements));
     if (pooled) between.emplace(pooler_options{.user = table.role, .server_connections = 1});
     const auto uri = pooled ? between->connection_string(table.database) : table.direct();
 
-    opened_store acme({}, for_tenant(uri, "acme", statements));
-    opened_store globex({}, for_tenant(uri, "globex's \"own\" \\", statements));
+    opened_store acme({}, for_tenant(uri, "acme", statements, layout));
+    opened_store globex({}, for_tenant(uri, "globex's \"own\" \\", statements, layout));
     const std::string globex_agent = "globex's \"own\" \\/a";
     acme.wait(acme.store.save_all(states_of("acme/a", 40)));
     globex.wait(globex.store.save_all(states_of(globex_agent, 40)));

@@ -135,7 +135,8 @@ batch::command windowed_load_type::build(const batch::operation_list& operations
     const bool large = table_.large();
     batch::command made{&(one ? statements_.one : statements_.many).of(large),
                         {},
-                        one || large ? table_.before() : table_.before_lookups()};
+                        (one || large) && !table_.sql().where().may_be_in_rows() ? table_.before()
+                                                                                 : table_.before_lookups()};
     if (one) {
         sql::add_key(made.values, *operations.front());
         for (const auto number : window_parameters(as_load(operations.front()).window()))

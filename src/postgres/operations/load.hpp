@@ -70,7 +70,8 @@ private:
 class load_type final : public selecting_type {
 public:
     explicit load_type(sql::target_table& table)
-        : selecting_type(table, "load", loaded_row::columns(table.sql().where())) {}
+        : selecting_type(table, "load", loaded_row::columns(table.sql().where()),
+                         table.sql().where().may_be_in_rows()) {}
 };
 
 /// Loads with a window; those that share a statement can have different ones.

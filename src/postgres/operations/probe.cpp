@@ -31,8 +31,9 @@ std::string columns_where_ill_formed(const sql::histories& where) {
         .append(in_rows_column(where));
 }
 
-selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns)
-    : operation_type({.keyed = true, .shares = true}), table_(table) {
+selecting_type::selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns,
+                               bool looks_further)
+    : operation_type({.keyed = true, .shares = true}), table_(table), looks_further_(looks_further) {
     using enum wire::type_oid;
     const auto& sql = table.sql();
     const auto one = std::string("1::bigint, ").append(columns);
@@ -52,7 +53,7 @@ batch::command selecting_type::build(const batch::operation_list& operations) co
     const bool large = table_.large();
     batch::command made{&(one ? statements_.one : statements_.many).of(large),
                         {},
-                        one || large ? table_.before() : table_.before_lookups()};
+                        (one || large) && !looks_further_ ? table_.before() : table_.before_lookups()};
     one ? sql::add_key(made.values, *operations.front()) : sql::add_keys(made.values, operations);
     return made;
 }

@@ -39,8 +39,10 @@ std::string in_rows_column(const sql::histories& where);
 /// Statements that select columns of states by key: loads and probes.
 class selecting_type : public batch::operation_type {
 public:
-    /// \param columns  follow the ordinal in the answer
-    selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns);
+    /// \param columns        follow the ordinal in the answer
+    /// \param looks_further  also at another table, whose size is not known
+    selecting_type(sql::target_table& table, std::string_view purpose, std::string_view columns,
+                   bool looks_further = false);
 
     batch::command build(const batch::operation_list& operations) const final;
     std::vector<int> pair(const batch::operation_list& operations, const wire::rows& rows) const final;
@@ -48,6 +50,7 @@ public:
 private:
     sql::target_table& table_;
     sql::lookup statements_;
+    bool looks_further_;
 };
 
 /// Reads the version that a conditional write met which found no matching row.

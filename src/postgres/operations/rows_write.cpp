@@ -135,8 +135,9 @@ batch::command rows_write::build_without_name(const batch::operation_list& opera
     const auto statement = [&](const forms& of) {
         return &(one ? of.statements.one : of.statements.many).of(large);
     };
-    batch::command made{
-        statement(write_), {}, one || large || !finds_ ? table().before() : table().before_lookups()};
+    batch::command made{statement(write_),
+                        {},
+                        (one || large || !finds_) && !lock_ ? table().before() : table().before_lookups()};
     adder.add(made.values, write_.columns);
     adder.add_messages(made.values);
     if (lock_) {

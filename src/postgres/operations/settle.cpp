@@ -22,12 +22,14 @@ settle_type::settle_type(sql::target_table& table)
     : operation_type({.keyed = true}), table_(table),
       statement_(sql::prepared_by_size(
           "settle",
-          table.sql().select(
-              "t.xmin, t.agent_id, t.session_id, coalesce(t.write_version, t.version), "
-              "t.created_at, t.updated_at, t.expires_at, " +
-                  std::string(table.sql().where().may_be_in_rows() ? "t.epoch" : "NULL::uuid") +
-                  ", t.write_name, pg_snapshot_xmax(pg_current_snapshot()), t.version",
-              "", std::string(" WHERE ").append(table_sql::by_key)),
+          table.sql().select("t.xmin, t.agent_id, t.session_id, coalesce(t.write_version, t.version), "
+                             "t.created_at, t.updated_at, t.expires_at, " +
+                                 // Not that of a writer without a name, which came later.
+                                 std::string(table.sql().where().may_be_in_rows()
+                                                 ? "CASE WHEN t.write_version IS NULL THEN t.epoch END"
+                                                 : "NULL::uuid") +
+                                 ", t.write_name, pg_snapshot_xmax(pg_current_snapshot()), t.version",
+                             "", std::string(" WHERE ").append(table_sql::by_key)),
           {wire::type_oid::text, wire::type_oid::text})) {}
 
 batch::command settle_type::build(const batch::operation_list& operations) const {
