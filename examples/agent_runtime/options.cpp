@@ -35,6 +35,8 @@ po::options_description describe(options& chosen) {
     add("threads", number(2), "threads that run the agents");
     add("pace", number(0), "milliseconds that a turn takes besides its save, on average");
     add("window", number(0), "load the last N messages of a session, and save what is new; 0: all of them");
+    add("rows", po::bool_switch(&chosen.rows),
+        "for long sessions: keep each message in a row of its own, so that a turn costs what the turn is");
     add("kill-after", number(0), "after N acknowledged turns, end this process with SIGKILL; 0: never");
     add("ack-file", po::value(&chosen.ack_file)->default_value("agent_runtime.acks")->value_name("FILE"),
         "where acknowledged turns are noted, outside the database");

@@ -25,6 +25,7 @@ struct options {
     unsigned sessions = 0; ///< of each agent
     unsigned threads = 0;
     std::uint64_t window = 0;          ///< messages that an agent has at hand when it begins; 0: all
+    bool rows = false;                 ///< each message is a row of its own
     std::uint64_t kill_after = 0;      ///< acknowledged turns; 0: never
     std::chrono::milliseconds pace{0}; ///< what a turn takes besides its save, on average
     bool reset = false;                ///< forget the previous run, then run

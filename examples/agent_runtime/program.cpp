@@ -86,6 +86,7 @@ asio::awaitable<void> program::run() {
     pgstate::config settings;
     settings.connection_string = chosen_.database_url;
     settings.table_name = chosen_.table;
+    if (chosen_.rows) settings.schema.history = pgstate::history_layout::rows;
     // On the io_context itself, so that the store's completions are not all squeezed through this strand.
     auto store = co_await pgstate::postgres_store::open(strand_.get_inner_executor(), settings);
 

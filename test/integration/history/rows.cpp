@@ -210,6 +210,28 @@ TEST_CASE("whoever deletes or replaces a state takes its messages along", "[rows
     CHECK(rows_of_messages(f) == 0);
 }
 
+TEST_CASE("an append that waits while the state is erased finds none, or makes a new one", "[rows]") {
+    opened_store f({}, in_rows());
+    f.wait(f.store.save(conversation(3)));
+    auto message = numbered(9);
+    if (GENERATE(false, true)) message.id = "nine";
+    const bool create = GENERATE(false, true);
+    open_transaction erasing(f.database, "DELETE FROM agent_states");
+    outcome<pgstate::saved> done;
+    f.store.append("a", "s", {message}, {.create = create}, as_result(done.handler()));
+    pqxx::connection observer(f.database);
+    f.wait_until(observer, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    erasing.commit();
+    const auto& result = done.wait(f.context);
+    if (create) {
+        REQUIRE(result.has_value());
+        CHECK(history_of(f).size() == 1);
+    } else {
+        require_failure(result, errc::not_found);
+    }
+    CHECK(rows_of_messages(f) == (create ? 1 : 0));
+}
+
 TEST_CASE("a new life of an expired state has none of the old messages", "[rows]") {
     opened_store f({}, in_rows());
     f.wait(f.store.save(conversation(3)));
