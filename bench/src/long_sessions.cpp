@@ -108,12 +108,16 @@ public:
         std::vector<series> all;
         for (const std::size_t messages : {10UL, 1'000UL, 10'000UL, 100'000UL})
             for (auto& each : tables_) {
-                const auto agent = fill(*each, messages);
-                // A history of few messages would double within a turn.
+                // Short histories would grow by much: there are as many of them as appends in a turn.
+                const bool shortly = messages <= 10;
                 const unsigned most = each->in_rows() || messages < 10'000 ? 40 : messages < 100'000 ? 8 : 2;
-                all.push_back(
-                    {each->layout(), "append", messages, most,
-                     [this, &each, agent]() -> awaitable<void> { co_await append_one(*each, agent); }});
+                std::vector<std::string> agents;
+                while (agents.size() < (shortly ? most : 1))
+                    agents.push_back(fill(*each, messages));
+                all.push_back({each->layout(), "append", messages, most,
+                               [this, &each, agents, next = 0UL]() mutable -> awaitable<void> {
+                                   return append_one(*each, agents[next++ % agents.size()]);
+                               }});
             }
         measure(all);
     }
