@@ -159,6 +159,7 @@ NAMES = {
     "save": "save after one more message",
     "save_if_unchanged": "the same with if_unchanged",
     "save_part": "the same of a state of which the last 50 were loaded",
+    "save_rewritten": "the same with the first message changed",
     "build": "a save after each message, all of them",
     "checkpoint": "checkpoint of a new version",
 }

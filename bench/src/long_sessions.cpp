@@ -153,20 +153,22 @@ public:
         open_both();
         std::vector<series> all;
         for (auto& each : tables_) {
-            for (const auto* what : {"save", "save_if_unchanged", "save_part"}) {
+            for (const auto* what : {"save", "save_if_unchanged", "save_part", "save_rewritten"}) {
                 const auto agent = fill(*each, 10'000);
                 const bool part = std::string_view(what) == "save_part";
+                const bool rewritten = std::string_view(what) == "save_rewritten";
                 pgstate::load_options options;
                 if (part) options.history = pgstate::history_window::last(50);
                 auto& state = *states_.emplace_back(std::make_unique<pgstate::agent_state>(
                     each->store().load(agent, "session-0", options, boost::asio::use_future).get().value()));
                 pgstate::save_options how;
                 how.if_unchanged = std::string_view(what) == "save_if_unchanged";
-                all.push_back({each->layout(), what, 10'000, each->in_rows() ? 20U : 5U,
+                all.push_back({each->layout(), what, 10'000, each->in_rows() && !rewritten ? 20U : 5U,
                                [&each, &state, how]() -> awaitable<void> {
                                    (co_await each->store().save(state, how, use_awaitable)).apply_to(state);
                                },
-                               [this, &state]() -> awaitable<void> {
+                               [this, &state, rewritten]() -> awaitable<void> {
+                                   if (rewritten) state.history.front() = maker_.make();
                                    state.history.push_back(maker_.make());
                                    co_return;
                                }});
