@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -166,6 +167,15 @@ void read_choices(const po::variables_map& given, arguments& a) {
         throw usage_error("--telemetry is of the store: not with --mode pqxx-threads");
     if (a.op == operation::append && a.mode == run_mode::pqxx_threads)
         throw usage_error("--op append is of the store: not with --mode pqxx-threads");
+    constexpr std::array long_choices = {"append",       "load",        "save",
+                                         "build",        "checkpoint",  "callers-document",
+                                         "callers-rows", "callers-ids", "callers-prepare"};
+    if (!a.long_part.empty() &&
+        std::find(long_choices.begin(), long_choices.end(), a.long_part) == long_choices.end())
+        throw usage_error(
+            "--long must be append, load, save, build, checkpoint, callers-document, callers-rows, callers-ids or "
+            "callers-prepare, not '" +
+            a.long_part + "'");
     if (!a.long_part.empty() && given["threads"].as<std::string>() != "1")
         throw usage_error("--long takes one thread: not with --threads");
     a.op_name = given["op"].as<std::string>();

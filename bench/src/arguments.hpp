@@ -9,7 +9,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 
 namespace bench {
 
@@ -48,13 +47,9 @@ struct arguments {
     std::string url; ///< empty: a private server
     std::string table;
     bool fill_only = false;
-    std::string long_part; ///< not empty: of long_parts, in place of an operation
+    std::string long_part; ///< not empty: what `--long` measures, in place of an operation
     pgstate::batch_config batch;
 };
-
-/// What `--long` can be.
-inline constexpr std::string_view long_parts =
-    "append, load, save, build, checkpoint, callers-document, callers-rows, callers-ids or callers-prepare";
 
 /// Thrown for arguments that are refused.
 class usage_error : public std::runtime_error {
