@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Measures pgstate, its peer pgx and the server's own limit beside each other on a private PostgreSQL, and writes what
 # was seen into a directory: runs.json, summary.json, results.md and throughput.svg. See bench/README.md.
-# Usage: bench/run.sh [--quick | --full [--ten-million]] [--out DIR]
+# Usage: bench/run.sh [--quick | --full [--ten-million] | --long] [--out DIR]
 #        --quick: about 2 minutes after the build; default: less than 10; --full: about 45, with the long curves
 #        --ten-million: also a table of 10,000,000 rows (10 GB)
-#        DIR: default bench/results
+#        --long: sessions with long histories, in documents and in rows, and nothing else; about 4 minutes
+#        DIR: default bench/results, and bench/results/long with --long
 # PGSTATE_BENCH_THREADS: threads of pgstate's callers, default 1. PGSTATE_BENCH_ROUNDS, PGSTATE_BENCH_SECONDS,
 # PGSTATE_BENCH_WARMUP: in place of the preset's, say 1, 2 and 2 for a --full of 15 minutes. TMPDIR: where the server's data go, default /var/tmp.
 # Ends with 0 when everything could be measured, whatever the numbers are.
@@ -14,22 +15,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() { printf 'bench: %s\n' "$*" >&2; exit 1; }
 
-preset=default ten_million=no out=bench/results
+preset=default ten_million=no out=
 while [ $# != 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,10s/^# //p' bench/run.sh; exit 0 ;;
-        --quick | --full) preset=${1#--}; shift ;;
+        -h | --help) sed -n '2,11s/^# //p' bench/run.sh; exit 0 ;;
+        --quick | --full | --long) preset=${1#--}; shift ;;
         --ten-million) ten_million=yes; shift ;;
         --out) out=${2:?--out needs a directory}; shift 2 ;;
         *) fail "unknown argument '$1'" ;;
     esac
 done
 [ $ten_million = no ] || [ "$preset" = full ] || fail "--ten-million goes with --full"
+[ -n "$out" ] || { out=bench/results; [ "$preset" != long ] || out=bench/results/long; }
 # A new connection is slow until it has seen the server's memory, hence the long warm-up.
 case $preset in
     quick) rounds=1 side_rounds=1 seconds=1 warmup=1 ;;
     default) rounds=3 side_rounds=1 seconds=2 warmup=2 ;;
     full) rounds=3 side_rounds=3 seconds=5 warmup=3 ;;
+    long) rounds=3 side_rounds=1 seconds=3 warmup=2 ;;
 esac
 rounds=${PGSTATE_BENCH_ROUNDS:-$rounds} side_rounds=${PGSTATE_BENCH_ROUNDS:-$side_rounds}
 seconds=${PGSTATE_BENCH_SECONDS:-$seconds} warmup=${PGSTATE_BENCH_WARMUP:-$warmup}
@@ -176,6 +179,56 @@ run_groups() {
         done
     done
 }
+
+# ---- long sessions
+
+# long ROUND PART [OPTION...]: what pgstate_bench says of it goes to runs.jsonl.
+long() {
+    local round=$1 part=$2
+    shift 2
+    "$build/bench/pgstate_bench" --long "$part" --conns "$conns" --seed "$round" "$@" > "$scratch/line" ||
+        fail "'--long $part' failed"
+    "$python" bench/report_long.py note --log "$scratch/runs.jsonl" --lines "$scratch/line" --round "$round" \
+        --program pgstate
+}
+
+# long_callers ROUND PROGRAM: 256 callers, each with a session of its own.
+long_callers() {
+    local round=$1 program=$2
+    if [ "$program" = pgx ]; then
+        long "$round" callers-prepare --callers 256
+        "$peer/pgxpeer" --op append --table bench_long_rows --callers 256 --conns "$conns" --seconds "$seconds" \
+            --warmup "$warmup" > "$scratch/line" || fail "pgx failed"
+        "$python" bench/report_long.py note --log "$scratch/runs.jsonl" --lines "$scratch/line" --round "$round" \
+            --program pgx
+    else
+        long "$round" "callers-$program" --callers 256 --seconds "$seconds" --warmup "$warmup"
+    fi
+}
+
+if [ "$preset" = long ]; then
+    : > "$scratch/runs.jsonl"
+    for ((round = 1; round <= side_rounds; ++round)); do
+        printf '\none caller, by turns in documents and in rows\n'
+        for part in append load save build checkpoint; do
+            long "$round" "$part"
+        done
+    done
+    programs=(document rows ids pgx)
+    for ((round = 1; round <= rounds; ++round)); do
+        printf '\n256 callers, round %d\n' "$round"
+        for ((i = 0; i < ${#programs[@]}; ++i)); do
+            long_callers "$round" "${programs[round % 2 == 1 ? i : ${#programs[@]} - 1 - i]}"
+        done
+    done
+    printf '\n'
+    "$python" bench/report_long.py write --log "$scratch/runs.jsonl" --machine "$scratch/machine.json" --out "$out"
+    printf '\nwritten: %s/{runs.json,summary.json,results.md,long_sessions.svg}; %d s after the build\n' \
+        "$out" $((SECONDS - build_end))
+    exit 0
+fi
+
+# ---- the comparison
 
 : > "$scratch/runs.jsonl"
 run_seconds=$seconds run_warmup=$warmup

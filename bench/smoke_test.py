@@ -20,6 +20,7 @@ RUNS = [f"--op {op} --mode {mode}" for op in ("load", "save") for mode in ("batc
     "--op append --token callback --mode single",
     "--op rewrite --token deferred --state-bytes 4000",
 ]
+LONG = {"callers-document": "document", "callers-rows": "rows", "callers-ids": "rows"}
 REFUSED = {
     "--callers 0": "--callers must be from 1 to ",
     "--callers many": "--callers must be from 1 to ",
@@ -30,6 +31,8 @@ REFUSED = {
     "--max-in-flight 17": "--max-in-flight must be from 1 to 16",
     "--agents 10000000 --sessions 10": "--agents times --sessions",
     "--table a.b": "--table must be ",
+    "--long append --threads 2": "--long takes one thread",
+    "--long foo": "--long must be append, load, save, ",
     "--unknown": "--unknown",
 }
 
@@ -55,6 +58,14 @@ def check_run(program, arguments):
             assert 0.9 < said["mean_batch"] <= 1
 
 
+def check_long(program, part, layout):
+    done = call(program, ["--long", part, *"--callers 4 --seconds 0.3 --warmup 0.1".split()])
+    print(part, done.stdout.strip(), sep="\n  ")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["layout"] == layout and said["operations"] > 0 and said["ops_per_s"] > 0 and said["p50_ms"] > 0
+
+
 def check_refusal(program, arguments, message):
     done = call(program, arguments.split())
     print(arguments, done.stderr.strip(), sep="\n  ")
@@ -66,6 +77,8 @@ def main():
     if what == "smoke":
         for arguments in RUNS:
             check_run(program, arguments)
+        for part, layout in LONG.items():
+            check_long(program, part, layout)
     else:
         for arguments, message in REFUSED.items():
             check_refusal(program, arguments, message)

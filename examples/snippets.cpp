@@ -96,6 +96,34 @@ asio::awaitable<void> read_in_part(pgstate::state_store& store) {
     co_await store.erase("agent-1", "long");
 }
 
+asio::awaitable<void> keep_in_rows(pgstate::config config) {
+    config.table_name = "agent_states_in_rows";
+    // [rows]
+    config.schema.history = pgstate::history_layout::rows;
+    auto store = co_await pgstate::postgres_store::open(co_await asio::this_coro::executor, config);
+    // [rows]
+    pgstate::agent_state made{"agent-1", "long"};
+    made.history.resize(60);
+    co_await store.save(made);
+    // [tail]
+    auto state = co_await store.load("agent-1", "long");
+    state->history.emplace_back("user", "And then?");
+    (co_await store.save(*state, {.if_unchanged = true})).apply_to(*state); // sends this message
+    state->history.emplace_back("tool", "42");
+    (co_await store.save(*state, {.if_unchanged = true})).apply_to(*state); // and this one
+    // [tail]
+    expect(state->history.size() == 62, "a history in rows");
+
+    // [message_jsonpath]
+    pgstate::state_query query;
+    query.message_jsonpath = R"($.role == "tool")"; // of a message, wherever the history is
+    auto page = co_await store.find(query);
+    // [message_jsonpath]
+    expect(page.size() == 1, "a message that was searched for");
+    co_await store.erase("agent-1", "long");
+    co_await store.close();
+}
+
 asio::awaitable<void> search(pgstate::state_store& store) {
     const auto yesterday =
         std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()) - 24h;
@@ -197,6 +225,7 @@ asio::awaitable<void> run(pgstate::config config) {
     co_await go_back(store);
     co_await save_twice(store);
     co_await read_in_part(store);
+    co_await keep_in_rows(config);
     co_await search(store);
     co_await look_at_errors(store);
     co_await watch(store);

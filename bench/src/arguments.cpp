@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -34,6 +35,13 @@ constexpr const char* introduction =
     "  single        the store with one statement for each operation\n"
     "  pqxx-threads  without the store: a thread and a blocking connection of libpqxx for each of --conns, prepared\n"
     "                statements, Boost.JSON. The URL must be one that libpq takes\n"
+    "\n"
+    "With --long, sessions with long histories, in documents and in rows by turns, a line of JSON for each measurement:\n"
+    "  append, load, save, build, checkpoint         one caller\n"
+    "  callers-document, callers-rows, callers-ids   --callers, each appends to a session of its own of 1,000 messages;\n"
+    "                                                with ids: each message has one\n"
+    "  callers-prepare                               only the table in rows of callers-rows, for another program\n"
+    "It makes the tables <table>_document and <table>_rows anew; by default bench_long_document and bench_long_rows.\n"
     "\n"
     "The table belongs to this program: when its rows are not those that the arguments ask for, it is emptied and\n"
     "filled again. Other work in the same database counts as statements.\n";
@@ -118,6 +126,8 @@ po::options_description describe(arguments& a) {
         "the table; by default bench_states, or bench_states_lean with lean indexes");
     add("seed", number("1"), "of the random choices");
     add("fill-only", po::bool_switch(&a.fill_only), "prepare the table and exit");
+    add("long", po::value(&a.long_part)->value_name("PART"),
+        "sessions with long histories, in place of --op");
     add("format", name("table"), "json (one object on one line) or table");
     return all;
 }
@@ -157,6 +167,17 @@ void read_choices(const po::variables_map& given, arguments& a) {
         throw usage_error("--telemetry is of the store: not with --mode pqxx-threads");
     if (a.op == operation::append && a.mode == run_mode::pqxx_threads)
         throw usage_error("--op append is of the store: not with --mode pqxx-threads");
+    constexpr std::array long_choices = {"append",       "load",        "save",
+                                         "build",        "checkpoint",  "callers-document",
+                                         "callers-rows", "callers-ids", "callers-prepare"};
+    if (!a.long_part.empty() &&
+        std::find(long_choices.begin(), long_choices.end(), a.long_part) == long_choices.end())
+        throw usage_error(
+            "--long must be append, load, save, build, checkpoint, callers-document, callers-rows, callers-ids or "
+            "callers-prepare, not '" +
+            a.long_part + "'");
+    if (!a.long_part.empty() && given["threads"].as<std::string>() != "1")
+        throw usage_error("--long takes one thread: not with --threads");
     a.op_name = given["op"].as<std::string>();
     a.mode_name = given["mode"].as<std::string>();
     a.token_name = given["token"].as<std::string>();
@@ -181,7 +202,7 @@ void read_numbers(const po::variables_map& given, arguments& a) {
 
 // A plain name only, so that it means the same quoted and unquoted.
 void read_table(arguments& a) {
-    if (a.table.empty())
+    if (a.table.empty() && a.long_part.empty())
         a.table = a.indexes == pgstate::index_mode::lean ? "bench_states_lean" : "bench_states";
     const bool plain =
         a.table.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;

@@ -47,6 +47,7 @@ struct arguments {
     std::string url; ///< empty: a private server
     std::string table;
     bool fill_only = false;
+    std::string long_part; ///< not empty: what `--long` measures, in place of an operation
     pgstate::batch_config batch;
 };
 

@@ -1,6 +1,7 @@
 // One run of a load against the store: see --help.
 #include "arguments.hpp"
 #include "engine.hpp"
+#include "long_sessions.hpp"
 #include "pgstate/embedded_server.hpp"
 #include "phase.hpp"
 #include "report.hpp"
@@ -125,6 +126,10 @@ int main(int argc, char** argv) {
         const std::string url = own ? own->connection_string() : chosen->url;
 
         bench::engine engine(chosen->threads);
+        if (!chosen->long_part.empty()) {
+            bench::measure_long_sessions(engine, *chosen, url);
+            return 0;
+        }
         const bench::workload work(*chosen);
         bench::prepare_table(engine, *chosen, work, url);
         return chosen->fill_only ? 0 : measure(engine, *chosen, work, url);

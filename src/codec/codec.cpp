@@ -79,16 +79,19 @@ private:
     void history(std::span<const agent_message> messages, std::size_t first = 0) {
         place_.begin = out_.size();
         place_.messages.reserve(messages.size() - first);
+        reserve_for(messages.subspan(first));
         out_ += '[';
         for (std::size_t i = first; i < messages.size(); ++i) {
             const auto& message = messages[i];
             message_ = i;
             if (i != first) out_ += ',';
             place_.messages.push_back(out_.size());
-            out_ += '{';
-            member("role", [&] { append_string(out_, message.role); });
-            member("content", [&] { append_string(out_, message.content); });
-            member("timestamp", [&] { time_or_now(message.timestamp); });
+            out_ += R"({"role":)";
+            unnamed("role", [&] { append_string(out_, message.role); });
+            out_ += R"(,"content":)";
+            unnamed("content", [&] { append_string(out_, message.content); });
+            out_ += R"(,"timestamp":)";
+            unnamed("timestamp", [&] { time_or_now(message.timestamp); });
             if (!message.metadata.empty())
                 member("metadata", [&] { append_object(out_, message.metadata, 3); });
             if (!message.id.empty()) member(name_of_id, [&] { id(message.id); });
@@ -98,6 +101,15 @@ private:
         message_ = nowhere;
         out_ += ']';
         place_.end = out_.size();
+    }
+
+    /// A long text that grows step by step would be copied each time.
+    void reserve_for(std::span<const agent_message> messages) {
+        constexpr std::size_t around = 80; // the names of the members, and a time
+        std::size_t bytes = 1024;          // for what follows the history
+        for (const auto& each : messages)
+            bytes += each.role.size() + each.content.size() + each.id.size() + around;
+        out_.reserve(out_.size() + bytes);
     }
 
     void id(std::string_view text) {

@@ -7,11 +7,14 @@
 #include <boost/json/array.hpp>
 #include <boost/json/string.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace pgstate::codec {
@@ -31,6 +34,25 @@ constexpr auto escapes = [] {
     table['\\'] = '\\';
     return table;
 }();
+
+/// Whether each byte is an ASCII character that needs no escape.
+bool is_plain(std::string_view text) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    constexpr std::uint64_t highs = ones * 0x80;
+    std::size_t at = 0;
+    for (; text.size() - at >= 8; at += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, text.data() + at, sizeof word);
+        // A byte that is below what is subtracted gets its high bit, and only behind such a one others do.
+        const auto odd =
+            word | (word - ones * 0x20) | ((word ^ ones * '"') - ones) | ((word ^ ones * '\\') - ones);
+        if ((odd & highs) != 0) return false;
+    }
+    return std::all_of(text.begin() + static_cast<std::ptrdiff_t>(at), text.end(), [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < 0x80 && escapes[byte] == 0;
+    });
+}
 
 std::string_view view(const boost::json::string& text) {
     return {text.data(), text.size()};
@@ -63,6 +85,10 @@ void append_string(std::string& out, std::string_view text) {
     if (text.size() > max_string_bytes)
         throw unwritable{"is a string of " + std::to_string(text.size()) +
                          " bytes; jsonb holds at most 268435455: keep it elsewhere, and refer to it"};
+    if (is_plain(text)) {
+        (out += '"').append(text) += '"';
+        return;
+    }
     switch (detail::check_text(text)) {
     case detail::text_fault::none: break;
     case detail::text_fault::nul:

@@ -15,11 +15,11 @@ using namespace std::chrono;
 namespace codec {
 namespace {
 
-void append_digits(std::string& out, unsigned value, int count) {
-    char digits[6];
+/// Writes `count` digits to `to`, and gives where they end.
+char* put_digits(char* to, unsigned value, int count) {
     for (int i = count; i-- > 0; value /= 10)
-        digits[i] = static_cast<char>('0' + value % 10);
-    out.append(digits, static_cast<std::size_t>(count));
+        to[i] = static_cast<char>('0' + value % 10);
+    return to + count;
 }
 
 /// Reads fixed-width fields from the front of a text; fails once and for all.
@@ -86,9 +86,11 @@ bool append_whole(std::string& out, timestamp when) {
     if (date.year() < year(0) || date.year() > year(9999)) return false;
     const hh_mm_ss time(when - day);
 
-    const auto field = [&out](std::int64_t value, int digits, char after) {
-        append_digits(out, static_cast<unsigned>(value), digits);
-        out += after;
+    char text[sizeof "0000-00-00T00:00:00.000000Z"];
+    char* end = text;
+    const auto field = [&end](std::int64_t value, int digits, char after) {
+        end = put_digits(end, static_cast<unsigned>(value), digits);
+        *end++ = after;
     };
     field(int(date.year()), 4, '-');
     field(unsigned(date.month()), 2, '-');
@@ -97,6 +99,7 @@ bool append_whole(std::string& out, timestamp when) {
     field(time.minutes().count(), 2, ':');
     field(time.seconds().count(), 2, '.');
     field(time.subseconds().count(), 6, 'Z');
+    out.append(text, end);
     return true;
 }
 

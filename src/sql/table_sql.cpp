@@ -128,11 +128,14 @@ std::string table_sql::extend(std::string_view document, std::string_view ttl, s
                                .append(version)
                                .append(" IS NULL OR t.version = ")
                                .append(version)
-                               .append(") AND ")
+                               .append(") AND CASE WHEN ")
+                               .append(by_key) // first, so that no other row's document is read
+                               .append(" THEN ")
                                .append(history_sql::count_in("t.state"))
                                .append(" = ")
                                .append(messages)
-                               .append(of_document());
+                               .append(of_document())
+                               .append(" END");
     return replace(whole, expiry_or_kept(ttl), "", condition, name, returning);
 }
 

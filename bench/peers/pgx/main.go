@@ -38,7 +38,8 @@ func parseOptions() (options, error) {
 	var o options
 	flag.StringVar(&o.url, "url", os.Getenv("DATABASE_URL"), "connection string; default: DATABASE_URL")
 	flag.StringVar(&o.table, "table", "bench_states", "the table, which must be there and filled")
-	flag.StringVar(&o.op, "op", "load", "load, save, list, or erase: erases, then saves back, two operations")
+	flag.StringVar(&o.op, "op", "load", "load, save, list, erase: erases, then saves back, two operations; or append: each\n"+
+		"caller adds messages to a session of its own, agent-0, agent-1, ..., session-0, in a table with histories in rows")
 	flag.StringVar(&o.indexes, "indexes", "standard", "the table's indexes; only reported")
 	flag.IntVar(&o.callers, "callers", 64, "operations under way at once: goroutines")
 	flag.IntVar(&o.conns, "conns", 4, "connections")
@@ -55,7 +56,7 @@ func parseOptions() (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	case o.url == "":
 		return o, errors.New("no --url and no DATABASE_URL")
-	case !slices.Contains([]string{"load", "save", "list", "erase"}, o.op):
+	case !slices.Contains([]string{"load", "save", "list", "erase", "append"}, o.op):
 		return o, fmt.Errorf("unknown --op %q", o.op)
 	case o.callers < 1 || o.conns < 1 || o.agents < 1 || o.sessions < 1 || o.seconds <= 0 || o.warmup < 0:
 		return o, errors.New("--callers, --conns, --agents, --sessions and --seconds must be positive")
@@ -85,7 +86,8 @@ type agentState struct {
 type store struct {
 	pool                                *pgxpool.Pool
 	loadSQL, saveSQL, listSQL, eraseSQL string
-	content                             string // of each saved state's message
+	appendSQL                           string
+	content                             string // of each saved state's message, or of each that is appended
 }
 
 func open(ctx context.Context, o options) (*store, error) {
@@ -109,27 +111,27 @@ func open(ctx context.Context, o options) (*store, error) {
 			" WHERE agent_id = $1 ORDER BY updated_at DESC LIMIT " + strconv.Itoa(pageLimit),
 		eraseSQL: "DELETE FROM " + table + " WHERE agent_id = $1 AND session_id = $2",
 	}
-	if err := s.prepare(ctx, table); err != nil {
+	messages := pgx.Identifier(strings.Split(o.table+"_messages", ".")).Sanitize()
+	s.appendSQL = "WITH s AS (UPDATE " + table + " SET messages = messages + 1, updated_at = NOW(), version = DEFAULT" +
+		" WHERE agent_id = $1 AND session_id = $2 RETURNING epoch, messages)" +
+		" INSERT INTO " + messages + " (agent_id, session_id, epoch, seq, message)" +
+		" SELECT $1, $2, s.epoch, s.messages - 1, $3 FROM s"
+	example := "SELECT state #>> '{history,0,content}' FROM " + table + " LIMIT 1"
+	if o.op == "append" {
+		example = "SELECT message ->> 'content' FROM " + messages + " LIMIT 1"
+	}
+	if err := s.prepare(ctx, table, example); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *store) prepare(ctx context.Context, table string) error {
+func (s *store) prepare(ctx context.Context, table, example string) error {
 	// The message that is in the table, so that both programs' states have one size and compress alike.
-	var document []byte
-	if err := s.pool.QueryRow(ctx, "SELECT state FROM "+table+" LIMIT 1").Scan(&document); err != nil {
-		return fmt.Errorf("no state in %s: %w", table, err)
+	if err := s.pool.QueryRow(ctx, example).Scan(&s.content); err != nil {
+		return fmt.Errorf("no state of pgstate_bench's in %s: %w", table, err)
 	}
-	var state agentState
-	if err := json.Unmarshal(document, &state); err != nil {
-		return err
-	}
-	if len(state.History) != 1 {
-		return fmt.Errorf("the states in %s are not pgstate_bench's", table)
-	}
-	s.content = state.History[0].Content
 
 	// Each is held until all are, so that all are open.
 	for range s.pool.Config().MaxConns {
@@ -167,6 +169,18 @@ func (s *store) save(ctx context.Context, agent, session string, step int) error
 		return err
 	}
 	_, err = s.pool.Exec(ctx, s.saveSQL, agent, session, document)
+	return err
+}
+
+func (s *store) append(ctx context.Context, agent, session string) error {
+	document, err := json.Marshal(&message{Role: "user", Content: s.content, Timestamp: time.Now()})
+	if err != nil {
+		return err
+	}
+	done, err := s.pool.Exec(ctx, s.appendSQL, agent, session, document)
+	if err == nil && done.RowsAffected() != 1 {
+		err = fmt.Errorf("append: %s, %s is not there", agent, session)
+	}
 	return err
 }
 
@@ -223,12 +237,15 @@ func (o *outcome) time(operation func() error) {
 }
 
 // call is one caller: an operation after the other until the deadline.
-func call(ctx context.Context, o options, s *store, random *rand.Rand, deadline time.Time) outcome {
+func call(ctx context.Context, o options, s *store, caller int, random *rand.Rand, deadline time.Time) outcome {
 	var seen outcome
 	for time.Now().Before(deadline) {
 		agent := "agent-" + strconv.Itoa(random.IntN(o.agents))
 		session := "session-" + strconv.Itoa(random.IntN(o.sessions))
 		switch o.op {
+		case "append":
+			own := "agent-" + strconv.Itoa(caller)
+			seen.time(func() error { return s.append(ctx, own, "session-0") })
 		case "load":
 			seen.time(func() error { return s.load(ctx, agent, session) })
 		case "list":
@@ -250,7 +267,7 @@ func runPhase(ctx context.Context, o options, s *store, number uint64, seconds f
 	var working sync.WaitGroup
 	for i := range each {
 		random := rand.New(rand.NewPCG(o.seed, number<<32|uint64(i)))
-		working.Go(func() { each[i] = call(ctx, o, s, random, deadline) })
+		working.Go(func() { each[i] = call(ctx, o, s, i, random, deadline) })
 	}
 	working.Wait()
 	return each
