@@ -34,8 +34,7 @@ std::string whole_document(const history_tables& tables, const std::string& of) 
            tables.messages + " AS m WHERE " + messages_of(of) + ")) END)";
 }
 
-asio::awaitable<postgres_store> open_with_histories(const context& with, config settings) {
-    auto store = co_await postgres_store::open(with.io, settings, asio::use_awaitable);
+asio::awaitable<history_tables> find_histories(postgres_store& store, const config& settings) {
     history_tables tables(settings);
     auto look = [tables](pqxx::connection& connection) {
         auto found = tables;
@@ -43,8 +42,15 @@ asio::awaitable<postgres_store> open_with_histories(const context& with, config 
         found.look(sql);
         return found.in_rows;
     };
-    const bool in_rows = co_await store.pool().with_connection(std::move(look));
-    if (!in_rows || settings.schema.history == history_layout::rows) co_return store;
+    tables.in_rows = co_await store.pool().with_connection(std::move(look));
+    co_return tables;
+}
+
+asio::awaitable<postgres_store> open_with_histories(const context& with, config settings) {
+    auto store = co_await postgres_store::open(with.io, settings, asio::use_awaitable);
+    if (settings.schema.history == history_layout::rows) co_return store;
+    const auto tables = co_await find_histories(store, settings);
+    if (!tables.in_rows) co_return store;
     co_await store.close();
     settings.schema.history = history_layout::rows;
     co_return co_await postgres_store::open(with.io, settings, asio::use_awaitable);

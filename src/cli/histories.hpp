@@ -32,6 +32,9 @@ std::string messages_of(const std::string& of);
 /// SQL: the document of the row `of` with its history, wherever that is.
 std::string whole_document(const history_tables& tables, const std::string& of);
 
+/// The tables, after a look. \throws error as of history_tables, and SQL errors
+asio::awaitable<history_tables> find_histories(postgres_store& store, const config& settings);
+
 /// Opens a store that knows where the histories of the table are, as one without a migration does not look.
 /// \throws error as of postgres_store::open, and SQL errors
 asio::awaitable<postgres_store> open_with_histories(const context& with, config settings);
