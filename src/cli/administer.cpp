@@ -252,14 +252,20 @@ asio::awaitable<int> doctor(const context& with) {
         auto found = read_facts(connection, *settings);
         if (!mend || !found.exists || !found.refusals.empty()) return found;
         advance_versions(connection, *settings);
+        if (found.policies != facts::row_security::applies) delete_orphans(connection, *settings);
         return read_facts(connection, *settings);
     };
     auto found = co_await store.pool().with_connection(std::move(read));
-    if (found.exists && found.refusals.empty() && found.missing.empty())
+    found.pool_size = health.pool.max_conns;
+    if (found.exists && found.refusals.empty() && found.missing.empty()) {
+        if (found.histories_in_rows) {
+            co_await store.close();
+            store = co_await open_with_histories(with, with.given.settings);
+        }
         found.rows = co_await look_at_rows(with, store);
+    }
     found.round_trip = health.round_trip;
     found.server_version = health.server_version;
-    found.pool_size = health.pool.max_conns;
     co_await store.close();
     co_return report_findings(with, found) ? exit_code::failed : exit_code::ok;
 }

@@ -247,7 +247,10 @@ void add_commands(command_options& on, arguments& into) {
         "doctor", "checks server, privileges, table and settings", &doctor_command,
         "Each finding is ok, skipped, advice or problem, with what to do about it; exit code 1 if there is a problem.\n"
         "--json: an array of {check, status, found, what_to_do}.\n");
-    on->add_flag("--mend", into.mend, "advance the version's sequence where rows are above it");
+    on->add_flag(
+        "--mend", into.mend,
+        "advance the version's sequence where rows are above it, and delete messages in rows that no state and no"
+        " checkpoint has");
     on.schema();
 
     on.add(
