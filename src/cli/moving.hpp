@@ -15,7 +15,7 @@ class connection;
 
 namespace pgstate::cli {
 
-/// A history that stays where it is, or an error that has nothing to do with it would be thrown.
+/// A state whose history stays where it is.
 struct left_history {
     state_key key;
     std::string why; ///< quotes nothing of it
