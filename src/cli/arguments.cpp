@@ -237,7 +237,7 @@ void add_commands(command_options& on, arguments& into) {
         "--json: \"history\" has layout, states, messages, checkpoints, left and the first 100 of left_states.\n");
     on->add_flag("--dry-run", into.dry_run, "print them only");
     on->add_option("--batch", into.batch, "with --history: no more states than this in a transaction (500)")
-        ->check(CLI::Range(1, 10'000));
+        ->check(CLI::Range(1, 1'000));
     on.schema();
 
     on.add("schema", "prints the statements for a table made by hand", &schema_command);

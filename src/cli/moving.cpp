@@ -8,6 +8,8 @@
 #include <pqxx/result>
 #include <pqxx/transaction>
 
+#include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -114,7 +116,9 @@ std::string history_mover::page_statement(const std::string& behind) const {
            ") AS p) AS r WHERE before < " + most_bytes_moved + " ORDER BY agent_id, session_id";
 }
 
-/// Whether each state was moved, and how many messages it has. A history that is missing or null is empty.
+/// The answer is the states that were seen, each with whether it can be moved, and once more those of them that were moved: with
+/// their number of messages, where it was not for checkpoints alone, and with how many checkpoints all of them have. A join of the
+/// two would be a nested loop, as the planner does not know how many there are. A history that is missing or null is empty.
 std::string history_mover::to_rows(const std::string& keys) const {
     return "WITH seen AS MATERIALIZED (SELECT t.agent_id, t.session_id, gen_random_uuid() AS epoch,"
            " jsonb_typeof(t.state) = 'object' AND CASE coalesce(jsonb_typeof(t.state -> 'history'), 'null')"
@@ -129,16 +133,16 @@ std::string history_mover::to_rows(const std::string& keys) const {
            " AS t SET state = jsonb_set(t.state, '{history}', '\"rows\"'), epoch = seen.epoch,"
            " messages = jsonb_array_length(seen.history) FROM seen WHERE " +
            of_key("t", "seen") +
-           " AND seen.fit AND t.epoch IS NULL RETURNING t.agent_id, t.session_id, t.messages),"
+           " AND seen.fit AND t.epoch IS NULL RETURNING t.agent_id, t.session_id, t.messages, seen.epoch, seen.history),"
            " p AS (INSERT INTO " +
            tables_.messages +
-           " (agent_id, session_id, epoch, seq, id, message) SELECT seen.agent_id, seen.session_id,"
-           " seen.epoch, x.n - 1, " +
+           " (agent_id, session_id, epoch, seq, id, message) SELECT w.agent_id, w.session_id,"
+           " w.epoch, x.n - 1, " +
            id_of_message("x.j") +
-           ", x.j FROM seen JOIN w USING (agent_id, session_id) CROSS JOIN LATERAL"
-           " jsonb_array_elements(seen.history) WITH ORDINALITY AS x(j, n))"
-           " SELECT seen.agent_id, seen.session_id, w.messages IS NOT NULL, true, w.messages, 0, seen.fit"
-           " FROM seen LEFT JOIN w USING (agent_id, session_id)";
+           ", x.j FROM w CROSS JOIN LATERAL"
+           " jsonb_array_elements(w.history) WITH ORDINALITY AS x(j, n))"
+           " SELECT agent_id, session_id, false AS moved, fit, NULL::bigint, 0 FROM seen"
+           " UNION ALL SELECT agent_id, session_id, true, true, messages, 0 FROM w";
 }
 
 /// The same; a state is moved with its checkpoints, or stays. One whose history is in the document can have others.
@@ -159,16 +163,15 @@ std::string history_mover::to_document(const std::string& keys) const {
            " AS t SET state = jsonb_set(t.state, '{history}', seen.history), epoch = NULL, messages = NULL"
            " FROM seen WHERE " +
            of_key("t", "seen") +
-           " AND seen.fit AND seen.epoch IS NOT NULL RETURNING t.agent_id, t.session_id),"
-           " done AS MATERIALIZED (SELECT agent_id, session_id FROM seen WHERE fit AND epoch IS NULL"
-           " UNION ALL SELECT agent_id, session_id FROM w),"
+           " AND seen.fit AND seen.epoch IS NOT NULL RETURNING t.agent_id, t.session_id, seen.messages),"
+           " done AS MATERIALIZED (SELECT agent_id, session_id, NULL::bigint AS messages FROM seen WHERE fit AND"
+           " epoch IS NULL UNION ALL SELECT agent_id, session_id, messages FROM w),"
            " kept AS (UPDATE " +
            checkpoints + " AS c SET state = jsonb_set(c.state, '{history}', (" +
            collected(tables_, "c", as_array) + ")), epoch = NULL FROM done WHERE " + of_key("c", "done") +
-           " AND c.epoch IS NOT NULL RETURNING c.agent_id, c.session_id)"
-           " SELECT seen.agent_id, seen.session_id, done.agent_id IS NOT NULL, seen.epoch IS NOT NULL,"
-           " seen.messages, (SELECT count(*) FROM kept WHERE " +
-           of_key("kept", "seen") + "), seen.fit FROM seen LEFT JOIN done USING (agent_id, session_id)";
+           " AND c.epoch IS NOT NULL RETURNING 1)"
+           " SELECT agent_id, session_id, false AS moved, fit, NULL::bigint, 0 FROM seen UNION ALL"
+           " SELECT agent_id, session_id, true, true, messages, (SELECT count(*) FROM kept) FROM done";
 }
 
 history_mover::page history_mover::read_page(pqxx::connection& connection,
@@ -193,20 +196,26 @@ moved_histories history_mover::move(pqxx::connection& connection, const std::vec
     const auto rows = rows_of_keys(connection, keys);
     sql.exec(lock_states_of(tables_, rows));
     const bool into_rows = to_ == history_layout::rows;
+    const char* unfit = into_rows ? "its history is no array of objects"
+                                  : "the messages in rows are not those that it or a checkpoint has";
     moved_histories done;
+    std::map<state_key, const char*> left;
+    std::set<state_key> moved;
     for (const auto& row : sql.exec(into_rows ? to_rows(rows) : to_document(rows))) {
+        state_key key(row[0].as<std::string>(), row[1].as<std::string>());
         if (!row[2].as<bool>()) {
-            const char* why = row[6].as<bool>() ? "a trigger or a rule of the table suppresses the write"
-                              : into_rows       ? "its history is no array of objects"
-                                          : "the messages in rows are not those that it or a checkpoint has";
-            done.left.push_back({{row[0].as<std::string>(), row[1].as<std::string>()}, why});
+            left[key] = row[3].as<bool>() ? "a trigger or a rule of the table suppresses the write" : unfit;
             continue;
         }
-        done.checkpoints += row[5].as<std::int64_t>();
-        if (!row[3].as<bool>()) continue;
-        ++done.states;
-        done.messages += row[4].as<std::int64_t>();
+        done.checkpoints = row[5].as<std::int64_t>();
+        if (!row[4].is_null()) {
+            ++done.states;
+            done.messages += row[4].as<std::int64_t>();
+        }
+        moved.insert(std::move(key));
     }
+    for (const auto& [key, why] : left)
+        if (!moved.contains(key)) done.left.push_back({key, why});
     if (!into_rows) sql.exec(delete_orphans_of(tables_, rows));
     sql.commit();
     return done;

@@ -153,6 +153,26 @@ class Moving(HistoriesTest):
         self.assertEqual((done["states"], done["left"]), (1, 1))
         self.assertIn("54000", done["left_states"][0]["reason"])
 
+    def test_a_trigger_that_suppresses_the_write(self):
+        self.run_cli("migrate", "--history", "rows")
+        for session in ("good", "kept"):
+            self.put_message(session, "hi")
+        self.sql("CREATE FUNCTION suppress() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                 "CREATE TRIGGER suppress BEFORE UPDATE ON agent_states FOR EACH ROW WHEN (OLD.session_id = 'kept')"
+                 " EXECUTE FUNCTION suppress()")
+        before = self.run_cli("export")
+        for layout in ("rows", "document"):
+            done = self.to(layout, code=1)
+            self.assertEqual((done["states"], done["left"]), (1, 1))
+            self.assertIn('session "kept": a trigger', self.errors)
+            self.assertEqual(self.run_cli("export"), before)
+        self.sql("ALTER TABLE agent_states DISABLE TRIGGER suppress")
+        self.to("rows")
+        self.sql("ALTER TABLE agent_states ENABLE TRIGGER suppress")
+        self.assertEqual(self.to("document", code=1)["left"], 1)
+        self.assertEqual(self.message_rows(), 1)
+        self.assertEqual(self.run_cli("export"), before)
+
     def test_killed_and_run_again(self):
         for session in "abcdefgh":
             self.put_message(session, "hi " + session)
