@@ -161,11 +161,11 @@ class Moving(HistoriesTest):
                  "CREATE TRIGGER suppress BEFORE UPDATE ON agent_states FOR EACH ROW WHEN (OLD.session_id = 'kept')"
                  " EXECUTE FUNCTION suppress()")
         before = self.run_cli("export")
-        for layout in ("rows", "document"):
-            done = self.to(layout, code=1)
-            self.assertEqual((done["states"], done["left"]), (1, 1))
-            self.assertIn('session "kept": a trigger', self.errors)
-            self.assertEqual(self.run_cli("export"), before)
+        done = self.to("rows", code=1)
+        self.assertEqual((done["states"], done["left"]), (1, 1))
+        self.assertIn('session "kept": a trigger', self.errors)
+        self.assertEqual(self.run_cli("export"), before)
+        self.assertEqual(self.to("document")["states"], 1)
         self.sql("ALTER TABLE agent_states DISABLE TRIGGER suppress")
         self.to("rows")
         self.sql("ALTER TABLE agent_states ENABLE TRIGGER suppress")
