@@ -107,6 +107,9 @@ public:
     /// The same for the table that `settings.schema.checkpoints` makes.
     static std::string quoted_checkpoints_table(const config& settings);
 
+    /// The same for the table of messages, which `settings.schema.history` = rows makes.
+    static std::string quoted_messages_table(const config& settings);
+
 private:
     static void start_open(boost::asio::any_io_executor executor,
                            const std::shared_ptr<const config>& settings, completion<postgres_store> handler);

@@ -3,12 +3,16 @@
 #include "command.hpp"
 #include "facts.hpp"
 #include "failure.hpp"
+#include "moving.hpp"
 #include "text.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/value_from.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,15 +21,81 @@
 namespace pgstate::cli {
 namespace {
 
+constexpr std::size_t most_listed_as_left = 100;
+
+const char* layout_name(history_layout layout) {
+    return layout == history_layout::rows ? "rows" : "document";
+}
+
+boost::json::object to_json(const moved_histories& moved, std::int64_t left, history_layout to) {
+    boost::json::array named;
+    for (const auto& each : moved.left)
+        named.push_back(
+            {{"agent_id", each.key.agent_id}, {"session_id", each.key.session_id}, {"reason", each.why}});
+    return {{"layout", layout_name(to)},        {"states", moved.states}, {"messages", moved.messages},
+            {"checkpoints", moved.checkpoints}, {"left", left},           {"left_states", std::move(named)}};
+}
+
+std::string in_words(const moved_histories& moved, history_layout to) {
+    const auto number = [](std::int64_t count, const char* of) {
+        return grouped(count) + " " + of + (count == 1 ? "" : "s");
+    };
+    auto text = "-- moved to " + std::string(layout_name(to)) + ": the histories of " +
+                number(moved.states, "state") + ", " + number(moved.messages, "message");
+    if (to == history_layout::document) text += ", and those of " + number(moved.checkpoints, "checkpoint");
+    return text + '\n';
+}
+
+/// Moves the histories of all states, and names those that stay.
+/// \param left  how many these are; the answer has no more than the report lists
+asio::awaitable<moved_histories> move_histories(const context& with, postgres_store& store,
+                                                std::int64_t& left) {
+    const auto tables = co_await find_histories(store, with.given.settings);
+    moved_histories all;
+    if (!tables.in_rows) co_return all; // there are none in rows
+    constexpr std::size_t usual_batch = 500;
+    const history_mover mover(tables, *with.given.history, with.given.batch.value_or(usual_batch));
+    std::int64_t whole = 0;
+    if (with.screen.errors) {
+        count_options roughly;
+        roughly.estimate = true;
+        whole = std::max<std::int64_t>(co_await store.count(roughly), 0);
+    }
+    progress shown(with.screen.errors);
+    std::int64_t looked_at = 0;
+    for (std::optional<state_key> after;;) {
+        auto move = [mover, after](pqxx::connection& connection) {
+            return mover.move_next(connection, after);
+        };
+        auto batch = co_await store.pool().with_connection(std::move(move));
+        if (!batch.last) co_return all;
+        after = std::move(batch.last);
+        looked_at += batch.looked_at;
+        all.states += batch.done.states;
+        all.messages += batch.done.messages;
+        all.checkpoints += batch.done.checkpoints;
+        for (auto& each : batch.done.left) {
+            shown.clear();
+            std::cerr << "pgstate: left as it is: " << name_of(each.key.agent_id, each.key.session_id) << ": "
+                      << each.why << '\n';
+            if (++left <= static_cast<std::int64_t>(most_listed_as_left)) all.left.push_back(std::move(each));
+        }
+        shown.show(looked_at, static_cast<std::uint64_t>(looked_at), static_cast<std::uint64_t>(whole));
+    }
+}
+
 /// What a migration would do, or has done.
-void report_migration(const context& with, const schema_report& report, bool applied) {
+/// \param history  what became of histories; null: none were to be moved
+void report_migration(const context& with, const schema_report& report, bool applied,
+                      const boost::json::value& history) {
     if (with.given.json) {
         using boost::json::value_from;
         return write_json({{"current", applied ? report.refusals.empty() : report.current()},
                            {"applied", applied},
                            {"missing", value_from(report.missing)},
                            {"refusals", value_from(report.refusals)},
-                           {"statements", value_from(report.statements)}});
+                           {"statements", value_from(report.statements)},
+                           {"history", history}});
     }
     if (report.current()) return write_out("the table is up to date\n");
     for (const auto& refusal : report.refusals)
@@ -121,6 +191,7 @@ bool report_findings(const context& with, const facts& read) {
 } // namespace
 
 asio::awaitable<int> migrate(const context& with) {
+    const auto& to = with.given.history;
     auto store = co_await with.open();
     const auto report = co_await inspect(with, store);
     const bool apply = !with.given.dry_run && report.refusals.empty() && !report.current();
@@ -130,11 +201,27 @@ asio::awaitable<int> migrate(const context& with) {
         auto migrated = co_await postgres_store::open(with.io, settings);
         co_await migrated.close();
     }
+    boost::json::value history;
+    if (!with.given.json) report_migration(with, report, apply, history);
+    std::int64_t left = 0;
+    if (to && !with.given.dry_run && report.refusals.empty()) {
+        flush_out();
+        const auto moved = co_await move_histories(with, store, left);
+        if (with.given.json)
+            history = to_json(moved, left, *to);
+        else
+            write_out(in_words(moved, *to));
+    } else if (to && report.refusals.empty() && !with.given.json) {
+        write_out("-- histories would be moved to " + std::string(layout_name(*to)) + '\n');
+    }
     co_await store.close();
-    report_migration(with, report, apply);
+    if (with.given.json) report_migration(with, report, apply, history);
     if (!report.refusals.empty())
         throw failure(exit_code::failed,
                       "migrate: the table is not one that pgstate can use; nothing was changed");
+    if (left > 0)
+        throw failure(exit_code::failed, "migrate: the histories of " + grouped(left) +
+                                             (left == 1 ? " state" : " states") + " were left as they are");
     co_return exit_code::ok;
 }
 
@@ -165,14 +252,20 @@ asio::awaitable<int> doctor(const context& with) {
         auto found = read_facts(connection, *settings);
         if (!mend || !found.exists || !found.refusals.empty()) return found;
         advance_versions(connection, *settings);
+        if (found.policies != facts::row_security::applies) delete_orphans(connection, *settings);
         return read_facts(connection, *settings);
     };
     auto found = co_await store.pool().with_connection(std::move(read));
-    if (found.exists && found.refusals.empty() && found.missing.empty())
+    found.pool_size = health.pool.max_conns;
+    if (found.exists && found.refusals.empty() && found.missing.empty()) {
+        if (found.histories_in_rows) {
+            co_await store.close();
+            store = co_await open_with_histories(with, with.given.settings);
+        }
         found.rows = co_await look_at_rows(with, store);
+    }
     found.round_trip = health.round_trip;
     found.server_version = health.server_version;
-    found.pool_size = health.pool.max_conns;
     co_await store.close();
     co_return report_findings(with, found) ? exit_code::failed : exit_code::ok;
 }

@@ -83,6 +83,14 @@ public:
             "also the trigger that gives rows which others write a new version (config.schema.guard)");
         app_->add_flag("--checkpoints", schema.checkpoints,
                        "also the table for checkpoints (config.schema.checkpoints)");
+        app_->add_option_function<std::string>(
+                "--history",
+                [this](const std::string& layout) {
+                    into_.history = layout == "rows" ? history_layout::rows : history_layout::document;
+                    into_.settings.schema.history = *into_.history;
+                },
+                "as config.schema.history of the programs that use the table")
+            ->check(CLI::IsMember({"document", "rows"}));
         app_->add_flag_callback(
             "--sweep", [this] { into_.settings.sweep.period = std::chrono::hours(1); },
             "also the index for sweeping (config.sweep.period)");
@@ -216,9 +224,20 @@ void add_commands(command_options& on, arguments& into) {
     on.agent(false);
     on.duration("--interval", into.interval, "the pause between two looks (500ms)").skip_unreadable();
 
-    on.add("migrate", "makes the table, or brings it up to date", &migrate_command,
-           "Prints the statements that it runs.\n");
+    on.add(
+        "migrate", "makes the table, or brings it up to date", &migrate_command,
+        "Prints the statements that it runs.\n\n"
+        "--history rows or document also moves the histories that are there, while programs use the table: a batch of\n"
+        "states at a time, each in a transaction of its own. Interrupted, it goes on when it is run again. Stores\n"
+        "that were opened with 'document' before the table had histories in rows must be opened again first, as they\n"
+        "do not know them; so must stores with 'rows' before '--history document', as they begin others. Versions and\n"
+        "times stay; in a table with the guard each state gets a new version. Expired states are moved too.\n"
+        "A checkpoint's history moves to the document along with that of its state; none moves to rows.\n"
+        "What cannot be moved stays as it is, is named on standard error, and makes the exit code 1.\n"
+        "--json: \"history\" has layout, states, messages, checkpoints, left and the first 100 of left_states.\n");
     on->add_flag("--dry-run", into.dry_run, "print them only");
+    on->add_option("--batch", into.batch, "with --history: no more states than this in a transaction (500)")
+        ->check(CLI::Range(1, 1'000));
     on.schema();
 
     on.add("schema", "prints the statements for a table made by hand", &schema_command);
@@ -228,7 +247,10 @@ void add_commands(command_options& on, arguments& into) {
         "doctor", "checks server, privileges, table and settings", &doctor_command,
         "Each finding is ok, skipped, advice or problem, with what to do about it; exit code 1 if there is a problem.\n"
         "--json: an array of {check, status, found, what_to_do}.\n");
-    on->add_flag("--mend", into.mend, "advance the version's sequence where rows are above it");
+    on->add_flag(
+        "--mend", into.mend,
+        "advance the version's sequence where rows are above it, and delete messages in rows that no state and no"
+        " checkpoint has");
     on.schema();
 
     on.add(
@@ -291,6 +313,7 @@ void check_combination(const arguments& given) {
               "prune: give --keep or --older-than; --keep 0 removes all");
     refuse_if(given.resume && (given.file.empty() || given.file == "-"),
               "export: --resume needs --output FILE");
+    refuse_if(given.batch && !given.history, "migrate: --batch goes with --history");
     refuse_if(given.chosen->run != schema && given.settings.connection_string.empty(),
               "set DATABASE_URL, or give --database-url");
     refuse_if(given.chosen->run == tail && given.interval.count() < 10,

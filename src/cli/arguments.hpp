@@ -39,6 +39,8 @@ struct arguments {
     bool all = false;
     bool yes = false;
     bool dry_run = false;
+    std::optional<history_layout> history{}; ///< where histories are to be; nothing: where they are
+    std::optional<std::size_t> batch{};      ///< states in a transaction
     bool mend = false;
     bool resume = false;
     bool skip_unreadable = false;

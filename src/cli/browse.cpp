@@ -119,20 +119,18 @@ asio::awaitable<void> look_for_changes(const context& with, postgres_store& stor
 asio::awaitable<std::string> document_at(const context& with, postgres_store& store,
                                          std::optional<std::int64_t> version) {
     const state_key key(with.given.agent, with.given.session);
-    const auto table = postgres_store::quoted_table(with.given.settings);
-    std::optional<past_version> at;
-    if (version) at = {*version, postgres_store::quoted_checkpoints_table(with.given.settings)};
-    auto read = [table, key, at](pqxx::connection& connection) {
+    const history_tables tables(with.given.settings);
+    auto read = [tables, key, version](pqxx::connection& connection) {
         pqxx::nontransaction sql(connection);
-        return read_document(sql, table, key, at);
+        return read_document(sql, tables, key, version);
     };
     auto found = co_await store.pool().with_connection(std::move(read));
     if (!found)
         throw failure(exit_code::not_found,
                       "there is no such state: " + name_of(key.agent_id, key.session_id) +
-                          (at ? ", or no checkpoint of version " + std::to_string(at->version) : ""));
-    if (found->json.empty())
-        throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + not_a_document);
+                          (version ? ", or no checkpoint of version " + std::to_string(*version) : ""));
+    if (!found->refusal.empty())
+        throw failure(exit_code::failed, name_of(key.agent_id, key.session_id) + ": " + found->refusal);
     co_return std::move(found->json);
 }
 

@@ -34,7 +34,8 @@ namespace {
 
 /// What a put is to do. It is shared with a worker thread, which may go on when the program has given up.
 struct put_work {
-    std::string table;
+    explicit put_work(history_tables in) : tables(std::move(in)) {}
+    history_tables tables;
     std::string text;
     std::optional<timestamp> expires_at; ///< as the document says
     agent_state state;
@@ -48,12 +49,15 @@ void put_document(put_work& work, transaction& with) {
     work.done = with.save(work.state, work.options);
     if (!work.options.ttl) work.done.expires_at = work.expires_at;
     auto& sql = with.sql();
+    auto tables = work.tables;
+    tables.look(sql);
     const auto statement =
-        "UPDATE " + work.table + " AS t SET state = " + stored_document("$1::jsonb") +
+        "UPDATE " + tables.table + " AS t SET state = " + stored_document("$1::jsonb") +
         " || jsonb_build_object('agent_id', t.agent_id, 'session_id', t.session_id, 'version', t.version,"
         " 'created_at', " +
         time_as_text("created_at") + ", 'updated_at', " + time_as_text("updated_at") +
         "), expires_at = " + (work.options.ttl ? "t.expires_at" : "$4::timestamptz") +
+        (tables.in_rows ? ", epoch = NULL, messages = NULL" : "") + // the history is in the document
         " WHERE t.agent_id = $2 AND t.session_id = $3 RETURNING t.expires_at <= now()";
     pqxx::params values(pqxx::zview(work.text), work.state.agent_id, work.state.session_id);
     if (!work.options.ttl && work.expires_at)
@@ -157,7 +161,7 @@ std::string sessions(std::int64_t count) {
 } // namespace
 
 asio::awaitable<int> put(const context& with) {
-    auto work = std::make_shared<put_work>();
+    auto work = std::make_shared<put_work>(history_tables(with.given.settings));
     std::string name;
     {
         input from(with.io, with.given.file);
@@ -169,7 +173,6 @@ asio::awaitable<int> put(const context& with) {
     if (const auto why = wrong_document(work->text, check); !why.empty()) throw_refused(name, why);
     work->expires_at = check.row.expires_at;
 
-    work->table = postgres_store::quoted_table(with.given.settings);
     work->state = agent_state(with.given.agent, with.given.session);
     work->state.version = with.given.if_version.value_or(0);
     work->options.if_unchanged = with.given.if_version.has_value();

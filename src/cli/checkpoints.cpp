@@ -1,6 +1,7 @@
 // What states were: checkpoint, checkpoints, restore, fork, prune.
 #include "command.hpp"
 #include "failure.hpp"
+#include "histories.hpp"
 #include "pages.hpp"
 #include "text.hpp"
 #include <pgstate/checkpoint.hpp>
@@ -18,7 +19,7 @@ namespace {
 asio::awaitable<postgres_store> open_with_checkpoints(const context& with) {
     auto settings = with.given.settings;
     settings.schema.checkpoints = true;
-    co_return co_await postgres_store::open(with.io, settings, asio::use_awaitable);
+    co_return co_await open_with_histories(with, std::move(settings));
 }
 
 boost::json::object members_of(const context& with, const checkpoint_info& each) {

@@ -96,11 +96,22 @@ result check_schema(const facts& read) {
 
 result check_privileges(const facts& read) {
     if (!read.exists) return std::nullopt;
-    if (read.missing_privileges.empty())
+    const auto& of_table = read.missing_privileges;
+    const auto& of_messages = read.missing_on_messages;
+    if (of_table.empty() && of_messages.empty())
         return fine("role " + read.role + " may select, insert, update and delete");
-    const auto list = joined(read.missing_privileges, ", ");
-    return problem("role " + read.role + " lacks " + list,
-                   "GRANT " + list + " ON " + read.table + " TO " + read.role);
+    std::vector<std::string> lacks;
+    std::vector<std::string> grants;
+    const auto add = [&](const std::vector<std::string>& missing, const std::string& table,
+                         const char* where) {
+        if (missing.empty()) return;
+        const auto list = joined(missing, ", ");
+        lacks.push_back(list + where);
+        grants.push_back("GRANT " + list + " ON " + table + " TO " + read.role);
+    };
+    add(of_table, read.table, "");
+    add(of_messages, read.messages_table, " on the table of messages");
+    return problem("role " + read.role + " lacks " + joined(lacks, ", and "), joined(grants, "; "));
 }
 
 result check_migration_rights(const facts& read) {
@@ -195,6 +206,31 @@ result check_expired(const facts& read) {
                              " WHERE expires_at < now() - interval '1 second'");
 }
 
+/// Writers whose triggers do not fire (session_replication_role = replica, disabled triggers) leave messages behind, and a
+/// statement on the table of messages changes what states and checkpoints count.
+result check_histories(const facts& read) {
+    if (!read.exists || !read.histories_in_rows) return std::nullopt;
+    const auto named = [](const histories_seen& seen) {
+        const bool more = seen.count >= most_histories_counted;
+        const bool all = seen.which.size() == static_cast<std::size_t>(seen.count);
+        return (more ? "at least " : "") + grouped(seen.count) + " (" + joined(seen.which, "; ") +
+               (all ? ")" : "; and others)");
+    };
+    if (read.incomplete && read.incomplete->count > 0)
+        return problem("states and checkpoints with another number of messages than they say: " +
+                           named(*read.incomplete),
+                       "restore a checkpoint, or save or erase the state: a load of it fails");
+    if (read.orphans && read.orphans->count > 0)
+        return advise("histories that no state and no checkpoint has: " + named(*read.orphans),
+                      "run 'pgstate doctor --mend', which deletes their messages");
+    if (read.policies == facts::row_security::applies)
+        return skip("row-level security hides states, so that messages were not compared with them",
+                    as_who_sees_all);
+    if (!read.orphans || !read.incomplete)
+        return skip("messages were not compared with the states: not readable, or not within --timeout");
+    return fine("every history in rows is whole, and belongs to a state or a checkpoint");
+}
+
 /// As a program reads them: what other writers left there may be no state.
 result check_rows(const facts& read) {
     if (!read.exists) return std::nullopt;
@@ -277,6 +313,7 @@ const std::vector<check>& checks() {
         {"heap-only-updates", check_hot_updates},
         {"versions", check_versions},
         {"expired", check_expired},
+        {"histories", check_histories},
         {"rows", check_rows},
     };
     return all;

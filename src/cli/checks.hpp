@@ -18,6 +18,12 @@ struct rows_seen {
     bool all = false;               ///< there are no more
 };
 
+/// What is wrong with some histories in rows.
+struct histories_seen {
+    std::int64_t count = 0;         ///< up to most_histories_counted
+    std::vector<std::string> which; ///< the first few, by their keys
+};
+
 /// What `doctor` reads from a server about one table.
 struct facts {
     // the connection
@@ -31,7 +37,8 @@ struct facts {
 
     // the role
     std::string role;
-    std::vector<std::string> missing_privileges; ///< of SELECT, INSERT, UPDATE and DELETE
+    std::vector<std::string> missing_privileges;  ///< of SELECT, INSERT, UPDATE and DELETE
+    std::vector<std::string> missing_on_messages; ///< of SELECT and INSERT, where histories are in rows
     bool owns_table = true;
     bool may_create = true; ///< in the table's schema
     enum class row_security {
@@ -57,7 +64,13 @@ struct facts {
     std::optional<std::int64_t> last_drawn{};     ///< by the version's sequence, 0 before the first; likewise
     std::optional<std::int64_t> expired_rows{}; ///< counted up to most_expired; nothing: could not be counted
     std::optional<rows_seen> rows{};            ///< nothing: none could be read
-    bool lean = false;                          ///< the settings ask for lean indexes
+    bool histories_in_rows = false;             ///< there can be some
+    std::string messages_table;                 ///< quoted
+    std::optional<histories_seen>
+        orphans{}; ///< whose messages no state and no checkpoint has; nothing: not read
+    std::optional<histories_seen>
+        incomplete{};  ///< of states and checkpoints that have other numbers; likewise
+    bool lean = false; ///< the settings ask for lean indexes
 
     // the server
     int max_connections = 0;
@@ -70,6 +83,7 @@ struct facts {
 };
 
 inline constexpr std::int64_t most_expired = 10'000;
+inline constexpr std::int64_t most_histories_counted = 10'000;
 
 /// `skipped`: what the check needs could not be read.
 enum class severity { ok, skipped, advice, problem };

@@ -18,13 +18,28 @@ namespace {
 
 constexpr auto most_rows = "1000";
 constexpr auto most_bytes = "4194304"; // as stored, which may be compressed
+constexpr auto most_messages = "4096"; // whose sizes are looked at to fill a page
 
-/// What a document is made of. The last one is null where it could not be given back as it is.
-std::string columns() {
+constexpr auto not_a_document =
+    "the stored document is no object, or has a member \"expires_at\" of its own, which here is the row's";
+
+/// What a document is made of, of `t` and of what joined_messages() gives: the seventh one is null where it could not be given
+/// back as it is. Those behind it are of a history in rows; null: it is in the document.
+std::string columns(const history_tables& tables) {
     return "t.agent_id, t.session_id, t.version, " + time_as_text("created_at") + ", " +
            time_as_text("updated_at") + ", " + time_as_text("expires_at") +
            ", CASE WHEN jsonb_typeof(t.state) = 'object' AND NOT t.state ? 'expires_at' THEN t.state -"
-           " '{agent_id,session_id,version,created_at,updated_at}'::text[] END";
+           " '{agent_id,session_id,version,created_at,updated_at}'::text[] END, " +
+           (tables.in_rows ? "CASE WHEN t.epoch IS NOT NULL THEN h.count = t.messages AND"
+                             " coalesce(t.state -> 'history' = '\"rows\"', false) END, h.messages"
+                           : "NULL::boolean, NULL::text");
+}
+
+std::string joined_messages(const history_tables& tables) {
+    if (!tables.in_rows) return {};
+    return " LEFT JOIN LATERAL (SELECT count(*), string_agg(m.message::text, ',' ORDER BY m.seq) AS messages"
+           " FROM " +
+           tables.messages + " AS m WHERE t.epoch IS NOT NULL AND " + messages_of("t") + ") AS h ON true";
 }
 
 constexpr auto alive = "(t.expires_at IS NULL OR t.expires_at > now())";
@@ -32,8 +47,14 @@ constexpr auto alive = "(t.expires_at IS NULL OR t.expires_at > now())";
 using row_of_result = decltype(std::declval<const pqxx::result&>()[0]); // not pqxx::row in libpqxx 8
 
 document to_document(const row_of_result& row) {
-    document made{state_key(row[0].as<std::string>(), row[1].as<std::string>()), {}};
-    if (row[6].is_null()) return made;
+    document made{state_key(row[0].as<std::string>(), row[1].as<std::string>()), {}, {}};
+    if (row[6].is_null()) made.refusal = not_a_document;
+    const bool in_rows = !row[7].is_null();
+    if (in_rows && !row[7].as<bool>())
+        made.refusal =
+            "the messages in rows are not those that the state has; something else than pgstate has"
+            " written or deleted some";
+    if (!made.refusal.empty()) return made;
     auto& json = made.json;
     const auto time = [&](const char* name, const auto& value) {
         json.append(",\"").append(name).append("\":");
@@ -52,7 +73,13 @@ document to_document(const row_of_result& row) {
     auto rest = row[6].view();
     rest.remove_prefix(1);
     if (rest != "}") json += ',';
-    append_compact(json, rest);
+    if (!in_rows) {
+        append_compact(json, rest);
+        return made;
+    }
+    std::string history = "[";
+    if (!row[8].is_null()) history += row[8].view();
+    append_members(json, rest, "history", history += ']');
     return made;
 }
 
@@ -83,6 +110,8 @@ std::string time_as_text(const std::string& column) {
 }
 
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query) {
+    auto tables = query.tables;
+    tables.look(sql);
     auto condition = std::string(alive);
     if (!query.agent.empty()) condition += " AND t.agent_id = " + sql.quote(query.agent);
     if (query.after && !query.agent.empty())
@@ -91,13 +120,24 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
         condition += " AND (t.agent_id, t.session_id) > (" + sql.quote(query.after->agent_id) + ", " +
                      sql.quote(query.after->session_id) + ")";
 
+    const auto before = [](const std::string& size, const char* name) {
+        return "sum(" + size + ") OVER (ORDER BY p.agent_id, p.session_id ROWS UNBOUNDED PRECEDING) - " +
+               size + " AS " + name;
+    };
     // The sizes are of the column as it is stored: what does not fit on the page is not even decompressed.
-    const auto rows = sql.exec(
-        "SELECT " + columns() +
-        " FROM (SELECT p.*, sum(pg_column_size(p.state)) OVER (ORDER BY p.agent_id, p.session_id"
-        " ROWS UNBOUNDED PRECEDING) - pg_column_size(p.state) AS before FROM (SELECT * FROM " +
-        query.table + " AS t WHERE " + condition + " ORDER BY t.agent_id, t.session_id LIMIT " + most_rows +
-        ") AS p) AS t WHERE t.before < " + most_bytes + " ORDER BY t.agent_id, t.session_id");
+    auto page_of = "SELECT * FROM " + tables.table + " AS t WHERE " + condition +
+                   " ORDER BY t.agent_id, t.session_id LIMIT " + most_rows;
+    std::string size = "pg_column_size(p.state)";
+    if (tables.in_rows) {
+        page_of = "SELECT q.*, coalesce((SELECT sum(pg_column_size(m.message)) FROM " + tables.messages +
+                  " AS m WHERE " + messages_of("q") + "), 0) AS size_in_rows FROM (SELECT p.*, " +
+                  before("coalesce(p.messages, 0)", "messages_before") + " FROM (" + page_of +
+                  ") AS p) AS q WHERE q.messages_before < " + most_messages;
+        size = "(pg_column_size(p.state) + p.size_in_rows)";
+    }
+    const auto rows = sql.exec("SELECT " + columns(tables) + " FROM (SELECT p.*, " + before(size, "before") +
+                               " FROM (" + page_of + ") AS p) AS t" + joined_messages(tables) +
+                               " WHERE t.before < " + most_bytes + " ORDER BY t.agent_id, t.session_id");
     std::vector<document> page;
     page.reserve(static_cast<std::size_t>(rows.size()));
     for (const auto& row : rows)
@@ -105,24 +145,30 @@ std::vector<document> read_documents(pqxx::transaction_base& sql, const document
     return page;
 }
 
-std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
-                                      const state_key& key, const std::optional<past_version>& at) {
+std::optional<document> read_document(pqxx::transaction_base& sql, history_tables tables,
+                                      const state_key& key, std::optional<std::int64_t> at) {
+    tables.look(sql);
     const auto of_key = [&](const std::string& alias) {
         return alias + ".agent_id = " + sql.quote(key.agent_id) + " AND " + alias +
                ".session_id = " + sql.quote(key.session_id);
     };
-    auto from = "SELECT * FROM " + table + " AS t WHERE " + of_key("t") + " AND " + alive;
+    auto from = "SELECT * FROM " + tables.table + " AS t WHERE " + of_key("t") + " AND " + alive;
     if (at) {
         // The checkpoint's columns replace the row's. Only checkpoints of the state's present life count.
-        const auto number = std::to_string(at->version);
+        const auto number = std::to_string(*at);
+        const auto more = [&](const std::string& alias) {
+            return tables.in_rows ? ", " + alias + ".epoch, " + alias + ".messages" : std::string();
+        };
         from =
-            "SELECT t.agent_id, t.session_id, x.version, t.created_at, x.updated_at, t.expires_at, x.state FROM (" +
-            from + ") AS t, LATERAL (SELECT t.version, t.updated_at, t.state WHERE t.version = " + number +
-            " UNION ALL SELECT c.version, c.state_updated_at, c.state FROM " + at->checkpoints +
-            " AS c WHERE " + of_key("c") + " AND c.version = " + number + " AND t.version <> " + number +
-            " AND c.state_created_at IS NOT DISTINCT FROM t.created_at) AS x";
+            "SELECT t.agent_id, t.session_id, x.version, t.created_at, x.updated_at, t.expires_at, x.state" +
+            more("x") + " FROM (" + from + ") AS t, LATERAL (SELECT t.version, t.updated_at, t.state" +
+            more("t") + " WHERE t.version = " + number +
+            " UNION ALL SELECT c.version, c.state_updated_at, c.state" + more("c") + " FROM " +
+            tables.checkpoints + " AS c WHERE " + of_key("c") + " AND c.version = " + number +
+            " AND t.version <> " + number + " AND c.state_created_at IS NOT DISTINCT FROM t.created_at) AS x";
     }
-    const auto rows = sql.exec("SELECT " + columns() + " FROM (" + from + ") AS t");
+    const auto rows =
+        sql.exec("SELECT " + columns(tables) + " FROM (" + from + ") AS t" + joined_messages(tables));
     if (rows.empty()) return std::nullopt;
     return to_document(rows[0]);
 }
@@ -135,6 +181,9 @@ std::string wrong_document(std::string_view text, const detail::document_check& 
     if (!check.is_json)
         return check.read == text.size() ? "ends too early"
                                          : "is no valid JSON at " + position(text, check.read);
+    if (check.refusal.find("in rows of another table") != check.refusal.npos)
+        return "is not whole: its \"history\" is \"rows\", so that the messages are in another table; 'pgstate export'"
+               " and 'pgstate get' write them too";
     if (!check.refusal.empty()) return "is no state: " + check.refusal;
     for (const auto& [name, when] :
          {std::pair("created_at", check.row.created_at), std::pair("updated_at", check.row.updated_at),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "histories.hpp"
 #include <pgstate/detail/document_check.hpp>
 #include <pgstate/operations.hpp>
 
@@ -24,16 +25,13 @@ namespace pgstate::cli {
 /// One state.
 struct document {
     state_key key;
-    std::string json; ///< compact; empty: it cannot be given back, see not_a_document
+    std::string json; ///< compact, with the whole history, wherever that is; empty: it cannot be given back
+    std::string refusal; ///< why it cannot; empty: it can
 };
-
-/// Why a row has no document.
-inline constexpr auto not_a_document =
-    "the stored document is no object, or has a member \"expires_at\" of its own, which here is the row's";
 
 /// What to read: states in the order of their keys (agent_id, session_id, in the database's collation).
 struct document_query {
-    std::string table;                ///< quoted
+    history_tables tables;            ///< which have not been looked at
     std::string agent;                ///< empty: all
     std::optional<state_key> after{}; ///< begin behind this one
 };
@@ -41,15 +39,11 @@ struct document_query {
 /// The next few states, of some megabytes at most unless a single one is larger; none at the end.
 std::vector<document> read_documents(pqxx::transaction_base& sql, const document_query& query);
 
-/// A version that a state had.
-struct past_version {
-    std::int64_t version = 0;
-    std::string checkpoints; ///< their table, quoted
-};
-
 /// One state; nothing if there is none, or it has expired, or there is no checkpoint of `at`.
-std::optional<document> read_document(pqxx::transaction_base& sql, const std::string& table,
-                                      const state_key& key, const std::optional<past_version>& at = {});
+/// \param tables  which have not been looked at
+/// \param at      a version that the state has, or had
+std::optional<document> read_document(pqxx::transaction_base& sql, history_tables tables,
+                                      const state_key& key, std::optional<std::int64_t> at = {});
 
 /// SQL: a time of the row `t` as in documents; for one that RFC 3339 cannot hold, `infinity` for example, the nearest that
 /// it can.

@@ -1,5 +1,8 @@
 #include "facts.hpp"
 
+#include "failure.hpp"
+#include "histories.hpp"
+#include "moving.hpp"
 #include <pgstate/postgres_store.hpp>
 
 #include <pqxx/connection>
@@ -11,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -90,15 +94,79 @@ void read_statistics(pqxx::nontransaction& sql, const std::string& table, facts&
 
 /// Nothing where it takes too long, as without an index the whole table is read, or where it is refused, as it is with
 /// row_security = off.
-std::optional<std::int64_t> number_in_time(pqxx::nontransaction& sql, const std::string& query) {
+template <class Read>
+std::invoke_result_t<Read> in_time(Read read) {
     try {
-        return sql.exec(query)[0][0].as<std::int64_t>();
+        return read();
     } catch (const pqxx::insufficient_privilege&) { // libpqxx 7 gives it no SQLSTATE
         return std::nullopt;
     } catch (const pqxx::sql_error& e) {
         if (e.sqlstate() == "57014") return std::nullopt;
         throw;
     }
+}
+
+std::optional<std::int64_t> number_in_time(pqxx::nontransaction& sql, const std::string& query) {
+    return in_time([&] { return std::optional(sql.exec(query)[0][0].as<std::int64_t>()); });
+}
+
+/// Histories `e`, as agent_id, session_id and epoch, whose messages nobody has. An index finds the next history behind each: the
+/// time depends on their number, and not on that of messages. \param behind  "" or a condition for `m`
+std::string orphans_of(const history_tables& tables, const std::string& behind) {
+    const auto next = [&](const std::string& condition) {
+        return "(SELECT m.agent_id, m.session_id, m.epoch FROM " + tables.messages + " AS m" + condition +
+               " ORDER BY m.agent_id, m.session_id, m.epoch LIMIT 1)";
+    };
+    const auto none_in = [](const std::string& table) {
+        return " NOT EXISTS (SELECT FROM " + table +
+               " AS o WHERE o.agent_id = e.agent_id AND o.session_id = e.session_id AND o.epoch = e.epoch)";
+    };
+    return "(WITH RECURSIVE e AS (" + next(behind) + " UNION ALL SELECT n.* FROM e CROSS JOIN LATERAL " +
+           next(" WHERE (m.agent_id, m.session_id, m.epoch) > (e.agent_id, e.session_id, e.epoch)") +
+           " AS n) SELECT * FROM e WHERE" + none_in(tables.table) + " AND" + none_in(tables.checkpoints) +
+           " LIMIT " + std::to_string(most_histories_counted) + ")";
+}
+
+/// States and checkpoints whose messages are not as many as they say.
+std::string incomplete_of(const history_tables& tables) {
+    const auto in = [&](const std::string& table) {
+        return "SELECT t.agent_id, t.session_id FROM " + table +
+               " AS t WHERE t.epoch IS NOT NULL AND t.messages IS DISTINCT FROM (SELECT count(*) FROM " +
+               tables.messages + " AS m WHERE " + messages_of("t") + ")";
+    };
+    return "(" + in(tables.table) + " UNION ALL " + in(tables.checkpoints) + " LIMIT " +
+           std::to_string(most_histories_counted) + ")";
+}
+
+/// Nothing where number_in_time() gives nothing. \param of  a query of keys, in parentheses
+std::optional<histories_seen> histories_in_time(pqxx::nontransaction& sql, const std::string& of) {
+    constexpr auto most_named = " LIMIT 5";
+    histories_seen seen;
+    const auto read = [&] {
+        const auto rows =
+            sql.exec("SELECT agent_id, session_id, count(*) OVER () FROM " + of + " AS h" + most_named);
+        for (const auto& row : rows) {
+            seen.which.push_back(name_of(row[0].as<std::string>(), row[1].as<std::string>()));
+            seen.count = row[2].as<std::int64_t>();
+        }
+        return std::optional(seen);
+    };
+    return in_time(read);
+}
+
+void read_histories(pqxx::nontransaction& sql, const config& settings, facts& read) {
+    history_tables tables(settings);
+    tables.look(sql);
+    read.histories_in_rows = tables.in_rows;
+    read.messages_table = tables.messages;
+    if (!tables.in_rows) return;
+    const auto privileges = sql.exec("SELECT p, has_table_privilege(" + sql.quote(tables.messages) +
+                                     "::regclass, p) FROM unnest('{SELECT,INSERT}'::text[]) AS p");
+    for (const auto& row : privileges)
+        if (!row[1].as<bool>()) read.missing_on_messages.push_back(row[0].as<std::string>());
+    if (read.policies == facts::row_security::applies) return; // what is hidden would seem to be gone
+    read.orphans = histories_in_time(sql, orphans_of(tables, ""));
+    read.incomplete = histories_in_time(sql, incomplete_of(tables));
 }
 
 /// The sequence of the table's versions, as a query's FROM gives it.
@@ -150,7 +218,10 @@ facts read_facts(pqxx::connection& connection, const config& settings) {
         read_privileges(sql, oid, read);
         read_statistics(sql, oid, read);
         read_expired(sql, read.table, read);
-        if (read.refusals.empty()) read_versions(sql, read.table, read);
+        if (read.refusals.empty()) {
+            read_versions(sql, read.table, read);
+            read_histories(sql, settings, read);
+        }
     } else {
         const auto rows =
             sql.exec("SELECT coalesce(has_schema_privilege(coalesce(parts[array_length(parts, 1) - 1],"
@@ -189,6 +260,32 @@ void advance_versions(pqxx::connection& connection, const config& settings) {
              ") AS t, " + sequence_of(sql.quote(table)) +
              " AS s WHERE newest > coalesce(pg_sequence_last_value(s::regclass), 0)");
     sql.commit();
+}
+
+void delete_orphans(pqxx::connection& connection, const config& settings) {
+    history_tables tables(settings);
+    for (std::string behind;;) {
+        std::vector<state_key> keys;
+        {
+            pqxx::nontransaction sql(connection);
+            tables.look(sql);
+            if (!tables.in_rows) return;
+            for (const auto& row : sql.exec("SELECT agent_id, session_id, epoch FROM " +
+                                            orphans_of(tables, behind) + " AS h LIMIT 100")) {
+                keys.emplace_back(row[0].as<std::string>(), row[1].as<std::string>());
+                behind = " WHERE (m.agent_id, m.session_id, m.epoch) > (" + sql.quote(keys.back().agent_id) +
+                         ", " + sql.quote(keys.back().session_id) + ", " +
+                         sql.quote(row[2].as<std::string>()) + ")";
+            }
+        }
+        if (keys.empty()) return;
+        pqxx::work sql(connection);
+        sql.exec("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"); // whatever the role's default is
+        const auto rows = rows_of_keys(connection, keys);
+        sql.exec(lock_states_of(tables, rows));
+        sql.exec(delete_orphans_of(tables, rows));
+        sql.commit();
+    }
 }
 
 } // namespace pgstate::cli

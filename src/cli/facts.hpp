@@ -26,4 +26,9 @@ std::vector<state_key> keys_behind(pqxx::connection& connection, const config& s
 /// \throws error  what the server refuses
 void advance_versions(pqxx::connection& connection, const config& settings);
 
+/// Deletes the messages in rows that neither a state nor a checkpoint has, some histories in each transaction. Blocks.
+/// \pre  the role sees all rows
+/// \throws error  what the server refuses
+void delete_orphans(pqxx::connection& connection, const config& settings);
+
 } // namespace pgstate::cli

@@ -41,6 +41,8 @@ std::string message_of(const error& e) {
     if (state == "42P01")
         message += message.find("_checkpoints\"") != message.npos
                        ? "; 'pgstate migrate --checkpoints' makes the table"
+                   : message.find("_messages\"") != message.npos
+                       ? "; 'pgstate migrate --history rows' makes the table"
                        : "; 'pgstate migrate' makes the table";
     if (state == "42703") message += "; 'pgstate migrate' brings the table up to date";
     if (state == "42501") message += "; 'pgstate doctor' says which privileges are missing";

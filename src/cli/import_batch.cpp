@@ -17,8 +17,9 @@ constexpr std::size_t most_lines = 500;
 constexpr std::size_t most_bytes_sent = std::size_t{4} << 20;
 
 /// Whether the row `t` differs from `other` in anything but its version.
-std::string differs_from(const std::string& other) {
-    return "(t.state - 'version', t.created_at, t.updated_at, t.expires_at) IS DISTINCT FROM (" + other +
+std::string differs_from(const history_tables& tables, const std::string& other) {
+    return "(" + whole_document(tables, "t") +
+           " - 'version', t.created_at, t.updated_at, t.expires_at) IS DISTINCT FROM (" + other +
            ".state - 'version', " + other + ".created_at, " + other + ".updated_at, " + other +
            ".expires_at)";
 }
@@ -55,31 +56,39 @@ std::string import_batch::rows(pqxx::work& sql, std::size_t first, std::size_t c
 
 // A row that has expired counts as none. Versions are the table's: one that came along could be drawn there again, and a
 // stale writer could then take the state for its own.
-std::string import_batch::statement(const std::string& rows) const {
-    std::string sql = "INSERT INTO " + table_ +
-                      " AS t (agent_id, session_id, state, created_at, updated_at, expires_at)"
-                      " SELECT agent_id, session_id, state, created_at, updated_at, expires_at FROM " +
-                      rows +
-                      " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
-                      " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
-                      " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
-                      " version = DEFAULT, expires_at = EXCLUDED.expires_at,"
-                      " write_version = coalesce(t.write_version, t.version)" // as writers without a name do
-                      " WHERE t.expires_at <= now()";
-    if (conflict_ == on_conflict::replace) sql += " OR " + differs_from("EXCLUDED");
+std::string import_batch::statement(const history_tables& tables, const std::string& rows) const {
+    std::string sql =
+        "INSERT INTO " + tables.table +
+        " AS t (agent_id, session_id, state, created_at, updated_at, expires_at)"
+        " SELECT agent_id, session_id, state, created_at, updated_at, expires_at FROM " +
+        rows +
+        " WHERE expires_at IS NULL OR expires_at > now() ORDER BY agent_id, session_id"
+        " ON CONFLICT (agent_id, session_id) DO UPDATE SET state = EXCLUDED.state,"
+        " created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at,"
+        " version = DEFAULT, expires_at = EXCLUDED.expires_at,"
+        " write_version = coalesce(t.write_version, t.version)" + // as writers without a name do
+        (tables.in_rows ? ", epoch = NULL, messages = NULL" : "") +
+        " WHERE t.expires_at <= now()";
+    if (conflict_ == on_conflict::replace) sql += " OR " + differs_from(tables, "EXCLUDED");
     return sql;
 }
 
 /// How many were written.
-std::int64_t import_batch::write_lines(pqxx::work& sql, std::size_t first, std::size_t count) const {
+std::int64_t import_batch::write_lines(pqxx::work& sql, const history_tables& tables, std::size_t first,
+                                       std::size_t count) const {
     const auto given = rows(sql, first, count);
-    const auto written = static_cast<std::int64_t>(sql.exec(statement(given)).affected_rows());
+    // What looks at messages comes behind what locks the states.
+    if (tables.in_rows)
+        sql.exec("SELECT 1 FROM " + given + " JOIN " + tables.table +
+                 " AS t USING (agent_id, session_id) ORDER BY t.agent_id COLLATE \"C\","
+                 " t.session_id COLLATE \"C\" FOR NO KEY UPDATE OF t");
+    const auto written = static_cast<std::int64_t>(sql.exec(statement(tables, given)).affected_rows());
     if (conflict_ == on_conflict::fail && written < static_cast<std::int64_t>(count)) {
         const auto others =
-            sql.exec("SELECT 1 FROM " + given + " JOIN " + table_ +
+            sql.exec("SELECT 1 FROM " + given + " JOIN " + tables.table +
                      " AS t USING (agent_id, session_id) WHERE (t.expires_at IS NULL OR t.expires_at > now())"
                      " AND " +
-                     differs_from("n") + " LIMIT 1");
+                     differs_from(tables, "n") + " LIMIT 1");
         if (!others.empty()) throw error(errc::conflict, "import");
     }
     return written;
@@ -87,11 +96,14 @@ std::int64_t import_batch::write_lines(pqxx::work& sql, std::size_t first, std::
 
 import_counts import_batch::write(pqxx::connection& connection, std::atomic<std::size_t>* culprit) const {
     pqxx::work sql(connection);
+    sql.exec("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"); // whatever the role's default is
+    auto tables = tables_;
+    tables.look(sql);
     import_counts done{static_cast<std::int64_t>(lines_.size()), 0};
-    if (!culprit) done.written = write_lines(sql, 0, lines_.size());
+    if (!culprit) done.written = write_lines(sql, tables, 0, lines_.size());
     for (std::size_t i = 0; culprit && i < lines_.size(); ++i) {
         *culprit = lines_[i].number;
-        done.written += write_lines(sql, i, 1);
+        done.written += write_lines(sql, tables, i, 1);
     }
     sql.commit();
     return done;

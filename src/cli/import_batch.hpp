@@ -1,6 +1,7 @@
 #pragma once
 
 #include "arguments.hpp"
+#include "histories.hpp"
 #include <pgstate/detail/document_check.hpp>
 #include <pgstate/error.hpp>
 
@@ -29,7 +30,8 @@ struct import_counts {
 /// Some lines of an export, which one statement writes: their times included, but each with a new version.
 class import_batch {
 public:
-    import_batch(std::string table, on_conflict conflict) : table_(std::move(table)), conflict_(conflict) {}
+    import_batch(history_tables tables, on_conflict conflict)
+        : tables_(std::move(tables)), conflict_(conflict) {}
 
     /// \param line  a document with its keys
     /// \param row   what it says of the row
@@ -40,7 +42,7 @@ public:
     bool empty() const noexcept { return lines_.empty(); }
 
     /// An empty one that goes on where this one ends.
-    import_batch next() const { return {table_, conflict_}; }
+    import_batch next() const { return {tables_, conflict_}; }
 
     /// Writes all or, if it throws, nothing. Blocks.
     /// \param culprit  null: all lines at once. Otherwise one after the other, so that the number of the one that is refused
@@ -52,11 +54,12 @@ public:
     bool may_hold_a_culprit(const error& e) const;
 
 private:
-    std::string statement(const std::string& rows) const;
+    std::string statement(const history_tables& tables, const std::string& rows) const;
     std::string rows(pqxx::work& sql, std::size_t first, std::size_t count) const;
-    std::int64_t write_lines(pqxx::work& sql, std::size_t first, std::size_t count) const;
+    std::int64_t write_lines(pqxx::work& sql, const history_tables& tables, std::size_t first,
+                             std::size_t count) const;
 
-    std::string table_; ///< quoted
+    history_tables tables_; ///< which have not been looked at
     on_conflict conflict_;
     struct line {
         std::string text;

@@ -159,6 +159,23 @@ void append_compact(std::string& out, std::string_view json) {
     for_each_token(json, [&](std::string_view token, std::size_t) { out += token; });
 }
 
+void append_members(std::string& out, std::string_view json, std::string_view name, std::string_view value) {
+    int depth = 0;
+    bool behind_colon = false;
+    bool named = false;
+    for_each_token(json, [&](std::string_view token, std::size_t) {
+        const char first = token.front();
+        if (first == '}' || first == ']') --depth;
+        if (depth == 0 && first == '"' && !behind_colon) named = token.substr(1, token.size() - 2) == name;
+        if (depth == 0 && (first == ':' || first == ',')) behind_colon = first == ':';
+        if (depth == 0 && named && behind_colon && first != ':')
+            append_compact(out, value);
+        else
+            out += token;
+        if (first == '{' || first == '[') ++depth;
+    });
+}
+
 std::string pretty(std::string_view json, bool colored) {
     return pretty_writer(json, colored).write();
 }

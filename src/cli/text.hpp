@@ -22,6 +22,10 @@ std::string grouped(std::int64_t number);
 /// Appends `json` without white space between its tokens.
 void append_compact(std::string& out, std::string_view json);
 
+/// The same of the members of an object, `json` beginning behind its bracket: those named `name`, whose value is a single
+/// token, get `value`, which is JSON as well.
+void append_members(std::string& out, std::string_view json, std::string_view name, std::string_view value);
+
 /// Indented by two spaces; with ANSI colours where `colored`.
 std::string pretty(std::string_view json, bool colored);
 

@@ -37,8 +37,8 @@ std::string lines_of(const context& with, const std::vector<document>& page, pro
                      std::int64_t& skipped) {
     std::string lines;
     for (const auto& each : page) {
-        const auto why = each.json.empty() ? std::string(not_a_document)
-                                           : wrong_document(each.json, detail::document_check(each.json));
+        const auto why = !each.refusal.empty() ? each.refusal
+                                               : wrong_document(each.json, detail::document_check(each.json));
         if (why.empty()) {
             lines.append(each.json).append("\n");
             continue;
@@ -68,7 +68,7 @@ class importer {
 public:
     importer(const context& with, postgres_store& store)
         : store_(store), from_(with.io, with.given.file), progress_(with.screen.errors),
-          batch_(postgres_store::quoted_table(with.given.settings), with.given.conflict) {}
+          batch_(history_tables(with.given.settings), with.given.conflict) {}
 
     /// A file is read twice, so that no line is imported if one is refused. What comes through a pipe cannot be.
     asio::awaitable<void> run() {
@@ -149,7 +149,7 @@ asio::awaitable<int> export_states(const context& with) {
     const auto& given = with.given;
     auto store = co_await with.open(); // before the file: what cannot begin destroys nothing
     export_file to(given.file, given.resume);
-    document_query query{postgres_store::quoted_table(given.settings), given.agent, {}};
+    document_query query{history_tables(given.settings), given.agent, {}};
     if (!to.last_line().empty()) query.after = resume_key(to, given.agent);
     const auto whole = co_await estimate(with, store);
     progress shown(with.screen.errors && !(with.screen.output && given.file.empty()));

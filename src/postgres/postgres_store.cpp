@@ -79,6 +79,10 @@ std::string postgres_store::quoted_checkpoints_table(const config& settings) {
     return resolve_without_server(settings).table.quoted_related(schema::checkpoints_suffix);
 }
 
+std::string postgres_store::quoted_messages_table(const config& settings) {
+    return resolve_without_server(settings).table.quoted_related(schema::messages_suffix);
+}
+
 void postgres_store::start_open(boost::asio::any_io_executor executor,
                                 const std::shared_ptr<const config>& settings,
                                 completion<postgres_store> handler) {

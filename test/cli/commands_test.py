@@ -454,6 +454,7 @@ class Appearance(CliTest):
         self.assertEqual(self.complete("import", "--on"), ["--on-conflict"])
         self.assertEqual(self.complete("import", "--on-conflict", "s"), ["skip"])
         self.assertEqual(self.complete("ls", "--color", "a"), ["auto", "always"])
+        self.assertEqual(self.complete("migrate", "--history", "r"), ["rows"])
         self.assertEqual(self.complete("completion", ""), ["bash", "zsh", "fish"])
         self.assertIn("--json", self.complete("get", "--"))
 

@@ -7,7 +7,7 @@ import support
 from support import CliTest, wait_until
 
 
-class Doctor(CliTest):
+class DoctorTest(CliTest):
     def look(self, *arguments, code=0, url=None):
         """The findings by the check's name."""
         return {f["check"]: f for f in self.run_json("doctor", *arguments, code=code, url=url)}
@@ -17,6 +17,14 @@ class Doctor(CliTest):
         self.assertIn(part, finding["found"])
         self.assertTrue(finding["what_to_do"])
 
+    def role(self, name, grants):
+        """The connection string of a new role, which has these privileges on the table."""
+        self.addCleanup(self.sql, f"DROP OWNED BY {name}; DROP ROLE {name}")
+        self.sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'; GRANT {grants} ON agent_states TO {name}")
+        return re.sub(r"//[^@/]*@", f"//{name}:secret@", self.url)
+
+
+class Doctor(DoctorTest):
     def test_a_sound_table(self):
         self.put("a", "s")
         found = self.look()
@@ -147,12 +155,6 @@ class Doctor(CliTest):
             self.sql("CREATE UNIQUE INDEX CONCURRENTLY broken ON agent_states (agent_id)")
         self.assert_finding(self.look(code=1)["invalid-indexes"], "problem", "broken")
 
-    def role(self, name, grants):
-        """The connection string of a new role, which has these privileges on the table."""
-        self.addCleanup(self.sql, f"DROP OWNED BY {name}; DROP ROLE {name}")
-        self.sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'; GRANT {grants} ON agent_states TO {name}")
-        return re.sub(r"//[^@/]*@", f"//{name}:secret@", self.url)
-
     def test_missing_privileges(self):
         url = self.role("reader", "SELECT, UPDATE")
         found = self.look(url=url, code=1)
@@ -207,3 +209,79 @@ class Doctor(CliTest):
     def test_a_pool_that_does_not_fit(self):
         url = self.url + ("&" if "?" in self.url else "?") + "pool_max_conns=5000"
         self.assert_finding(self.look(url=url, code=1)["connections"], "problem", "a pool of 5000")
+
+
+class Histories(DoctorTest):
+    """Of histories in rows."""
+
+    def setUp(self):
+        super().setUp()
+        message = '{"history": [{"role": "user", "content": "secret"}, {"role": "user", "content": "more"}]}'
+        for session in ("s", "t", "u"):
+            self.put("a", session, message)
+        self.run_cli("migrate", "--history", "rows")
+
+    def count(self):
+        return int(self.sql("SELECT count(*) FROM agent_states_messages"))
+
+    def test_whole_ones(self):
+        found = self.look()
+        self.assertEqual({f["status"] for f in found.values()}, {"ok"})
+        self.assertIn("whole", found["histories"]["found"])
+        self.assertIn("every row can be read (3)", found["rows"]["found"])
+
+    def test_a_table_without_rows(self):
+        self.sql("DROP TABLE agent_states, agent_states_checkpoints, agent_states_messages")
+        self.run_cli("migrate")
+        self.assertNotIn("histories", self.look())
+
+    def test_orphans(self):
+        self.run_cli("checkpoint", "a", "t")
+        self.sql("SET session_replication_role = replica; DELETE FROM agent_states WHERE session_id = 's';"
+                 "UPDATE agent_states SET epoch = NULL, messages = NULL, state = state || '{\"history\": []}'"
+                 " WHERE session_id IN ('t', 'u')")
+        finding = self.look()["histories"]
+        self.assert_finding(finding, "advice", '2 (agent "a", session "s"; agent "a", session "u")')
+        self.assertIn("--mend", finding["what_to_do"])
+        self.assertEqual(self.count(), 6)
+        self.assertEqual(self.look("--mend")["histories"]["status"], "ok")
+        self.assertEqual(self.count(), 2)  # the checkpoint's
+        self.assertEqual(self.look("--mend")["histories"]["status"], "ok")
+
+    def test_many_orphans(self):
+        self.sql("INSERT INTO agent_states_messages SELECT 'a' || i % 50, i, gen_random_uuid(), s, NULL, '{}'"
+                 " FROM generate_series(1, 450) i, generate_series(0, 2) s")
+        self.assert_finding(self.look()["histories"], "advice", "1,350 (")
+        self.assertEqual(self.look("--mend")["histories"]["status"], "ok")
+        self.assertEqual(self.count(), 6)
+
+    def test_missing_messages(self):
+        self.sql("DELETE FROM agent_states_messages WHERE session_id = 's' AND seq = 0")
+        found = self.look(code=1)
+        self.assert_finding(found["histories"], "problem", '1 (agent "a", session "s")')
+        self.assert_finding(found["rows"], "problem", 'session "s"')
+        self.assertNotIn("secret", str(found))
+
+    def test_disabled_triggers(self):
+        self.sql("ALTER TABLE agent_states DISABLE TRIGGER agent_states_messages_erased")
+        self.assert_finding(self.look(code=1)["schema"], "problem", "agent_states_messages_erased")
+
+    def test_privileges_on_messages(self):
+        url = self.role("reader", "SELECT, INSERT, UPDATE")
+        self.sql("GRANT SELECT ON agent_states_messages TO reader")
+        found = self.look(url=url, code=1)
+        self.assert_finding(found["privileges"], "problem", "lacks DELETE, and INSERT on the table of messages")
+        self.assert_finding(found["histories"], "skipped", "not readable")
+        self.sql(found["privileges"]["what_to_do"] + "; GRANT SELECT ON agent_states_checkpoints TO reader")
+        found = self.look(url=url)
+        self.assertEqual((found["privileges"]["status"], found["histories"]["status"]), ("ok", "ok"))
+
+    def test_row_level_security(self):
+        url = self.role("tenant", "SELECT, INSERT, UPDATE, DELETE")
+        self.sql("GRANT SELECT, INSERT, DELETE ON agent_states_messages, agent_states_checkpoints TO tenant;"
+                 "GRANT SELECT, UPDATE ON SEQUENCE agent_states_version_seq TO tenant;"
+                 "ALTER TABLE agent_states ENABLE ROW LEVEL SECURITY;"
+                 "CREATE POLICY own ON agent_states USING (session_id = 's')")
+        for arguments in ([], ["--mend"]):
+            self.assert_finding(self.look(*arguments, url=url)["histories"], "skipped", "row-level security")
+        self.assertEqual(self.count(), 6)  # messages of states that are hidden are no orphans

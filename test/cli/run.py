@@ -19,7 +19,7 @@ def main():
     support.PROGRAM = str(Path(sys.argv[1]).resolve())
     support.SERVER = support.Server(sys.argv[2])
     try:
-        names = sys.argv[3:] or ["commands_test", "doctor_test", "transfer_test"]
+        names = sys.argv[3:] or ["commands_test", "doctor_test", "histories_test", "transfer_test"]
         suite = unittest.defaultTestLoader.loadTestsFromNames(names)
         done = unittest.TextTestRunner(verbosity=2).run(suite)
         return 0 if done.wasSuccessful() and done.testsRun > 0 else 1

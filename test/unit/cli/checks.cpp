@@ -26,6 +26,9 @@ facts sound() {
     read.newest_version = 7;
     read.last_drawn = 7;
     read.rows = rows_seen{7, 0, {}, true};
+    read.histories_in_rows = true;
+    read.messages_table = "\"m\"";
+    read.orphans = read.incomplete = histories_seen{};
     return read;
 }
 
@@ -57,6 +60,17 @@ const std::vector<fault> faults{
     {"durability", severity::problem, [](facts& f) { f.unlogged = true; }},
     {"durability", severity::advice, [](facts& f) { f.synchronous_commit = "off"; }},
     {"schema", severity::problem, [](facts& f) { f.exists = false; }},
+    {"privileges", severity::problem, [](facts& f) { f.missing_on_messages = {"INSERT"}; }},
+    {"histories", severity::advice,
+     [](facts& f) {
+         f.orphans = histories_seen{1, {"a"}};
+     }},
+    {"histories", severity::problem,
+     [](facts& f) {
+         f.incomplete = histories_seen{10'000, {"a"}};
+     }},
+    {"histories", severity::skipped, [](facts& f) { f.orphans.reset(); }},
+    {"histories", severity::skipped, [](facts& f) { f.incomplete.reset(); }},
     {"schema", severity::problem, [](facts& f) { f.refusals = {"x"}; }},
     {"schema", severity::problem, [](facts& f) { f.missing = {"x"}; }},
     {"privileges", severity::problem, [](facts& f) { f.missing_privileges = {"INSERT"}; }},
@@ -66,7 +80,7 @@ const std::vector<fault> faults{
     {"row-security",
      severity::ok,
      [](facts& f) { f.policies = facts::row_security::applies; },
-     {"versions", "expired", "rows"}},
+     {"versions", "expired", "histories", "rows"}},
     {"invalid-indexes", severity::problem, [](facts& f) { f.invalid_indexes = {"i"}; }},
     {"versions", severity::problem, [](facts& f) { f.last_drawn = 6; }},
     {"versions", severity::skipped, [](facts& f) { f.last_drawn.reset(); }},
@@ -74,7 +88,7 @@ const std::vector<fault> faults{
     {"versions",
      severity::problem,
      [](facts& f) { f.last_drawn = 6, f.policies = facts::row_security::applies; },
-     {"expired", "rows"}},
+     {"expired", "histories", "rows"}},
     {"bloat", severity::skipped, [](facts& f) { f.counted = false; }, {"heap-only-updates"}},
     {"bloat", severity::advice, [](facts& f) { f.live_rows = 40'000, f.dead_rows = 10'000; }},
     {"heap-only-updates", severity::advice, [](facts& f) { f.updates = 1'000, f.hot_updates = 499; }},

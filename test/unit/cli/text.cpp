@@ -29,6 +29,20 @@ TEST_CASE("JSON is laid out without touching its tokens", "[cli]") {
     CHECK(pretty("{}", false) == "{}");
 }
 
+TEST_CASE("a member of an object gets another value", "[cli]") {
+    const auto with = [](std::string_view members) {
+        std::string out = "{";
+        append_members(out, members, "history", R"([ {"a": 1} ])");
+        return out;
+    };
+    CHECK(with(R"("history": "rows"})") == R"({"history":[{"a":1}]})");
+    CHECK(with(R"("a": "history", "history": "rows", "z": 1.50})") ==
+          R"({"a":"history","history":[{"a":1}],"z":1.50})");
+    CHECK(with(R"("data": {"history": "rows"}, "list": ["history", "rows"], "hist\"ory": "history"})") ==
+          R"({"data":{"history":"rows"},"list":["history","rows"],"hist\"ory":"history"})");
+    CHECK(with("}") == "{}");
+}
+
 TEST_CASE("durations have a unit, or are seconds", "[cli]") {
     CHECK(parse_duration("500ms") == 500ms);
     CHECK(parse_duration("90") == 90s);
