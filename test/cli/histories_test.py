@@ -3,6 +3,7 @@ import json
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import support
 from support import CliTest, wait_until
@@ -238,6 +239,48 @@ class Moving(HistoriesTest):
         for key, state in exported(self.run_cli("export")).items():
             self.assertEqual([m["content"] for m in state["history"]], appended[key[1]])
         self.assertEqual(self.message_rows(), sum(map(len, appended.values())))
+
+    def test_while_agents_work_and_the_program_is_killed(self):
+        """64 agents of the example agent_runtime, which proves that no turn of theirs is lost or repeated."""
+        runtime = Path(support.SERVER.program).parent / "agent_runtime"
+        self.run_cli("migrate", "--history", "rows")
+        agents = subprocess.Popen([runtime, "--database", self.url, "--table", "agent_states", "--rows", "--agents", "64",
+                                   "--sessions", "2", "--pace", "20", "--window", "3",
+                                   "--ack-file", self.directory / "acks"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=support.environment())
+        said = []
+        reader = threading.Thread(target=lambda: said.append(agents.stdout.read()))
+        reader.start()
+        moves = {"killed": 0, "ended": 0}
+        try:
+            while agents.poll() is None:
+                for layout in ("document", "rows"):
+                    mover = subprocess.Popen(self.command("migrate", "--history", layout, "--batch", 3),
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                             env=support.environment(self.url))
+                    if sum(moves.values()) % 4 < 2:  # in the middle, wherever that is
+                        wanted = "IS NULL" if layout == "document" else "IS NOT NULL"
+                        wait_until(lambda: mover.poll() is not None or agents.poll() is not None or self.sql(
+                            f"SELECT count(*) > 2 FROM agent_states WHERE epoch {wanted}") == "t")
+                        mover.kill()
+                        moves["killed"] += 1
+                    else:
+                        moves["ended"] += 1
+                    complaint = mover.communicate()[1]
+                    self.assertIn(mover.returncode, (0, -signal.SIGKILL), complaint)
+        finally:
+            agents.kill()
+            agents.wait()
+            reader.join()
+            agents.stdout.close()
+        self.assertEqual(agents.returncode, 0, said)
+        self.assertGreater(moves["killed"], 0)
+        self.assertGreater(moves["ended"], 0)
+        self.assertEqual(self.to("rows")["left"], 0)
+        self.assertEqual(self.sql("SELECT count(*) FROM agent_states t WHERE messages <> (SELECT count(*) FROM"
+                                  " agent_states_messages m WHERE (m.agent_id, m.session_id, m.epoch) ="
+                                  " (t.agent_id, t.session_id, t.epoch))"), "0")
+        self.assertEqual(self.message_rows(), int(self.sql("SELECT sum(messages) FROM agent_states")))
 
     def test_checkpoints(self):
         self.run_cli("migrate", "--checkpoints")

@@ -35,6 +35,7 @@ class Server:
     """A private PostgreSQL."""
 
     def __init__(self, program):
+        self.program = program  # other examples are beside it
         self.directory = tempfile.mkdtemp(prefix="pgstate-cli-")
         url_file = Path(self.directory, "url")
         self.process = subprocess.Popen([program, "--tcp", "--url-file", url_file], stdout=subprocess.DEVNULL)
