@@ -2,6 +2,7 @@
 #define PGSTATE_TEST_FAULT_SOAK_CLIENTS_HPP
 
 #include "fault/history.hpp"
+#include "fault/kept_histories.hpp"
 #include "fault/soak/arguments.hpp"
 #include "pgstate/pgstate.hpp"
 
@@ -48,6 +49,9 @@ public:
     std::atomic<unsigned> running{0};
     std::atomic<soak_clock::rep> last_success{0};
     history past;
+    kept_histories kept;                        ///< what saves kept of the histories that they were based on
+    std::vector<history::violation> violations; ///< that loads showed at once
+    std::size_t parts_saved = 0;                ///< saves of states that were loaded in part
     std::map<std::string, std::size_t> errors;
     std::size_t acknowledged = 0;
     std::size_t failed = 0;
@@ -75,6 +79,8 @@ private:
     asio::awaitable<void> save(std::string key, caller& by);
     asio::awaitable<void> save_if_unchanged(std::string key, caller& by);
     asio::awaitable<std::optional<pgstate::agent_state>> load(std::string key, caller& by);
+    /// Loads a state, whole or in part, and saves it with another message or none.
+    asio::awaitable<void> add_to_history(std::string key, caller& by);
     asio::awaitable<void> append(std::string key, caller& by);
     asio::awaitable<void> increment(std::string key, caller& by);
     asio::awaitable<void> merge(std::string key, caller& by);
