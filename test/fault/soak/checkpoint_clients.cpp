@@ -127,7 +127,7 @@ bool checkpoint_clients::answered(const client& of, const char* what, const pgst
     const pgstate::error e = r.error();
     ++(told_by(e) == history::outcome::unknown ? unknown : failed);
     ++errors[error_name(e)];
-    if (e == pgstate::errc::conflict || e == pgstate::errc::not_found)
+    if (e == pgstate::errc::conflict || e == pgstate::errc::not_found || e == pgstate::errc::corrupt_state)
         wrong(of, std::string(what) + ": " + e.what() + ", although nobody else writes it");
     return false;
 }

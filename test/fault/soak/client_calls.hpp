@@ -156,6 +156,7 @@ void epoch::count(const call& of, const pgstate::result<T>& r) {
     const pgstate::error e = r.error();
     ++(of.told_by(e) == history::outcome::unknown ? unknown : failed);
     ++errors[error_name(e)];
+    if (e == pgstate::errc::corrupt_state) problems.push_back(e.what());
 }
 
 template <class T>

@@ -118,6 +118,8 @@ asio::awaitable<void> epoch::client(unsigned id) {
         const auto choice = random() % 100;
         if (given_.rows && random() % 4 == 0) {
             co_await add_to_history(key, self);
+        } else if (given_.rows && random() % 6 == 0) {
+            co_await change_shared(self);
         } else if (choice < 20) {
             co_await save(key, self);
         } else if (choice < 30) {

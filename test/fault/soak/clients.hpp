@@ -36,6 +36,8 @@ public:
     epoch(pgstate::postgres_store& store, asio::io_context& context, const soak_arguments& given,
           std::uint64_t number, std::atomic<std::uint64_t>& last_id);
 
+    /// Another store of the same table, which the sessions that are restored and forked are also written with.
+    void also_with(pgstate::postgres_store& another) { others_ = &another; }
     void start();
     /// How many operations have not completed in their time.
     std::size_t hung() const;
@@ -58,6 +60,8 @@ public:
     std::size_t unknown = 0;
     /// Why writes are unknown: how many of foreign keys, and of others. Several where an operation has several.
     std::map<std::string, std::array<std::size_t, 2>> unknown_writes;
+    std::vector<std::string>
+        problems;       ///< of the sessions that are restored and forked, and states that cannot be read
     std::string broken; ///< a client ended by an exception
 
 private:
@@ -81,6 +85,12 @@ private:
     asio::awaitable<std::optional<pgstate::agent_state>> load(std::string key, caller& by);
     /// Loads a state, whole or in part, and saves it with another message or none.
     asio::awaitable<void> add_to_history(std::string key, caller& by);
+    /// Changes one of the sessions that are restored and forked.
+    asio::awaitable<void> change_shared(caller& by);
+    asio::awaitable<void> append_to_shared(std::string key, caller& by);
+    asio::awaitable<void> save_shared(std::string key, caller& by, bool anew);
+    asio::awaitable<void> go_back(std::string key, caller& by);
+    void note_version(const std::string& key, std::int64_t version, const pgstate::agent_state& state);
     asio::awaitable<void> append(std::string key, caller& by);
     asio::awaitable<void> increment(std::string key, caller& by);
     asio::awaitable<void> merge(std::string key, caller& by);
@@ -90,11 +100,16 @@ private:
     asio::awaitable<void> save_all(const std::vector<std::string>& all, caller& by);
     asio::awaitable<void> transaction(const std::vector<std::string>& all, caller& by);
 
+    /// One of the two stores: within one, writes of a key wait for each other.
+    pgstate::postgres_store& either_store(caller& by);
+
     pgstate::postgres_store& store_;
+    pgstate::postgres_store* others_ = &store_;
     asio::io_context& context_;
     const soak_arguments& given_;
     const std::uint64_t number_;
     std::atomic<std::uint64_t>& last_id_;
+    std::map<std::int64_t, std::vector<std::string>> shared_versions_; ///< what each had in it
     std::vector<std::atomic<soak_clock::rep>>
         due_; ///< by client: when the one that is under way has hung; 0: none is
 };

@@ -86,19 +86,24 @@ private:
         std::thread thread([&context] { context.run(); });
         {
             pgstate::postgres_store store;
+            pgstate::postgres_store second;
             try {
-                store = open(context, through_with_password(proxy_, server_) +
-                                          "?sslmode=disable&application_name=" + application);
+                const auto where = through_with_password(proxy_, server_) +
+                                   "?sslmode=disable&application_name=" + application;
+                store = open(context, where);
+                if (given_.rows) second = open(context, where + "-second");
                 backend_watch watch(server_.connection_string(), application, proxy_, connections + 1);
                 const auto end =
                     soak_clock::now() + std::chrono::duration_cast<soak_clock::duration>(
                                             std::chrono::duration<double, std::ratio<60>>(given_.minutes));
                 for (std::uint64_t number = 0; soak_clock::now() < end && hung_ == 0; ++number) {
-                    torment(store, context, number, std::min(end, soak_clock::now() + epoch_length));
+                    torment(store, given_.rows ? second : store, context, number,
+                            std::min(end, soak_clock::now() + epoch_length));
                     if (number == 0) memory_before_ = resident_memory();
                 }
                 memory_after_ = resident_memory();
                 close(store);
+                if (given_.rows) close(second);
                 backends_ = watch.finish();
                 count_leaked();
             } catch (const std::exception& e) {
@@ -127,10 +132,11 @@ private:
             problems_.push_back("the store was not closed in time");
     }
 
-    void torment(pgstate::postgres_store& store, asio::io_context& context, std::uint64_t number,
-                 soak_clock::time_point end) {
+    void torment(pgstate::postgres_store& store, pgstate::postgres_store& second, asio::io_context& context,
+                 std::uint64_t number, soak_clock::time_point end) {
         auto& current =
             *epochs_.emplace_back(std::make_unique<epoch>(store, context, given_, number, last_id_));
+        current.also_with(second);
         current.start();
         if (given_.rows) {
             own_ = std::make_unique<checkpoint_clients>(store, context, given_.seed, number);
@@ -206,7 +212,7 @@ private:
         {
             pqxx::connection observer(server_.connection_string());
             const auto deadline = soak_clock::now() + 30s;
-            const auto of_store = "application_name = '" + std::string(application) + "'";
+            const auto of_store = "application_name LIKE '" + std::string(application) + "%'";
             while (count_backends(observer, of_store) > proxy_.count().open && soak_clock::now() < deadline)
                 std::this_thread::sleep_for(5ms);
         }
@@ -261,6 +267,8 @@ private:
         for (const auto& [name, count] : of.errors)
             errors_[name] += count;
         parts_saved_ += of.parts_saved;
+        for (const auto& each : of.problems)
+            add_problem(each);
         auto found = of.past.check();
         for (const auto& others : {of.violations, of.kept.check()})
             found.insert(found.end(), others.begin(), others.end());
