@@ -201,7 +201,7 @@ TEST_CASE("an append of a message with an id is cut at every byte", "[cuts][rows
     sweep_check(std::move(what));
 }
 
-TEST_CASE("a checkpoint and a restore of a history in rows are cut at every byte",
+TEST_CASE("what is done with checkpoints of a history in rows is cut at every byte",
           "[cuts][rows][checkpoints]") {
     SECTION("a checkpoint") {
         auto what = sweep_in_rows("checkpoint");
@@ -221,6 +221,27 @@ TEST_CASE("a checkpoint and a restore of a history in rows are cut at every byte
         what.start = [](auto& store, sweep_trial& trial, const agent_state& first) {
             store.restore(trial.agent(), "s", first.version,
                           trial.expect<pgstate::saved>(sweep_kind::restore, "s"));
+        };
+        sweep_check(std::move(what));
+    }
+    SECTION("a fork") {
+        auto what = sweep_in_rows("fork");
+        what.stride = 2;
+        what.sessions = {"s"};
+        what.checkpoints = true;
+        what.start = [](auto& store, sweep_trial& trial, const agent_state& first) {
+            store.fork(trial.agent(), "s", "f", {.at = first.version},
+                       trial.expect<pgstate::saved>(sweep_kind::fork, "f"));
+        };
+        sweep_check(std::move(what));
+    }
+    SECTION("a prune") {
+        auto what = sweep_in_rows("prune");
+        what.stride = 2;
+        what.sessions = {"s"};
+        what.checkpoints = true;
+        what.start = [](auto& store, sweep_trial& trial, const agent_state&) {
+            store.prune(trial.agent(), "s", {.keep = 0}, trial.expect<std::int64_t>(sweep_kind::prune, "s"));
         };
         sweep_check(std::move(what));
     }

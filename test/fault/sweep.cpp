@@ -291,6 +291,7 @@ private:
 
     int times_applied(const sweep_operation& what, const agent_state* row) {
         if (what.kind == sweep_kind::erase) return row ? 0 : 1;
+        if (what.kind == sweep_kind::fork && !row) return 0;
         if (!row) return -1;
         const auto value = row->data.at("value").to_number<int>();
         const auto added = static_cast<int>(row->history.size()) - sweep_messages;
@@ -306,6 +307,10 @@ private:
         case sweep_kind::restore:
             if (added != value) wrong(what.agent + ", " + what.session + ": restored in part");
             return 1 - value;
+        case sweep_kind::fork:
+            if (added != 0) wrong(what.agent + ", " + what.session + ": copied in part");
+            return 1;
+        case sweep_kind::prune: return 1 - checkpoints_[{what.agent, what.session}];
         case sweep_kind::checkpoint: return checkpoints_[{what.agent, what.session}];
         default: return value;
         }

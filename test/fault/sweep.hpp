@@ -36,7 +36,7 @@ inline constexpr std::chrono::seconds sweep_operation_timeout{20};
 inline constexpr std::size_t sweep_lanes = 8;
 
 /// How a row tells how often an operation was applied to it: each has a row to itself.
-enum class sweep_kind { save, extend, append, increment, checkpoint, restore, erase, load };
+enum class sweep_kind { save, extend, append, increment, checkpoint, restore, fork, prune, erase, load };
 
 enum class sweep_outcome { pending, acknowledged, failed, unknown };
 

@@ -89,6 +89,7 @@ private:
     asio::awaitable<void> change_shared(caller& by);
     asio::awaitable<void> append_to_shared(std::string key, caller& by);
     asio::awaitable<void> save_shared(std::string key, caller& by, bool anew);
+    asio::awaitable<void> transact_shared(std::string key, caller& by);
     asio::awaitable<void> go_back(std::string key, caller& by);
     void note_version(const std::string& key, std::int64_t version, const pgstate::agent_state& state);
     asio::awaitable<void> append(std::string key, caller& by);

@@ -33,8 +33,10 @@ asio::awaitable<void> epoch::change_shared(caller& by) {
     const auto choice = by.random() % 100;
     if (choice < 20) {
         co_await append_to_shared(key, by);
+    } else if (choice < 30) {
+        co_await transact_shared(key, by);
     } else if (choice < 55) {
-        co_await save_shared(key, by, choice < 30);
+        co_await save_shared(key, by, choice < 38);
     } else if (choice < 72) {
         const call under_way(*this, by);
         const auto r = co_await either_store(by).checkpoint(
@@ -87,6 +89,19 @@ asio::awaitable<void> epoch::save_shared(std::string key, caller& by, bool anew)
     const call under_way(*this, by);
     const pgstate::save_options options{.if_unchanged = !anew && by.random() % 3 == 0};
     const auto r = co_await either_store(by).save(state, under_way.with(options), under_way.token());
+    count(under_way, r);
+}
+
+asio::awaitable<void> epoch::transact_shared(std::string key, caller& by) {
+    auto work = [key, text = std::to_string(++last_id_), random = by.random()](pgstate::transaction& t) {
+        auto state = t.load(soak_agent, key);
+        if (!state || state->history.size() > 60) state.emplace(soak_agent, key);
+        state->history.emplace_back("user", text);
+        t.save(*state, {.if_unchanged = random % 2 == 0 && state->version != 0});
+    };
+    const call under_way(*this, by);
+    const auto r = co_await either_store(by).transaction(
+        std::move(work), under_way.with(pgstate::transaction_options{}), under_way.token());
     count(under_way, r);
 }
 
