@@ -212,7 +212,7 @@ private:
         {
             pqxx::connection observer(server_.connection_string());
             const auto deadline = soak_clock::now() + 30s;
-            const auto of_store = "application_name IN ('soak', 'soak-second')";
+            const std::string of_store(soaked_processes);
             while (count_backends(observer, of_store) > proxy_.count().open && soak_clock::now() < deadline)
                 std::this_thread::sleep_for(5ms);
         }
