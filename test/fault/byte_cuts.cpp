@@ -22,6 +22,7 @@ namespace {
 sweep_exchange sweep_either_layout(std::string name) {
     sweep_exchange what;
     what.rows = GENERATE(false, true);
+    if (what.rows) what.stride = 2; // to save time: most of it is the same
     what.name = std::move(name) + (what.rows ? ", in rows" : "");
     return what;
 }
@@ -82,7 +83,7 @@ TEST_CASE("saves and loads that share statements are cut at every byte", "[cuts]
     constexpr int saves = 8;
     constexpr int loads = 4;
     auto what = sweep_either_layout("batch");
-    what.stride = 4; // most of it are the statements' texts, which are long
+    what.stride *= 4; // most of it are the statements' texts, which are long
     for (int i = 0; i < saves + loads; ++i)
         what.sessions.push_back("s" + std::to_string(10 + i));
     what.start = [sessions = what.sessions](auto& store, sweep_trial& trial, const agent_state&) {
