@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds pgstate_soak and runs it: clients on a private PostgreSQL that fails all the time, and a check of what is left.
-# Usage: test/fault/soak.sh [--preset release|debug|asan-ubsan] [--minutes M] [--clients N] [--seed S] [--fault-every S] [--erases N] [--guard]
+# Usage: test/fault/soak.sh [--preset release|debug|asan-ubsan] [--minutes M] [--clients N] [--seed S] [--fault-every S] [--erases N] [--guard] [--rows]
 #        [--foreign-writers N] [--impatient N] [--verbose]
 #                                                                          e.g. test/fault/soak.sh --minutes 10
 set -euo pipefail

@@ -1,5 +1,6 @@
 #include "fault/sweep.hpp"
 
+#include "fault/message_rows.hpp"
 #include "support/test_server.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -40,9 +41,11 @@ std::uint64_t sweep_every() {
 
 /// A store with one connection, and the proxy that it goes through.
 struct sweep_lane {
-    sweep_lane(asio::io_context& context, const std::string& database) : proxy(socket_of(server())) {
+    sweep_lane(asio::io_context& context, const std::string& database, const pgstate::schema_config& schema)
+        : proxy(socket_of(server())) {
         settings.connection_string = through(proxy, database) + "&pool_max_conns=1&application_name=swept";
         settings.operation_timeout = sweep_operation_timeout;
+        settings.schema = schema;
         settings.schema.migrate = pgstate::migrate_mode::off;
         run(context, [&]() -> asio::awaitable<void> {
             store = co_await pgstate::postgres_store::open(context.get_executor(), settings);
@@ -65,13 +68,15 @@ class sweep {
 public:
     explicit sweep(sweep_exchange what) : what_(std::move(what)) {
         direct_settings_.connection_string = server().connection_string(database_);
+        direct_settings_.schema.checkpoints = what_.rows || what_.checkpoints;
+        if (what_.rows) direct_settings_.schema.history = pgstate::history_layout::rows;
         run(context_, [&]() -> asio::awaitable<void> {
             direct_ = co_await pgstate::postgres_store::open(context_.get_executor(), direct_settings_);
             const auto known = sweep_state("known", "known", 0);
             co_await direct_.save(known);
         });
         for (std::size_t i = 0; i < sweep_lanes; ++i)
-            lanes_.push_back(std::make_unique<sweep_lane>(context_, database_));
+            lanes_.push_back(std::make_unique<sweep_lane>(context_, database_, direct_settings_.schema));
     }
 
     /// Sweeps and checks; the findings are empty if all is well.
@@ -79,6 +84,7 @@ public:
         const auto begin = sweep_clock::now();
         plan();
         prepare();
+        if (what_.rows) epochs_ = epochs();
         std::size_t running = lanes_.size();
         for (auto& each : lanes_)
             asio::co_spawn(context_, work(*each), [&](std::exception_ptr failure) {
@@ -104,6 +110,7 @@ public:
 
 private:
     static constexpr std::size_t measurements = 3;
+    using row_key = std::pair<std::string, std::string>;
 
     void wrong(std::string what) {
         constexpr std::size_t enough = 20;
@@ -133,13 +140,20 @@ private:
     /// The rows of all trials, over a connection that is never cut.
     void prepare() {
         std::vector<agent_state> states;
-        for (auto trial = versions_.size(); trial < trials_; ++trial)
+        for (auto trial = firsts_.size(); trial < trials_; ++trial)
             for (const auto& session : what_.sessions)
                 states.push_back(sweep_state(agent_of(trial), session, 0));
         run(context_, [&]() -> asio::awaitable<void> {
             const auto saved = co_await direct_.save_all(states);
-            for (std::size_t i = 0; i < saved.size(); i += what_.sessions.size())
-                versions_.push_back(saved[i].value().version);
+            for (std::size_t i = 0; i < saved.size(); ++i) {
+                saved[i].value().apply_to(states[i]);
+                if (what_.checkpoints) {
+                    co_await direct_.checkpoint(states[i].agent_id, states[i].session_id);
+                    const auto later = sweep_state(states[i].agent_id, states[i].session_id, 1);
+                    co_await direct_.save(later);
+                }
+                if (i % what_.sessions.size() == 0) firsts_.push_back(states[i]);
+            }
         });
     }
 
@@ -167,7 +181,7 @@ private:
         if (cut && !what_.reconnects) on.proxy.cut(cut->way, cut->bytes, cut->how);
 
         const auto begin = sweep_clock::now();
-        what_.start(on.store, *trial, versions_.at(number));
+        what_.start(on.store, *trial, firsts_.at(number));
         if (!co_await trial->complete())
             wrong(name + ": not completed soon: " + trial->pending() + " of " +
                   std::to_string(trial->operations().size()) + " operations");
@@ -208,8 +222,48 @@ private:
         }
     }
 
+    /// The names of the histories that are in rows.
+    std::map<row_key, std::string> epochs() const {
+        pqxx::connection observer(direct_settings_.connection_string);
+        std::map<row_key, std::string> found;
+        const auto rows = pqxx::nontransaction(observer).exec(
+            "SELECT agent_id, session_id, epoch FROM agent_states WHERE epoch IS NOT NULL");
+        for (int i = 0; i < static_cast<int>(rows.size()); ++i)
+            found.emplace(row_key(rows[i][0].as<std::string>(), rows[i][1].as<std::string>()),
+                          rows[i][2].as<std::string>());
+        return found;
+    }
+
+    /// Nothing of a history is lost or left over, and a save that adds to one has not begun another.
+    void check_message_rows() {
+        const auto looked = look_at_message_rows(direct_settings_.connection_string);
+        for (const auto& each : looked.wrongs)
+            wrong(each);
+        if (looked.in_rows == 0 || looked.in_document != 0) wrong("histories are not in rows");
+        const auto now = epochs();
+        for (const auto& trial : done_)
+            for (const auto& each : trial->operations())
+                if (each->kind == sweep_kind::extend &&
+                    epochs_.at({each->agent, each->session}) != now.at({each->agent, each->session}))
+                    wrong(trial->about() + ": the history was written anew");
+    }
+
+    /// How many checkpoints the rows have.
+    std::map<row_key, int> checkpoints() const {
+        pqxx::connection observer(direct_settings_.connection_string);
+        std::map<row_key, int> found;
+        const auto rows = pqxx::nontransaction(observer).exec(
+            "SELECT agent_id, session_id, count(*) FROM agent_states_checkpoints GROUP BY 1, 2");
+        for (int i = 0; i < static_cast<int>(rows.size()); ++i)
+            found.emplace(row_key(rows[i][0].as<std::string>(), rows[i][1].as<std::string>()),
+                          rows[i][2].as<int>());
+        return found;
+    }
+
     void check() {
-        std::map<std::pair<std::string, std::string>, agent_state> rows;
+        if (what_.rows) check_message_rows();
+        if (direct_settings_.schema.checkpoints) checkpoints_ = checkpoints();
+        std::map<row_key, agent_state> rows;
         std::vector<pgstate::state_key> keys;
         for (const auto& trial : done_)
             for (const auto& each : trial->operations())
@@ -226,7 +280,7 @@ private:
             std::optional<int> together;
             for (const auto& each : trial->operations()) {
                 const auto at = rows.find({each->agent, each->session});
-                const int applied = times_applied(each->kind, at == rows.end() ? nullptr : &at->second);
+                const int applied = times_applied(*each, at == rows.end() ? nullptr : &at->second);
                 check(*each, applied, trial->about());
                 if (!each->group.empty() && together && *together != applied)
                     wrong(trial->about() + ": a transaction was applied in part");
@@ -235,11 +289,31 @@ private:
         }
     }
 
-    static int times_applied(sweep_kind kind, const agent_state* row) {
-        if (kind == sweep_kind::erase) return row ? 0 : 1;
+    int times_applied(const sweep_operation& what, const agent_state* row) {
+        if (what.kind == sweep_kind::erase) return row ? 0 : 1;
+        if (what.kind == sweep_kind::fork && !row) return 0;
         if (!row) return -1;
-        if (kind == sweep_kind::append) return static_cast<int>(row->history.size());
-        return static_cast<int>(row->data.at("value").to_number<int>());
+        const auto value = row->data.at("value").to_number<int>();
+        const auto added = static_cast<int>(row->history.size()) - sweep_messages;
+        for (std::size_t i = 0; i < row->history.size(); ++i)
+            if (row->history[i].content != "message " + std::to_string(i))
+                wrong(what.agent + ", " + what.session + ": another message was at " + std::to_string(i));
+        switch (what.kind) {
+        case sweep_kind::append: return added;
+        case sweep_kind::save:
+        case sweep_kind::extend:
+            if (added != value) wrong(what.agent + ", " + what.session + ": saved in part");
+            return value;
+        case sweep_kind::restore:
+            if (added != value) wrong(what.agent + ", " + what.session + ": restored in part");
+            return 1 - value;
+        case sweep_kind::fork:
+            if (added != 0) wrong(what.agent + ", " + what.session + ": copied in part");
+            return 1;
+        case sweep_kind::prune: return 1 - checkpoints_[{what.agent, what.session}];
+        case sweep_kind::checkpoint: return checkpoints_[{what.agent, what.session}];
+        default: return value;
+        }
     }
 
     void check(const sweep_operation& what, int applied, const std::string& about) {
@@ -266,7 +340,9 @@ private:
     std::vector<sweep_cut> cuts_;
     std::size_t next_ = 0;
     std::size_t trials_ = 0;
-    std::vector<std::int64_t> versions_; ///< of the first row of each trial
+    std::vector<agent_state> firsts_;       ///< the first row of each trial
+    std::map<row_key, std::string> epochs_; ///< before the trials
+    std::map<row_key, int> checkpoints_;    ///< after the trials
     std::vector<std::shared_ptr<sweep_trial>> done_;
     std::vector<std::shared_ptr<sweep_trial>> warm_ups_;
     sweep_totals totals_;
@@ -305,9 +381,15 @@ bool sweep_server_was_lost(const pgstate::error& e) {
     return e == errc::unavailable || e.sqlstate().starts_with("57P") || e.sqlstate().starts_with("08");
 }
 
+pgstate::agent_message sweep_message(int number) {
+    return {"user", "message " + std::to_string(number), pgstate::timestamp(1'000'000s)};
+}
+
 agent_state sweep_state(const std::string& agent, const std::string& session, int value) {
     agent_state state(agent, session);
     state.data["value"] = value;
+    for (int i = 0; i < sweep_messages + value; ++i)
+        state.history.push_back(sweep_message(i));
     return state;
 }
 

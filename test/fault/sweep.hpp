@@ -36,7 +36,7 @@ inline constexpr std::chrono::seconds sweep_operation_timeout{20};
 inline constexpr std::size_t sweep_lanes = 8;
 
 /// How a row tells how often an operation was applied to it: each has a row to itself.
-enum class sweep_kind { save, append, increment, erase, load };
+enum class sweep_kind { save, extend, append, increment, checkpoint, restore, fork, prune, erase, load };
 
 enum class sweep_outcome { pending, acknowledged, failed, unknown };
 
@@ -159,6 +159,12 @@ public:
     std::vector<std::string> wrongs;
 };
 
+/// The messages of a row that is there before.
+inline constexpr int sweep_messages = 2;
+
+/// That which is the `number`th of its history, from 0.
+pgstate::agent_message sweep_message(int number);
+/// One with `sweep_messages` messages, and as many more as the value says.
 pgstate::agent_state sweep_state(const std::string& agent, const std::string& session, int value);
 
 /// What is swept.
@@ -168,7 +174,12 @@ struct sweep_exchange {
     std::vector<std::string> sessions;
     /// What the connection is used for before, on rows that are not there: the same, so that the statement is prepared.
     std::function<void(pgstate::postgres_store&, sweep_trial&)> warm_up{};
-    std::function<void(pgstate::postgres_store&, sweep_trial&, std::int64_t version)> start;
+    /// \param first  the first of the rows, as the save of it left it
+    std::function<void(pgstate::postgres_store&, sweep_trial&, const pgstate::agent_state& first)> start;
+    /// The histories are in rows of their own.
+    bool rows = false;
+    /// Each row has a checkpoint, of the value 0, and then the value 1.
+    bool checkpoints = false;
     /// How many bytes apart the cuts are, at most; from which of them on is a matter of the seed.
     std::uint64_t stride = 1;
     /// The connection is lost before, and the cut is one in the making of the next.

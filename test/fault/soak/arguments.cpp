@@ -26,6 +26,9 @@ std::optional<soak_arguments> parse_soak_arguments(int argc, const char* const* 
     add("erases", po::value(&a.erases)->default_value(4)->value_name("N"),
         "percent of the operations, up to 10, that erase");
     add("guard", po::bool_switch(&a.guard), "the table has the guard: schema.guard");
+    add("rows", po::bool_switch(&a.rows),
+        "histories are in rows of their own: schema.history; clients then also load parts of histories, add to them and save, "
+        "and others, each with a session of its own, use checkpoints");
     add("foreign-writers", po::value(&a.foreign_writers)->default_value(0)->value_name("N"),
         "clients, up to 16, that write some of the keys with the SQL of the Go SDK; with --guard alone, as a version "
         "is used twice without it");

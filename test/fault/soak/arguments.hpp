@@ -13,6 +13,7 @@ struct soak_arguments {
     double fault_every = 2;       ///< seconds
     unsigned erases = 4;          ///< percent of the operations
     bool guard = false;           ///< schema.guard
+    bool rows = false;            ///< history_layout::rows, and operations on histories and checkpoints
     unsigned foreign_writers = 0; ///< sessions of the Go SDK's SQL
     unsigned impatient = 0;       ///< clients with short time-outs, who cancel
     bool verbose = false;

@@ -1,8 +1,6 @@
-#include "fault/soak/clients.hpp"
+#include "fault/soak/client_calls.hpp"
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -13,44 +11,17 @@
 #include <iterator>
 #include <memory>
 #include <random>
-#include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace pgstate_test {
 
 using namespace std::chrono_literals;
 using pgstate::agent_state;
-using pgstate::as_result;
-using pgstate::errc;
 
 namespace {
 
 constexpr std::size_t key_count = 24;
 constexpr std::size_t foreign_key_count = 6;
-
-/// The reasons of a time-out that say that nothing was or will be applied.
-constexpr std::string_view definite_time_outs[] = {
-    "was not sent", "was not applied", "before the server answered it", "while the server was at work on it",
-    "no connection became ready"};
-
-/// By the faults, or by what other clients do to the same keys.
-bool explained(const pgstate::error& e) {
-    for (const auto code : {errc::outcome_unknown, errc::unavailable, errc::timed_out, errc::pool_exhausted,
-                            errc::conflict, errc::not_found})
-        if (e == code) return true;
-    return e == asio::error::operation_aborted || e.sqlstate().starts_with("57P") ||
-           e.sqlstate().starts_with("08");
-}
-
-/// What the error says, without what is different each time.
-std::string why_unknown(const pgstate::error& e) {
-    std::string_view what = e.what();
-    constexpr std::string_view reason = "it may have been applied, and ";
-    const auto at = what.find(reason);
-    what.remove_prefix(at != what.npos ? at + reason.size() : what.rfind(": ") + 2);
-    return std::string(what.substr(0, what.find_first_of(";:")));
-}
 
 agent_state document(const history::write& what) {
     agent_state state(soak_agent, what.key);
@@ -59,92 +30,6 @@ agent_state document(const history::write& what) {
 }
 
 } // namespace
-
-/// A client, and what its operations are given.
-struct epoch::caller {
-    caller(asio::io_context& context, const soak_arguments& given, std::uint64_t epoch_number,
-           unsigned number)
-        : id(number), impatient(number >= given.clients), gives_up(context) {
-        std::seed_seq seeds{given.seed, epoch_number, std::uint64_t{number}};
-        random.seed(seeds);
-    }
-
-    const unsigned id;
-    const bool impatient;
-    std::mt19937_64 random;
-
-    /// Of a client that is impatient; shared, as a timer that has fired outlives the operation.
-    struct cancellation {
-        asio::cancellation_signal signal;
-        asio::cancellation_type emitted = asio::cancellation_type::none; ///< during the operation under way
-    };
-    const std::shared_ptr<cancellation> cancelled = std::make_shared<cancellation>();
-    asio::steady_timer gives_up;
-};
-
-/// An operation under way; noted when it has completed.
-class epoch::call {
-public:
-    call(epoch& whose, caller& by) : whose_(whose), by_(by), invoked(soak_clock::now()) {
-        by_.cancelled->emitted = asio::cancellation_type::none;
-        if (by_.impatient) {
-            timeout_ = std::chrono::milliseconds(20 + by_.random() % 181);
-            if (by_.random() % 2 == 0) cancel_later();
-        }
-        const auto due = invoked + (by_.impatient ? timeout_ : soak_operation_timeout) + soak_grace;
-        whose_.due_[by_.id] = due.time_since_epoch().count();
-    }
-    call(const call&) = delete;
-    call& operator=(const call&) = delete;
-    ~call() {
-        by_.gives_up.cancel();
-        whose_.due_[by_.id] = 0;
-    }
-
-    template <class Options>
-    Options with(Options options) const {
-        options.timeout = timeout_;
-        return options;
-    }
-    auto token() const {
-        return as_result(asio::bind_cancellation_slot(by_.cancelled->signal.slot(), asio::use_awaitable));
-    }
-
-    history::outcome told_by(const pgstate::error& e) const {
-        using enum history::outcome;
-        if (e == errc::outcome_unknown) return unknown;
-        if (e == asio::error::operation_aborted) {
-            // Of asio's types, total alone promises that there is no side effect.
-            return by_.cancelled->emitted == asio::cancellation_type::total ? failed : unknown;
-        }
-        const auto says = [what = std::string_view(e.what())](std::string_view reason) {
-            return what.find(reason) != what.npos;
-        };
-        return e == errc::timed_out && std::ranges::none_of(definite_time_outs, says) ? unknown : failed;
-    }
-
-private:
-    /// Soon, mostly: most operations take a few milliseconds.
-    void cancel_later() {
-        using asio::cancellation_type;
-        constexpr cancellation_type types[] = {cancellation_type::terminal, cancellation_type::partial,
-                                               cancellation_type::total};
-        const auto longest = std::uint64_t{1'000} << by_.random() % 8;
-        by_.gives_up.expires_after(std::chrono::microseconds(by_.random() % longest));
-        by_.gives_up.async_wait([what = by_.cancelled, type = types[by_.random() % 3]](auto stopped) {
-            if (stopped) return;
-            what->emitted |= type;
-            what->signal.emit(type);
-        });
-    }
-
-    epoch& whose_;
-    caller& by_;
-    std::chrono::milliseconds timeout_{0}; ///< 0: the store's own
-
-public:
-    const soak_clock::time_point invoked;
-};
 
 epoch::epoch(pgstate::postgres_store& store, asio::io_context& context, const soak_arguments& given,
              std::uint64_t number, std::atomic<std::uint64_t>& last_id)
@@ -188,11 +73,16 @@ void epoch::note_load(const std::string& key, const std::optional<agent_state>& 
     seen.missing = !state;
     seen.invoked = invoked;
     seen.completed = soak_clock::now();
+    std::size_t kept_messages = 0;
     if (state) {
         seen.version = state->version;
         for (const auto& [name, value] : state->data) {
             if (name == "saved") {
                 seen.saved = value.to_number<std::uint64_t>();
+                continue;
+            }
+            if (name == "kept") {
+                kept_messages = value.to_number<std::size_t>();
                 continue;
             }
             history::client_id client = 0;
@@ -205,20 +95,8 @@ void epoch::note_load(const std::string& key, const std::optional<agent_state>& 
         for (const auto& each : state->history)
             seen.appended.push_back(std::stoull(each.content));
     }
+    if (auto wrong = kept.take(seen, kept_messages)) violations.push_back(*std::move(wrong));
     past.add(std::move(seen));
-}
-
-template <class T>
-void epoch::count(const call& of, const pgstate::result<T>& r) {
-    if (r.has_value()) {
-        ++acknowledged;
-        last_success = soak_clock::now().time_since_epoch().count();
-        return;
-    }
-    const pgstate::error e = r.error();
-    ++(of.told_by(e) == history::outcome::unknown ? unknown : failed);
-    ++errors[(explained(e) ? "" : "UNEXPECTED ") + e.operation() + ": " + e.code().message() +
-             (e.sqlstate().empty() ? "" : " (" + e.sqlstate() + ")")];
 }
 
 history::write epoch::begun(kind what, const std::string& key, const caller& by) {
@@ -230,31 +108,6 @@ history::write epoch::begun(kind what, const std::string& key, const caller& by)
     return made;
 }
 
-template <class T>
-void epoch::finish(history::write what, const call& of, const pgstate::result<T>& r) {
-    what.invoked = of.invoked;
-    what.completed = soak_clock::now();
-    if (r.has_error()) {
-        what.told = of.told_by(r.error());
-        if (what.told == history::outcome::unknown)
-            ++unknown_writes[why_unknown(r.error())][std::ranges::count(foreign_keys(), what.key) > 0];
-        what.missing = r.error() == errc::not_found;
-    } else {
-        what.told = history::outcome::acknowledged;
-        if constexpr (std::is_same_v<T, bool>)
-            what.missing = !*r;
-        else
-            what.version = r->version;
-    }
-    past.add(std::move(what));
-}
-
-template <class T>
-void epoch::finish_one(history::write what, const call& of, const pgstate::result<T>& r) {
-    count(of, r);
-    finish(std::move(what), of, r);
-}
-
 asio::awaitable<void> epoch::client(unsigned id) {
     caller self(context_, given_, number_, id);
     auto& random = self.random;
@@ -263,7 +116,11 @@ asio::awaitable<void> epoch::client(unsigned id) {
     while (!stopping) {
         const auto key = all[random() % all.size()];
         const auto choice = random() % 100;
-        if (choice < 20) {
+        if (given_.rows && random() % 4 == 0) {
+            co_await add_to_history(key, self);
+        } else if (given_.rows && random() % 6 == 0) {
+            co_await change_shared(self);
+        } else if (choice < 20) {
             co_await save(key, self);
         } else if (choice < 30) {
             co_await save_if_unchanged(key, self);

@@ -2,6 +2,7 @@
 #define PGSTATE_TEST_FAULT_SOAK_CLIENTS_HPP
 
 #include "fault/history.hpp"
+#include "fault/kept_histories.hpp"
 #include "fault/soak/arguments.hpp"
 #include "pgstate/pgstate.hpp"
 
@@ -35,6 +36,8 @@ public:
     epoch(pgstate::postgres_store& store, asio::io_context& context, const soak_arguments& given,
           std::uint64_t number, std::atomic<std::uint64_t>& last_id);
 
+    /// Another store of the same table, which the sessions that are restored and forked are also written with.
+    void also_with(pgstate::postgres_store& another) { others_ = &another; }
     void start();
     /// How many operations have not completed in their time.
     std::size_t hung() const;
@@ -48,12 +51,17 @@ public:
     std::atomic<unsigned> running{0};
     std::atomic<soak_clock::rep> last_success{0};
     history past;
+    kept_histories kept;                        ///< what saves kept of the histories that they were based on
+    std::vector<history::violation> violations; ///< that loads showed at once
+    std::size_t parts_saved = 0;                ///< saves of states that were loaded in part
     std::map<std::string, std::size_t> errors;
     std::size_t acknowledged = 0;
     std::size_t failed = 0;
     std::size_t unknown = 0;
     /// Why writes are unknown: how many of foreign keys, and of others. Several where an operation has several.
     std::map<std::string, std::array<std::size_t, 2>> unknown_writes;
+    std::vector<std::string>
+        problems;       ///< of the sessions that are restored and forked, and states that cannot be read
     std::string broken; ///< a client ended by an exception
 
 private:
@@ -75,6 +83,15 @@ private:
     asio::awaitable<void> save(std::string key, caller& by);
     asio::awaitable<void> save_if_unchanged(std::string key, caller& by);
     asio::awaitable<std::optional<pgstate::agent_state>> load(std::string key, caller& by);
+    /// Loads a state, whole or in part, and saves it with another message or none.
+    asio::awaitable<void> add_to_history(std::string key, caller& by);
+    /// Changes one of the sessions that are restored and forked.
+    asio::awaitable<void> change_shared(caller& by);
+    asio::awaitable<void> append_to_shared(std::string key, caller& by);
+    asio::awaitable<void> save_shared(std::string key, caller& by, bool anew);
+    asio::awaitable<void> transact_shared(std::string key, caller& by);
+    asio::awaitable<void> go_back(std::string key, caller& by);
+    void note_version(const std::string& key, std::int64_t version, const pgstate::agent_state& state);
     asio::awaitable<void> append(std::string key, caller& by);
     asio::awaitable<void> increment(std::string key, caller& by);
     asio::awaitable<void> merge(std::string key, caller& by);
@@ -84,11 +101,16 @@ private:
     asio::awaitable<void> save_all(const std::vector<std::string>& all, caller& by);
     asio::awaitable<void> transaction(const std::vector<std::string>& all, caller& by);
 
+    /// One of the two stores: within one, writes of a key wait for each other.
+    pgstate::postgres_store& either_store(caller& by);
+
     pgstate::postgres_store& store_;
+    pgstate::postgres_store* others_ = &store_;
     asio::io_context& context_;
     const soak_arguments& given_;
     const std::uint64_t number_;
     std::atomic<std::uint64_t>& last_id_;
+    std::map<std::int64_t, std::vector<std::string>> shared_versions_; ///< what each had in it
     std::vector<std::atomic<soak_clock::rep>>
         due_; ///< by client: when the one that is under way has hung; 0: none is
 };

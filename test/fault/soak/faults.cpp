@@ -96,8 +96,8 @@ void tormentor::refuse() {
 
 void tormentor::terminate_backends() {
     pqxx::connection direct(server_.connection_string());
-    pqxx::nontransaction(direct).exec(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'soak'");
+    pqxx::nontransaction(direct).exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " +
+                                      std::string(soaked_processes));
 }
 
 void tormentor::kill_backend() {
@@ -105,8 +105,8 @@ void tormentor::kill_backend() {
     {
         pqxx::connection direct(server_.connection_string());
         pqxx::nontransaction sql(direct);
-        for (const auto& row :
-             sql.exec("SELECT pid FROM pg_stat_activity WHERE application_name = 'soak' ORDER BY pid"))
+        for (const auto& row : sql.exec("SELECT pid FROM pg_stat_activity WHERE " +
+                                        std::string(soaked_processes) + " ORDER BY pid"))
             backends.push_back(row[0].as<int>());
     }
     if (backends.empty()) return;

@@ -8,9 +8,13 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pgstate_test {
+
+/// True of the server processes of the stores that are soaked, in SQL on pg_stat_activity.
+inline constexpr std::string_view soaked_processes = "application_name IN ('soak', 'soak-second')";
 
 /// The faults, one after the other, each healed before the next.
 class tormentor {

@@ -2,9 +2,11 @@
 // the history of it all is checked. See README.md.
 
 #include "fault/history.hpp"
+#include "fault/message_rows.hpp"
 #include "fault/processes.hpp"
 #include "fault/proxy.hpp"
 #include "fault/soak/arguments.hpp"
+#include "fault/soak/checkpoint_clients.hpp"
 #include "fault/soak/clients.hpp"
 #include "fault/soak/direct_sessions.hpp"
 #include "fault/soak/faults.hpp"
@@ -63,8 +65,8 @@ public:
     int run() {
         std::cout << "seed " << given_.seed << ", " << given_.clients << " clients, " << given_.minutes
                   << " minutes, " << given_.impatient << " impatient clients"
-                  << (given_.guard ? ", guarded, " : ", ") << given_.foreign_writers << " foreign writers"
-                  << std::endl;
+                  << (given_.guard ? ", guarded, " : ", ") << (given_.rows ? "histories in rows, " : "")
+                  << given_.foreign_writers << " foreign writers" << std::endl;
         const auto descriptors_before = open_descriptors();
         work();
         const auto descriptors_after = settled_descriptors(descriptors_before);
@@ -84,19 +86,24 @@ private:
         std::thread thread([&context] { context.run(); });
         {
             pgstate::postgres_store store;
+            pgstate::postgres_store second;
             try {
-                store = open(context, through_with_password(proxy_, server_) +
-                                          "?sslmode=disable&application_name=" + application);
+                const auto where = through_with_password(proxy_, server_) +
+                                   "?sslmode=disable&application_name=" + application;
+                store = open(context, where);
+                if (given_.rows) second = open(context, where + "-second");
                 backend_watch watch(server_.connection_string(), application, proxy_, connections + 1);
                 const auto end =
                     soak_clock::now() + std::chrono::duration_cast<soak_clock::duration>(
                                             std::chrono::duration<double, std::ratio<60>>(given_.minutes));
                 for (std::uint64_t number = 0; soak_clock::now() < end && hung_ == 0; ++number) {
-                    torment(store, context, number, std::min(end, soak_clock::now() + epoch_length));
+                    torment(store, given_.rows ? second : store, context, number,
+                            std::min(end, soak_clock::now() + epoch_length));
                     if (number == 0) memory_before_ = resident_memory();
                 }
                 memory_after_ = resident_memory();
                 close(store);
+                if (given_.rows) close(second);
                 backends_ = watch.finish();
                 count_leaked();
             } catch (const std::exception& e) {
@@ -115,6 +122,7 @@ private:
         settings.pool.max_conns = connections;
         settings.pool.connect_timeout = 1s;
         settings.schema.guard = given_.guard;
+        if (given_.rows) settings.schema.history = pgstate::history_layout::rows;
         return pgstate::postgres_store::open(context.get_executor(), settings, asio::use_future).get();
     }
 
@@ -124,11 +132,16 @@ private:
             problems_.push_back("the store was not closed in time");
     }
 
-    void torment(pgstate::postgres_store& store, asio::io_context& context, std::uint64_t number,
-                 soak_clock::time_point end) {
+    void torment(pgstate::postgres_store& store, pgstate::postgres_store& second, asio::io_context& context,
+                 std::uint64_t number, soak_clock::time_point end) {
         auto& current =
             *epochs_.emplace_back(std::make_unique<epoch>(store, context, given_, number, last_id_));
+        current.also_with(second);
         current.start();
+        if (given_.rows) {
+            own_ = std::make_unique<checkpoint_clients>(store, context, given_.seed, number);
+            own_->start();
+        }
         for (unsigned i = 0; i < given_.foreign_writers; ++i)
             foreign_.push_back(write_foreign(current, i));
         std::jthread locker;
@@ -143,17 +156,19 @@ private:
             if (soak_clock::now() >= end) break;
             const auto name = tormentor_.next();
             recover(current, name);
-            hung_ += current.hung();
+            hung_ += hung(current);
             if (hung_ > 0) break;
         }
         current.stopping = true;
+        if (own_) own_->stopping = true;
         locker = {};
         const auto patience =
             soak_clock::now() + soak_operation_timeout + soak_operation_timeout + soak_grace;
-        while (current.running > 0 && soak_clock::now() < patience)
+        const auto running = [&] { return current.running + (own_ ? own_->running.load() : 0); };
+        while (running() > 0 && soak_clock::now() < patience)
             std::this_thread::sleep_for(1ms);
-        if (current.running > 0) {
-            hung_ = std::max<std::size_t>(hung_ + current.hung(), 1);
+        if (running() > 0) {
+            hung_ = std::max<std::size_t>(hung_ + hung(current), 1);
             return;
         }
         for (auto& each : foreign_)
@@ -162,8 +177,12 @@ private:
         if (!current.broken.empty()) problems_.push_back("a client ended: " + current.broken);
         read_back(current, context);
         add_up(current);
+        if (own_) add_up(*own_);
+        own_.reset();
         epochs_.clear();
     }
+
+    std::size_t hung(const epoch& current) const { return current.hung() + (own_ ? own_->hung() : 0); }
 
     std::unique_ptr<foreign_writer> write_foreign(const epoch& during, unsigned number) {
         return std::make_unique<foreign_writer>(
@@ -193,7 +212,7 @@ private:
         {
             pqxx::connection observer(server_.connection_string());
             const auto deadline = soak_clock::now() + 30s;
-            const auto of_store = "application_name = '" + std::string(application) + "'";
+            const std::string of_store(soaked_processes);
             while (count_backends(observer, of_store) > proxy_.count().open && soak_clock::now() < deadline)
                 std::this_thread::sleep_for(5ms);
         }
@@ -203,7 +222,21 @@ private:
             const auto state = direct.load(soak_agent, key, asio::use_future).get();
             of.note_load(key, state, invoked);
         }
+        if (own_) own_->read_back(direct);
         direct.close(asio::use_future).get();
+        if (given_.rows) look_at_rows();
+    }
+
+    void look_at_rows() {
+        const auto found = look_at_message_rows(server_.connection_string());
+        for (const auto& each : found.wrongs)
+            add_problem("messages in rows: " + each);
+        message_row_wrongs_ += found.wrongs.size();
+        if (found.in_rows == 0) add_problem("no history is in rows");
+        if (found.in_document > 0 && given_.foreign_writers == 0)
+            add_problem(std::to_string(found.in_document) + " histories are not in rows");
+        states_in_rows_ = found.in_rows;
+        message_rows_ = found.rows;
     }
 
     /// Server processes that work for this program, though nothing of it is connected any more.
@@ -233,14 +266,45 @@ private:
                 unknown_writes_[why][i] += counts[i];
         for (const auto& [name, count] : of.errors)
             errors_[name] += count;
-        for (const auto& each : of.past.check()) {
+        parts_saved_ += of.parts_saved;
+        for (const auto& each : of.problems)
+            add_problem(each);
+        auto found = of.past.check();
+        for (const auto& others : {of.violations, of.kept.check()})
+            found.insert(found.end(), others.begin(), others.end());
+        for (const auto& each : found) {
             ++violations_[name_of(each.what)];
-            constexpr std::size_t enough = 20;
             if (stories_.size() < 3 && !stories_.contains(each.key))
                 stories_.emplace(each.key, of.past.story(each.key));
-            if (problems_.size() < enough)
-                problems_.push_back(std::string(name_of(each.what)) + ": " + each.text);
+            add_problem(std::string(name_of(each.what)) + ": " + each.text);
         }
+    }
+
+    void add_up(const checkpoint_clients& of) {
+        for (const auto& [what, count] : of.acknowledged)
+            own_acknowledged_[what] += count;
+        own_failed_ += of.failed;
+        own_unknown_ += of.unknown;
+        own_problems_ += of.problems.size();
+        for (const auto& [name, count] : of.errors)
+            errors_["own sessions: " + name] += count;
+        for (const auto& each : of.problems)
+            add_problem(each);
+    }
+
+    void add_problem(std::string what) {
+        constexpr std::size_t enough = 20;
+        if (problems_.size() < enough) problems_.push_back(std::move(what));
+    }
+
+    void report_rows() const {
+        std::cout << "own sessions: " << own_failed_ << " failed, " << own_unknown_ << " unknown, "
+                  << own_problems_ << " problems; acknowledged";
+        for (const auto& [what, count] : own_acknowledged_)
+            std::cout << ", " << what << ": " << count;
+        std::cout << "\nsaves of a part: " << parts_saved_ << "\nat the end " << states_in_rows_
+                  << " histories in rows, " << message_rows_ << " rows of messages; " << message_row_wrongs_
+                  << " wrong or left over\n";
     }
 
     /// Connections that are being closed take a moment.
@@ -265,6 +329,7 @@ private:
             problems_.push_back("the store had too many server processes, at " +
                                 std::to_string(backends_.excesses) + " looks; first" +
                                 backends_.first_excess);
+        if (given_.rows && parts_saved_ == 0) problems_.push_back("no state was saved in part");
         if (given_.impatient > 0 && locks_ == 0) problems_.push_back("nobody locked a row");
         if (given_.foreign_writers > 0 && foreign_answered_ == 0)
             problems_.push_back("no foreign write succeeded");
@@ -279,6 +344,7 @@ private:
         if (given_.foreign_writers > 0)
             std::cout << "foreign writes: " << foreign_answered_ << " answered, " << foreign_unknown_
                       << " unknown\n";
+        if (given_.rows) report_rows();
         if (given_.impatient > 0) std::cout << "locks held by others: " << locks_ << '\n';
         std::cout << "the store's backends: at most " << backends_.most << " of " << connections + 1 << " at "
                   << backends_.looks << " looks\n";
@@ -321,6 +387,7 @@ private:
     std::mt19937_64 random_;
     std::atomic<std::uint64_t> last_id_{0};
     std::vector<std::unique_ptr<epoch>> epochs_; ///< outlive clients that hang
+    std::unique_ptr<checkpoint_clients> own_;    ///< of the last epoch, as it may hang
     std::vector<std::unique_ptr<foreign_writer>> foreign_;
     std::map<std::string, std::string> stories_; ///< of a few keys that a violation was found of
 
@@ -330,6 +397,14 @@ private:
     std::map<std::string, std::array<std::size_t, 2>> unknown_writes_;
     std::size_t foreign_answered_ = 0;
     std::size_t foreign_unknown_ = 0;
+    std::map<std::string, std::size_t> own_acknowledged_;
+    std::size_t own_failed_ = 0;
+    std::size_t own_unknown_ = 0;
+    std::size_t own_problems_ = 0;
+    std::size_t parts_saved_ = 0;
+    std::size_t states_in_rows_ = 0;
+    std::size_t message_rows_ = 0;
+    std::size_t message_row_wrongs_ = 0;
     std::size_t hung_ = 0;
     std::size_t leaked_ = 0;
     std::atomic<std::size_t> locks_{0};
