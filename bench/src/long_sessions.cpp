@@ -11,10 +11,12 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <iostream>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -73,28 +75,37 @@ void print(const series& of, const std::string& part) {
               << "}" << std::endl;
 }
 
-/// One turn of a series; `counted`: not of the warm-up.
-awaitable<void> take_turn(series& of, pgstate::connection_pool& observer, bool counted) {
-    for (unsigned i = 0; i < of.in_a_turn; ++i) {
-        if (of.prepare) co_await of.prepare();
-        const auto log = co_await log_position(observer);
-        const auto began = clock::now();
-        co_await of.operation();
-        const auto took = milliseconds_since(began);
-        const auto written = co_await log_position(observer) - log;
-        if (!counted) continue;
-        of.times.push_back(took);
-        of.logged.push_back(static_cast<double>(written));
-    }
+/// \param counted  not of the warm-up
+awaitable<void> take(series& of, pgstate::connection_pool& observer, bool counted) {
+    if (of.prepare) co_await of.prepare();
+    const auto log = co_await log_position(observer);
+    const auto began = clock::now();
+    co_await of.operation();
+    const auto took = milliseconds_since(began);
+    const auto written = co_await log_position(observer) - log;
+    if (!counted) co_return;
+    of.times.push_back(took);
+    of.logged.push_back(static_cast<double>(written));
 }
 
-/// All series by turns, every other time backwards. A first turn of each is the warm-up: it writes the pages that the operations
-/// change to the log as a whole, which the checkpoint before it makes necessary once for each page.
+/// A turn of a layout: an operation of each of its series after the other, so that they meet the same disturbances.
+awaitable<void> take_turn(std::vector<series>& all, std::string_view layout,
+                          pgstate::connection_pool& observer, bool counted) {
+    bool more = true;
+    for (unsigned i = 0; std::exchange(more, false); ++i)
+        for (auto& each : all) {
+            if (each.layout != layout || i >= each.in_a_turn) continue;
+            co_await take(each, observer, counted);
+            more = true;
+        }
+}
+
+/// The layouts by turns, every other time the other one first. The first turn of each is the warm-up: it writes the pages that the
+/// operations change to the log as a whole, which the checkpoint before it makes necessary once for each page.
 awaitable<void> take_turns(std::vector<series>& all, pgstate::connection_pool& observer) {
-    for (unsigned turn = 0; turn <= turns; ++turn) {
-        for (std::size_t i = 0; i < all.size(); ++i)
-            co_await take_turn(all[turn % 2 == 0 ? i : all.size() - 1 - i], observer, turn > 0);
-    }
+    for (unsigned turn = 0; turn <= turns; ++turn)
+        for (const bool second : {false, true})
+            co_await take_turn(all, (turn % 2 == 0) == second ? "rows" : "document", observer, turn > 0);
 }
 
 class long_sessions {
@@ -149,32 +160,11 @@ public:
         measure(all);
     }
 
+    /// What rewrites histories leaves much for the server to tidy up: it comes last.
     void save() {
         open_both();
-        std::vector<series> all;
-        for (auto& each : tables_) {
-            for (const auto* what : {"save", "save_if_unchanged", "save_part", "save_rewritten"}) {
-                const auto agent = fill(*each, 10'000);
-                const bool part = std::string_view(what) == "save_part";
-                const bool rewritten = std::string_view(what) == "save_rewritten";
-                pgstate::load_options options;
-                if (part) options.history = pgstate::history_window::last(50);
-                auto& state = *states_.emplace_back(std::make_unique<pgstate::agent_state>(
-                    each->store().load(agent, "session-0", options, boost::asio::use_future).get().value()));
-                pgstate::save_options how;
-                how.if_unchanged = std::string_view(what) == "save_if_unchanged";
-                all.push_back({each->layout(), what, 10'000, each->in_rows() && !rewritten ? 20U : 5U,
-                               [&each, &state, how]() -> awaitable<void> {
-                                   (co_await each->store().save(state, how, use_awaitable)).apply_to(state);
-                               },
-                               [this, &state, rewritten]() -> awaitable<void> {
-                                   if (rewritten) state.history.front() = maker_.make();
-                                   state.history.push_back(maker_.make());
-                                   co_return;
-                               }});
-            }
-        }
-        measure(all);
+        measure_saves({"save", "save_if_unchanged", "save_part"});
+        measure_saves({"save_rewritten"});
     }
 
     /// A session that a save after each message builds. That of 10,000 messages is of rows alone: in a document it would write
@@ -272,6 +262,32 @@ private:
         run(engine_, take_turns(all, observer_));
         for (const auto& each : all)
             print(each, chosen_.long_part);
+    }
+
+    void measure_saves(std::initializer_list<std::string_view> all_kinds) {
+        std::vector<series> all;
+        for (auto& each : tables_)
+            for (const auto what : all_kinds) {
+                const auto agent = fill(*each, 10'000);
+                const bool rewritten = what == "save_rewritten";
+                pgstate::load_options options;
+                if (what == "save_part") options.history = pgstate::history_window::last(50);
+                auto& state = *states_.emplace_back(std::make_unique<pgstate::agent_state>(
+                    each->store().load(agent, "session-0", options, boost::asio::use_future).get().value()));
+                pgstate::save_options how;
+                how.if_unchanged = what == "save_if_unchanged";
+                all.push_back({each->layout(), std::string(what), 10'000,
+                               each->in_rows() && !rewritten ? 20U : 5U,
+                               [&each, &state, how]() -> awaitable<void> {
+                                   (co_await each->store().save(state, how, use_awaitable)).apply_to(state);
+                               },
+                               [this, &state, rewritten]() -> awaitable<void> {
+                                   if (rewritten) state.history.front() = maker_.make();
+                                   state.history.push_back(maker_.make());
+                                   co_return;
+                               }});
+            }
+        measure(all);
     }
 
     awaitable<void> append_one(long_table& table, std::string agent) {

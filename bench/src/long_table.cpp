@@ -80,6 +80,10 @@ long_table::long_table(engine& runs_on, const arguments& chosen, const std::stri
     config.schema.history = layout;
     config.schema.indexes = chosen.indexes;
     store_ = pgstate::postgres_store::open(runs_on.executor(), config, boost::asio::use_future).get();
+    if (conns > 1) return;
+    // What autovacuum writes to the log would count as an operation's.
+    execute("ALTER TABLE " + table_ + " SET (autovacuum_enabled = off, toast.autovacuum_enabled = off)");
+    if (rows_) execute("ALTER TABLE " + table_ + "_messages SET (autovacuum_enabled = off)");
 }
 
 long_table::~long_table() {

@@ -35,7 +35,7 @@ private:
     std::mt19937_64 random_;
 };
 
-/// A table of its own whose histories are in one layout, and a store of it.
+/// A table of its own whose histories are in one layout, and a store of it. With a single connection, autovacuum is off for it.
 class long_table {
 public:
     long_table(engine& runs_on, const arguments& chosen, const std::string& url,
