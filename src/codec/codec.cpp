@@ -105,11 +105,12 @@ private:
 
     /// A long text that grows step by step would be copied each time.
     void reserve_for(std::span<const agent_message> messages) {
-        constexpr std::size_t around = 80; // the names of the members, and a time
-        std::size_t bytes = 1024;          // for what follows the history
+        constexpr std::size_t around = 80;   // the names of the members, and a time
+        constexpr std::size_t behind = 1024; // for what follows the history
+        std::size_t bytes = 0;
         for (const auto& each : messages)
             bytes += each.role.size() + each.content.size() + each.id.size() + around;
-        out_.reserve(out_.size() + bytes);
+        if (bytes > 4 * behind) out_.reserve(out_.size() + bytes + behind);
     }
 
     void id(std::string_view text) {
