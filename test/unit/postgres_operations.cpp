@@ -73,8 +73,8 @@ struct on_table {
     operation_ptr change(operation_id id, const detail::state_change& change, bool create,
                          postgres::change_terms terms = {}) const {
         auto encoded = codec::encode_change(change, "agent", "a", create);
-        return new postgres::change_operation(id, types.change, "agent", "a", std::move(encoded), terms, ignored,
-                                              executor());
+        return new postgres::change_operation(id, types.change, "agent", "a", std::move(encoded), terms,
+                                              ignored, executor());
     }
 
     static pgstate::batch::command build(const operation_list& operations) {
