@@ -47,15 +47,16 @@ std::string history_sql::window_columns(const histories& where) {
 
 std::string history_sql::rows_columns(const histories& where, std::string_view of, std::string_view from,
                                       std::string_view until) {
+    // The order is that of the part, which the index of the key gives. ORDER BY in the aggregate would sort the texts.
     std::string columns(of);
-    columns.append(".epoch, (SELECT string_agg(m.message::text, ',' ORDER BY m.seq) FROM ")
+    columns.append(".epoch, (SELECT string_agg(o.message::text, ',') FROM (SELECT m.message FROM ")
         .append(where.messages)
         .append(" AS m WHERE m.agent_id = t.agent_id AND m.session_id = t.session_id AND m.epoch = ")
         .append(of)
         .append(".epoch");
     if (!from.empty()) columns.append(" AND m.seq >= ").append(from);
     if (!until.empty()) columns.append(" AND m.seq < ").append(until);
-    return columns.append(")");
+    return columns.append(" ORDER BY m.seq) AS o)");
 }
 
 } // namespace pgstate::sql
