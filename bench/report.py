@@ -316,7 +316,7 @@ def chart(runs):
     out = [
         "set terminal svg size 1100,420 dynamic enhanced font 'Helvetica,Arial,sans-serif,15' background '#ffffff'",
         "set encoding utf8",
-        "set multiplot layout 1,2 margins 0.06,0.805,0.15,0.9 spacing 0.065,0",
+        "set multiplot layout 1,2 margins 0.06,0.775,0.18,0.88 spacing 0.065,0",
         "set logscale xy",
         "set grid xtics ytics lc rgb '#dddddd' lw 1",
         "set border lc rgb '#333333'",
@@ -325,7 +325,7 @@ def chart(runs):
         "set xlabel 'callers'",
         "set pointsize 0.8",
         # One for both panels, beside them.
-        "set key at screen 0.82,0.9 left top Left reverse samplen 2.5 spacing 1.4",
+        "set key at screen 0.785,0.88 left top Left reverse samplen 2.5 spacing 1.4",
     ]
     for op in ("load", "save"):
         curves = {program: curve(lines, op, program) for program, _ in SERIES}

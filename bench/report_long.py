@@ -214,7 +214,7 @@ def chart(runs):
     out = [
         "set terminal svg size 1000,400 dynamic enhanced font 'Helvetica,Arial,sans-serif,15' background '#ffffff'",
         "set encoding utf8",
-        "set multiplot layout 1,2 margins 0.07,0.86,0.15,0.9 spacing 0.075,0",
+        "set multiplot layout 1,2 margins 0.07,0.83,0.18,0.88 spacing 0.075,0",
         "set logscale xy",
         "set grid xtics ytics lc rgb '#dddddd' lw 1",
         "set border lc rgb '#333333'",
@@ -224,7 +224,7 @@ def chart(runs):
         "set xrange [6:160000]",
         "set pointsize 0.8",
         # One for both panels, beside them.
-        "set key at screen 0.87,0.9 left top Left reverse samplen 2.5 spacing 1.4",
+        "set key at screen 0.84,0.88 left top Left reverse samplen 2.5 spacing 1.4",
     ]
     for metric, name, unit in PANELS:
         plots = []
