@@ -61,6 +61,9 @@ public:
     }
     void set_failure(error why) { failure_ = std::make_unique<error>(std::move(why)); }
 
+    /// What it holds in memory for its statement, which may be more than what it adds to it.
+    virtual std::size_t held_bytes() const noexcept { return bytes; }
+
     /// A write of a certain version only: that version.
     virtual std::optional<std::int64_t> if_version() const noexcept { return std::nullopt; }
     /// A write that is a conflict where it finds no matching row.

@@ -29,9 +29,9 @@ void shards::submit(operation_ptr what) {
         error closed(errc::closed, what->name());
         return to->refuse(std::move(what), std::move(closed));
     }
-    what->place = admission_->enter(what->bytes);
+    what->place = admission_->enter(what->held_bytes());
     if (!what->place) {
-        error overloaded(errc::overloaded, what->name(), admission_->refusal(what->bytes));
+        error overloaded(errc::overloaded, what->name(), admission_->refusal(what->held_bytes()));
         return to->refuse(std::move(what), std::move(overloaded));
     }
     to->submit(std::move(what));

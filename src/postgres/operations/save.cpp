@@ -74,9 +74,14 @@ save_operation::save_operation(const save_types& types, detail::encoded_state st
       ttl_(options.ttl.value_or(keeps_expiry_ && (if_unchanged_ || partial()) ? std::chrono::milliseconds(0)
                                                                               : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
-    bytes += state_.document.size();
     if (types_.where.may_be_in_rows())
         rows_document_ = codec::without_history(state_.document, state_.history);
+    bytes = whole_bytes();
+    if (extends() && !partial()) { // what is stored is not sent
+        const auto& begins = state_.history.messages;
+        const auto known = static_cast<std::size_t>(state_.known_messages);
+        bytes -= (known < begins.size() ? begins[known] : state_.history.end) - state_.history.begin;
+    }
 }
 
 bool save_operation::extends() const noexcept {
@@ -125,6 +130,7 @@ bool save_operation::wants_retry(const wire::rows& rows, int row) {
     if (conflict(rows, row)) return false;
     if (extends() && !partial()) {
         asked = &types_.of_whole(options_, state_); // what is stored is not what the state begins with
+        bytes = whole_bytes();
     } else if (partial() && types_.rows) {
         // The history was moved.
         const bool in_rows = !rows.is_null(row, probed_history::epoch);

@@ -36,6 +36,8 @@ public:
 
     std::optional<std::int64_t> if_version() const noexcept override;
     /// What was loaded in part is saved only over the history that it is a part of.
+    /// All of the state may have to be sent after all.
+    std::size_t held_bytes() const noexcept override { return whole_bytes() + rows_document_.size(); }
     bool conditional() const noexcept override { return if_unchanged_ || partial(); }
     bool probes() const noexcept override { return conditional() || extends(); }
     bool wants_retry(const wire::rows& rows, int row) override;
@@ -44,6 +46,9 @@ private:
     result<saved> decode() override;
     bool partial() const noexcept { return state_.stored_messages != 0; }
     bool extends() const noexcept;
+    std::size_t whole_bytes() const noexcept {
+        return agent_id.size() + session_id.size() + state_.document.size();
+    }
     std::optional<error> conflict(const wire::rows& rows, int row) const;
 
     const save_types& types_;

@@ -1,6 +1,6 @@
 // schema.history = rows on a server: the tables, who else writes states, what is left behind, races, lost connections.
 
-#include "integration/store_support.hpp"
+#include "integration/history/rows_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -12,6 +12,7 @@
 #include <vector>
 
 using namespace pgstate_test;
+using namespace pgstate_test::rows;
 using namespace std::chrono_literals;
 using pgstate::agent_message;
 using pgstate::agent_state;
@@ -19,59 +20,6 @@ using pgstate::as_result;
 using pgstate::errc;
 using pgstate::history_window;
 using pgstate::postgres_store;
-
-namespace {
-
-pgstate::config in_rows() {
-    pgstate::config settings;
-    settings.schema.history = pgstate::history_layout::rows;
-    return settings;
-}
-
-agent_message numbered(std::size_t number) {
-    agent_message made("user", "message " + std::to_string(number));
-    made.timestamp = pgstate::timestamp(std::chrono::seconds(1'000 + number));
-    return made;
-}
-
-agent_state conversation(std::size_t messages) {
-    agent_state state("a", "s");
-    for (std::size_t i = 0; i < messages; ++i)
-        state.history.push_back(numbered(i));
-    return state;
-}
-
-std::int64_t number_of(const opened_store& f, const std::string& sql) {
-    pqxx::connection connection(f.database);
-    return pqxx::nontransaction(connection).exec(sql)[0][0].as<std::int64_t>();
-}
-
-std::int64_t rows_of_messages(const opened_store& f) {
-    return number_of(f, "SELECT count(*) FROM agent_states_messages");
-}
-
-/// Messages that neither a state nor a checkpoint has.
-std::int64_t orphans(const opened_store& f) {
-    return number_of(
-        f, "SELECT count(*) FROM agent_states_messages m WHERE NOT EXISTS (SELECT FROM agent_states t"
-           " WHERE (t.agent_id, t.session_id, t.epoch) = (m.agent_id, m.session_id, m.epoch)"
-           " AND m.seq < t.messages) AND NOT EXISTS (SELECT FROM agent_states_checkpoints c"
-           " WHERE (c.agent_id, c.session_id, c.epoch) = (m.agent_id, m.session_id, m.epoch))");
-}
-
-std::string epoch_of(const opened_store& f, const std::string& session = "s") {
-    pqxx::connection connection(f.database);
-    const auto found =
-        pqxx::nontransaction(connection)
-            .exec("SELECT coalesce(epoch::text, '') FROM agent_states WHERE session_id = '" + session + "'");
-    return found.empty() ? "none" : found[0][0].as<std::string>();
-}
-
-std::vector<agent_message> history_of(opened_store& f, const std::string& session = "s") {
-    return f.wait(f.store.load("a", session)).value().history;
-}
-
-} // namespace
 
 TEST_CASE("the tables of histories in rows are made where they are wanted, and once", "[rows]") {
     opened_store f;
@@ -111,77 +59,6 @@ TEST_CASE("the tables of histories in rows can be made by hand, in a schema that
     CHECK(rows_of_messages(f) == 2);
     f.wait(f.store.erase("a", "s"));
     CHECK(rows_of_messages(f) == 0);
-}
-
-TEST_CASE("a save sends what is new, and everything where the rest does not fit", "[rows]") {
-    opened_store f({}, in_rows());
-    auto state = conversation(3);
-    f.wait(f.store.save(state)).apply_to(state);
-    const auto first = epoch_of(f);
-    const bool conditional = GENERATE(false, true);
-
-    state.history.push_back(numbered(3));
-    f.wait(f.store.save(state, {.if_unchanged = conditional})).apply_to(state);
-    CHECK(epoch_of(f) == first);
-    CHECK(history_of(f) == state.history);
-
-    SECTION("a message was changed") {
-        state.history[1].content = "another";
-    }
-    SECTION("a message was removed") {
-        state.history.erase(state.history.begin());
-    }
-    SECTION("the mark is of another state") {
-        auto other = conversation(4);
-        other.session_id = "other";
-        f.wait(f.store.save(other)).apply_to(other);
-        state.mark = other.mark;
-    }
-    SECTION("there is no mark") {
-        state.mark = {};
-    }
-    f.wait(f.store.save(state, {.if_unchanged = conditional})).apply_to(state);
-    CHECK(epoch_of(f) != first);
-    CHECK(history_of(f) == state.history);
-    CHECK(orphans(f) == 0);
-
-    // The mark of that save is of use again.
-    const auto second = epoch_of(f);
-    state.history.push_back(numbered(9));
-    f.wait(f.store.save(state, {.if_unchanged = conditional})).apply_to(state);
-    CHECK(epoch_of(f) == second);
-    CHECK(history_of(f) == state.history);
-}
-
-TEST_CASE("of two writers with the same mark one wins, or both replace the history", "[rows]") {
-    opened_store f({}, in_rows());
-    auto state = conversation(3);
-    f.wait(f.store.save(state)).apply_to(state);
-    auto mine = f.wait(f.store.load("a", "s")).value();
-    auto theirs = mine;
-    mine.history.push_back(numbered(10));
-    theirs.history.push_back(numbered(20));
-    f.wait(f.store.save(mine)).apply_to(mine);
-    SECTION("with a condition") {
-        f.failure(f.store.save(theirs, {.if_unchanged = true}, as_result), errc::conflict);
-        CHECK(history_of(f) == mine.history);
-    }
-    SECTION("without") {
-        f.wait(f.store.save(theirs)).apply_to(theirs);
-        CHECK(history_of(f) == theirs.history);
-        theirs.history.push_back(numbered(21));
-        const auto epoch = epoch_of(f);
-        f.wait(f.store.save(theirs));
-        CHECK(epoch_of(f) == epoch);
-        CHECK(history_of(f) == theirs.history);
-    }
-    SECTION("of a part of it") {
-        auto part = f.wait(f.store.load("a", "s", {.history = history_window::last(1)})).value();
-        f.wait(f.store.save(theirs)); // as long as it was, but another one
-        part.data["x"] = 1;
-        f.failure(f.store.save(part, as_result), errc::conflict);
-    }
-    CHECK(orphans(f) == 0);
 }
 
 TEST_CASE("whoever deletes or replaces a state takes its messages along", "[rows]") {
