@@ -106,10 +106,8 @@ public:
                 message.timestamp = when;
                 dated = true;
             }
-        if (!same) {
-            if (!partial) state.mark = {};
-            return;
-        }
+        // A mark that has become wrong does no harm: the next save finds out.
+        if (!same) return;
         state.mark = saved;
         if (dated) state.mark.digest_ = digest_of(history.first(known));
     }

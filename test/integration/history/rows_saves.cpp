@@ -33,6 +33,20 @@ TEST_CASE("a save sends what is new, and everything where the rest does not fit"
     CHECK(epoch_of(f) == first);
     CHECK(history_of(f) == state.history);
 
+    // What changes no message leaves the mark as it is.
+    pgstate::state_patch patch;
+    patch.data["x"] = 1;
+    f.wait(f.store.merge("a", "s", patch)).apply_to(state);
+    f.wait(f.store.touch("a", "s", 1h)).apply_to(state);
+    state.history.push_back(numbered(4));
+    f.wait(f.store.save(state, {.if_unchanged = conditional})).apply_to(state);
+    CHECK(epoch_of(f) == first);
+    CHECK(history_of(f) == state.history);
+
+    SECTION("others have appended, and the program added the same message") {
+        f.wait(f.store.append("a", "s", {numbered(5)})).apply_to(state);
+        state.history.push_back(numbered(5));
+    }
     SECTION("a message was changed") {
         state.history[1].content = "another";
     }
@@ -40,7 +54,7 @@ TEST_CASE("a save sends what is new, and everything where the rest does not fit"
         state.history.erase(state.history.begin());
     }
     SECTION("the mark is of another state") {
-        auto other = conversation(4);
+        auto other = conversation(5);
         other.session_id = "other";
         f.wait(f.store.save(other)).apply_to(other);
         state.mark = other.mark;
