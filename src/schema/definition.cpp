@@ -334,7 +334,8 @@ std::string schema_sql(const settings::resolved_config& config) {
     // No comment may hold the table's name: a line feed in it would end the comment.
     std::string sql =
         "-- The table of pgstate, in one transaction that may be run more than once. A role that does\n"
-        "-- not own the table needs SELECT, INSERT, UPDATE and DELETE on it.\n"
+        "-- not own the table needs SELECT, INSERT, UPDATE and DELETE on it, and on its tables of checkpoints\n"
+        "-- and messages where these are made.\n"
         "BEGIN ISOLATION LEVEL READ COMMITTED;\n\n";
     const auto schema = config.table.schema.empty() ? std::string("current_schema()")
                                                     : sql::quote_literal(config.table.schema);

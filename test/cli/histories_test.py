@@ -282,6 +282,27 @@ class Moving(HistoriesTest):
                                   " (t.agent_id, t.session_id, t.epoch))"), "0")
         self.assertEqual(self.message_rows(), int(self.sql("SELECT sum(messages) FROM agent_states")))
 
+    def test_backup_and_restore(self):
+        """As examples/guide/operating.md has it."""
+        self.run_cli("migrate", "--history", "rows")
+        self.put_message("s", "first")
+        self.to("rows")
+        version = self.run_json("checkpoint", "a", "s")["version"]
+        self.put_message("s", "second")
+        self.put_message("t", "third")
+        tables = [f"--table=agent_states{each}" for each in ("", "_messages", "_checkpoints")]
+        dump = str(Path(support.psql_program()).parent / "pg_dump")
+        data = self.directory / "data.sql"
+        subprocess.run([dump, "--data-only", *tables, f"--file={data}", self.url], check=True, env=support.environment())
+        other = support.SERVER.fresh_database()
+        self.run_cli("migrate", "--history", "rows", url=other)
+        subprocess.run([support.psql_program(), "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", data, other], check=True,
+                       stdout=subprocess.DEVNULL, env=support.environment())
+        self.assertEqual(self.run_cli("export", url=other), self.run_cli("export"))
+        at = self.run_json("get", "a", "s", "--at", version, url=other)
+        self.assertEqual([each["content"] for each in at["history"]], ["first"])
+        self.assertGreater(json.loads(self.run_cli("put", "a", "new", "--json", stdin="{}", url=other))["version"], version)
+
     def test_checkpoints(self):
         self.run_cli("migrate", "--checkpoints")
         first = self.put_message("s", "in the document")["version"]
