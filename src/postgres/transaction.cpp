@@ -149,17 +149,26 @@ private:
         return boost::uuids::to_string(value);
     }
 
-    /// \param from  the first of the messages to send
-    static std::vector<std::string> messages_of(const detail::encoded_state& state, std::size_t from) {
-        const auto views = codec::messages_in(state.document, state.history, from);
-        return {views.begin(), views.end()};
+    /// As the server reads a text[] (PostgreSQL manual, "Array Input and Output Syntax"): libpqxx 8 takes no array of strings
+    /// without knowing their encoding.
+    static std::string array_of(const std::vector<std::string_view>& texts) {
+        std::string array = "{";
+        for (const auto text : texts) {
+            array += array.size() == 1 ? "\"" : ",\"";
+            for (const char c : text) {
+                if (c == '"' || c == '\\') array += '\\';
+                array += c;
+            }
+            array += '"';
+        }
+        return array += '}';
     }
 
     /// Adds to a history in rows what is new.
     pqxx::result add_in_rows(const detail::encoded_state& state, bool if_unchanged,
                              std::optional<std::chrono::milliseconds> ttl) {
         const auto first = state.stored_messages != 0 ? 0 : static_cast<std::size_t>(state.known_messages);
-        const auto messages = messages_of(state, first);
+        const auto messages = codec::messages_in(state.document, state.history, first);
         holds(state.document.size());
         return sql::execute(
             around_, rows_.extend().sql,
@@ -167,7 +176,7 @@ private:
                          sql::message_rows::version_condition(if_unchanged ? std::optional(state.version)
                                                                            : std::nullopt),
                          codec::without_history(state.document, state.history), state.known_messages,
-                         text_of(state.epoch), messages));
+                         text_of(state.epoch), array_of(messages)));
     }
 
     void holds(std::size_t bytes) { context_.held->store(std::max(context_.held->load(), bytes)); }
@@ -190,12 +199,12 @@ private:
         std::string statement;
         pqxx::params all;
         if (sql_.where().begin_in_rows) {
-            const auto messages = messages_of(state, 0);
+            const auto messages = codec::messages_in(state.document, state.history);
             statement = (replaces ? rows_.replace() : rows_.save(over)).sql;
             all = pqxx::params(state.agent_id, state.session_id, life.count(), 1, messages.size());
             if (replaces) all.append(state.version);
             all.append(codec::without_history(state.document, state.history));
-            all.append(messages);
+            all.append(array_of(messages));
         } else {
             all = pqxx::params(state.agent_id, state.session_id, state.document, life.count());
             if (replaces) all.append(state.version);

@@ -128,3 +128,25 @@ TEST_CASE("of two writers with the same mark one wins, or both replace the histo
     }
     CHECK(orphans(f) == 0);
 }
+
+TEST_CASE("a transaction saves messages of any text", "[rows]") {
+    opened_store f({}, in_rows());
+    agent_state state("a", "s");
+    for (const auto* text : {"", "NULL", "\"quoted\"", "back\\slash\\", "{braces}, and commas",
+                             "line\nfeed\ttab", "\xf0\x9f\x92\xbe \xd8\xa7", "'single' $1 ''"}) {
+        state.history.emplace_back("user", text, pgstate::timestamp(1s));
+        state.history.back().metadata["k\\\"y"] = text;
+    }
+    f.wait(f.store.transaction([&](pgstate::transaction& t) { t.save(state).apply_to(state); }));
+    CHECK(history_of(f) == state.history);
+    const auto epoch = epoch_of(f);
+    state.history.emplace_back("user", "\\\"one more\\", pgstate::timestamp(2s));
+    f.wait(f.store.transaction(
+        [&](pgstate::transaction& t) { t.save(state, {.if_unchanged = true}).apply_to(state); }));
+    CHECK(history_of(f) == state.history);
+    CHECK(epoch_of(f) == epoch);
+    state.history.clear();
+    f.wait(f.store.transaction([&](pgstate::transaction& t) { t.save(state); }));
+    CHECK(history_of(f).empty());
+    CHECK(orphans(f) == 0);
+}
