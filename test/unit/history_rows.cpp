@@ -68,7 +68,8 @@ TEST_CASE("a document can be taken apart into its messages and the rest, and put
         const auto messages = codec::messages_in(encoded.text, encoded.history);
         REQUIRE(messages.size() == count);
         for (std::size_t i = 0; i < count; ++i)
-            CHECK(boost::json::parse(std::string(messages[i])).at("content").as_string() == state.history[i].content);
+            CHECK(boost::json::parse(std::string(messages[i])).at("content").as_string() ==
+                  state.history[i].content);
         CHECK(codec::messages_in(encoded.text, encoded.history, count).empty());
         CHECK(codec::messages_in(encoded.text, encoded.history, count + 1).empty());
 
