@@ -368,6 +368,14 @@ def write_json(path, value, lists):
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
+def keep_runs(log, machine_file, out):
+    """Makes runs.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    about = json.loads(machine_file.read_text(encoding="utf-8"))
+    runs = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    write_json(out / "runs.json", {"machine": about, "runs": runs}, ("runs",))
+
+
 def render(out):
     kept = json.loads((out / "runs.json").read_text(encoding="utf-8"))
     about, runs = kept["machine"], kept["runs"]
@@ -408,10 +416,7 @@ def main(argv):
         print(line_of(run))
         return 1 if "failure" in run else 0
     if given.command == "write":
-        given.out.mkdir(parents=True, exist_ok=True)
-        about = json.loads(given.machine.read_text(encoding="utf-8"))
-        runs = [json.loads(line) for line in given.log.read_text(encoding="utf-8").splitlines()]
-        write_json(given.out / "runs.json", {"machine": about, "runs": runs}, ("runs",))
+        keep_runs(given.log, given.machine, given.out)
     render(given.out)
     return 0
 

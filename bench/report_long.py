@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 
-from report import figure, markdown_table, measured, plain_table, target_rows, write_json
+from report import figure, keep_runs, markdown_table, measured, plain_table, target_rows, write_json
 
 # What makes two lines the same measurement.
 CELL = ("part", "what", "messages", "layout", "program")
@@ -279,10 +279,7 @@ def main(argv):
                 print("  " + line_of(run))
         return 0
     if given.command == "write":
-        given.out.mkdir(parents=True, exist_ok=True)
-        about = json.loads(given.machine.read_text(encoding="utf-8"))
-        runs = [json.loads(line) for line in given.log.read_text(encoding="utf-8").splitlines()]
-        write_json(given.out / "runs.json", {"machine": about, "runs": runs}, ("runs",))
+        keep_runs(given.log, given.machine, given.out)
     render(given.out)
     return 0
 

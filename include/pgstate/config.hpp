@@ -110,21 +110,21 @@ struct schema_config {
     /// Also the table `<table>_checkpoints`, for what `checkpoint` keeps. Its foreign key deletes the checkpoints of a
     /// state when the state's row is deleted, by whomever.
     bool checkpoints = false;
-    /// Where the histories go that begin from now on. `rows`: into the table `<table>_messages`, so that an append and a save cost
-    /// what is new, however long the history is. Makes that table, the columns `epoch` and `messages`, triggers that delete
-    /// what no state and no checkpoint has any more, and the table of checkpoints. The Go SDK cannot read such states, and says
-    /// so. Histories that are there stay where they are: `pgstate migrate --history` moves them. A store with `document`
-    /// uses those in rows as well, if the table had them when it was opened.
+    /// Where new histories are stored. With `rows` they go into the table `<table>_messages`. The cost of an append or a save then
+    /// depends on what is new, not on the length of the history. `rows` makes that table, the columns `epoch` and `messages`, the
+    /// table of checkpoints, and triggers that delete messages which no state and no checkpoint has any more. The Go SDK fails to
+    /// read such a state. Existing histories stay where they are: `pgstate migrate --history` moves them. A store with
+    /// `document` also uses histories in rows, if the table of messages existed when the store was opened.
     history_layout history = history_layout::document;
 };
 
 /// What a store keeps of earlier versions by itself: config::history.
 struct history_config {
-    /// Each save, in a transaction too, also makes a checkpoint of the version that it makes, without a label. Both or
-    /// neither happens. append, merge, increment, restore and fork make none.
+    /// Each save also makes a checkpoint of its version, without a label, in the same statement. This includes saves in a
+    /// transaction. append, merge, increment, restore and fork make no checkpoint.
     bool checkpoint_every_save = false;
-    /// With it: how many checkpoints without a label a state has at most, the newest ones. Those with a label stay. 0: any
-    /// number, until `prune`.
+    /// With `checkpoint_every_save`: each save keeps this many of the newest checkpoints without a label, and removes the others.
+    /// Checkpoints with a label stay. 0: all stay, until `prune`.
     std::size_t keep = 0;
 };
 

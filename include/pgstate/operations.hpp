@@ -148,10 +148,10 @@ struct state_query {
     /// `exists($.history[*] ? (@.role == "tool"))`. States for which it is false, unknown or no predicate are not
     /// found. A memory_store refuses it. Empty: any document. (PostgreSQL manual, "The SQL/JSON Path Language")
     ///
-    /// Histories in rows (schema_config::history) are in no document: for them say what holds of a message, here below.
+    /// A history in rows (schema_config::history) is not part of the document: use `message_jsonpath`, which finds both kinds.
     std::string jsonpath;
-    /// The same for messages: found are states with a message for which it is true, as `@.role == "tool"` is in the example above:
-    /// `$.role == "tool"`. A memory_store refuses it. Empty: any history.
+    /// The same, evaluated on each message: `$.role == "tool"`. A state is found if the path is true for one of its messages,
+    /// wherever its history is. A memory_store refuses it. Empty: any history.
     std::string message_jsonpath;
     time_interval updated{};                           ///< of the last save
     time_interval created{};                           ///< of the first save

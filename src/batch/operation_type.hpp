@@ -16,7 +16,8 @@ struct command {
     const wire::statement* what = nullptr;
     wire::parameters values;
     const wire::preamble* before = nullptr; ///< runs first in the same transaction; null for none
-    /// Runs between the two, so that `what` sees what was committed before it had its locks; null for none.
+    /// Runs between the two and locks rows. `what` sees everything that was committed before the locks were granted. Null for
+    /// none.
     const wire::statement* lock = nullptr;
     wire::parameters lock_values{};
 };

@@ -41,8 +41,8 @@ std::uint64_t stored_messages(const agent_state& state) noexcept;
 
 /// What a save can take from the mark of a state.
 struct partial_save {
-    std::size_t known =
-        0; ///< messages in `history` that need not be sent: of a state that was loaded in part
+    /// Of a state that was loaded in part: messages in `history` that need not be sent.
+    std::size_t known = 0;
     std::uint64_t stored = 0; ///< of such a state: messages of the stored history
     history_mark after;       ///< the state's when it is saved
     /// As of encoded_state: how many messages in rows the state begins with, whole or in part, and their epoch.

@@ -43,7 +43,8 @@ bool is_plain(std::string_view text) noexcept {
     for (; text.size() - at >= 8; at += 8) {
         std::uint64_t word;
         std::memcpy(&word, text.data() + at, sizeof word);
-        // A byte that is below what is subtracted gets its high bit, and only behind such a one others do.
+        // Subtracting sets the high bit of each byte that is smaller than what is subtracted. The borrow can set it in later
+        // bytes too, but only if there is such a byte, and then the text is not plain.
         const auto odd =
             word | (word - ones * 0x20) | ((word ^ ones * '"') - ones) | ((word ^ ones * '\\') - ones);
         if ((odd & highs) != 0) return false;

@@ -139,8 +139,7 @@ catalog_entry look(pqxx::connection& connection, const settings::resolved_config
 /// \param rows  there are, or will be, histories in rows
 sql::histories where_histories_are(const settings::table_identifier& table,
                                    const settings::resolved_config& config, bool rows) {
-    sql::histories where{.checkpoints = table.quoted_related(checkpoints_suffix),
-                         .checkpoint_every_save = config.history.checkpoint_every_save,
+    sql::histories where{.checkpoint_every_save = config.history.checkpoint_every_save,
                          .keep = config.history.keep};
     if (!rows) return where;
     where.messages = table.quoted_related(messages_suffix);

@@ -22,7 +22,7 @@ namespace pgstate::schema {
 ///          SQLSTATE 25006 - the table is not current and the server is a standby
 ///          SQLSTATE 55P03 - the table was in use for longer than the session's lock_timeout, or 10 seconds
 ///          unavailable, any other SQLSTATE - as they come
-/// Returns where histories may be. With migrate_mode::off, nothing but `config` says so.
+/// Returns where histories may be, without the table of checkpoints. With migrate_mode::off, nothing but `config` says so.
 /// \pre no transaction is open on `connection`
 sql::histories migrate(pqxx::connection& connection, const settings::resolved_config& config);
 

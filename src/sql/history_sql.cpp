@@ -47,7 +47,9 @@ std::string history_sql::window_columns(const histories& where) {
 
 std::string history_sql::rows_columns(const histories& where, std::string_view of, std::string_view from,
                                       std::string_view until) {
-    // The order is that of the part, which the index of the key gives. ORDER BY in the aggregate would sort the texts.
+    // The aggregate takes the messages in the order of its ordered part, which the index of the key gives; ORDER BY in the
+    // aggregate would sort the texts. The manual warns of a join or other processing between the two ("Aggregate
+    // Functions"). There is none, and a part that depends on the row outside of it is not run in parallel.
     std::string columns(of);
     columns.append(".epoch, (SELECT string_agg(o.message::text, ',') FROM (SELECT m.message FROM ")
         .append(where.messages)

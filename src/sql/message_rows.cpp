@@ -118,7 +118,8 @@ std::string message_rows::insert(std::string_view source) const {
 /// \param paired  "FROM w" with what gives `b`, `c`, `n` and `known`, the number of messages that come before
 std::string message_rows::written(const with_input& of, kind what, std::string_view change,
                                   std::string_view paired) const {
-    // A row that belongs to no operation, as a trigger has changed its key, gets no number, and is refused.
+    // A trigger can change a key, so that a written row belongs to no operation. Its message gets NULL as its number, and the
+    // column refuses that: the statement fails as a whole.
     const auto messages =
         concat({"SELECT k.agent_id, k.session_id, k.epoch, k.known + h.q - 1, ", id_of("h.j"),
                 ", h.j FROM k LEFT JOIN LATERAL ", messages_of("k", of.messages),

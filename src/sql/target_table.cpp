@@ -15,12 +15,17 @@ constexpr std::string_view lookup_settings =
     "set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
     "set_config('enable_mergejoin', 'off', true)";
 
+histories with_checkpoints(const settings::table_identifier& table, histories where) {
+    where.checkpoints = table.quoted_related("checkpoints");
+    return where;
+}
+
 } // namespace
 
 target_table::target_table(const settings::table_identifier& table, session_settings settings,
                            histories where)
-    : sql_(table.quoted(), table_sql::writer::named, std::move(where)),
-      checkpoints_(table.quoted_related("checkpoints")), settings_(std::move(settings)) {
+    : sql_(table.quoted(), table_sql::writer::named, with_checkpoints(table, std::move(where))),
+      settings_(std::move(settings)) {
     const auto size = "pg_relation_size(" + quote_literal(sql_.table()) + "::regclass)";
     size_ = setting_preamble("size", size, settings_);
     lookups_only_ = setting_preamble("lookups_only", size, settings_, lookup_settings);

@@ -26,13 +26,14 @@ namespace pgstate::sql {
 class target_table {
 public:
     /// \param settings  set for each transaction
+    /// \param where     whose `checkpoints` is set here
     explicit target_table(const settings::table_identifier& table, session_settings settings = {},
                           histories where = {});
 
     const table_sql& sql() const noexcept { return sql_; }
     const session_settings& settings() const noexcept { return settings_; }
     /// The table of checkpoints, quoted.
-    const std::string& checkpoints() const noexcept { return checkpoints_; }
+    const std::string& checkpoints() const noexcept { return sql_.where().checkpoints; }
 
     /// No plan but an index lookup can be right.
     bool large() const noexcept { return large_.load(std::memory_order_relaxed); }
@@ -62,7 +63,6 @@ private:
     bool time_to_look() noexcept;
 
     const table_sql sql_;
-    const std::string checkpoints_;
     const session_settings settings_;
     write_names names_;
     wire::preamble size_;                         ///< the table's size

@@ -253,7 +253,7 @@ class Moving(HistoriesTest):
         reader.start()
         moves = {"killed": 0, "ended": 0}
         try:
-            while agents.poll() is None:
+            while agents.poll() is None or moves["ended"] == 0:
                 for layout in ("document", "rows"):
                     mover = subprocess.Popen(self.command("migrate", "--history", layout, "--batch", 3),
                                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -69,10 +69,11 @@ save_operation::save_operation(const save_types& types, detail::encoded_state st
                                const save_options& options, std::chrono::milliseconds default_ttl,
                                handler_type handler, const boost::asio::any_completion_executor& io)
     : caller_operation(telemetry::operation_id::save, types.of(options, state), std::move(handler), io),
-      types_(types), state_(std::move(state)), options_(options), if_unchanged_(options.if_unchanged),
+      types_(types), state_(std::move(state)), options_(options),
       keeps_expiry_(state_.version != 0 && !options.ttl),
-      ttl_(options.ttl.value_or(keeps_expiry_ && (if_unchanged_ || partial()) ? std::chrono::milliseconds(0)
-                                                                              : default_ttl)) {
+      ttl_(options.ttl.value_or(keeps_expiry_ && (options_.if_unchanged || partial())
+                                    ? std::chrono::milliseconds(0)
+                                    : default_ttl)) {
     set_key(state_.agent_id, state_.session_id);
     if (types_.where.may_be_in_rows())
         rows_document_ = codec::without_history(state_.document, state_.history);
@@ -99,7 +100,7 @@ row_input save_operation::added() const {
     // Of a state that was loaded in part the document has no others.
     const auto first = partial() ? 0 : static_cast<std::size_t>(state_.known_messages);
     return {.ttl = keeps_expiry_ ? 0 : ttl_.count(),
-            .version = if_unchanged_ ? std::optional(state_.version) : std::nullopt,
+            .version = options_.if_unchanged ? std::optional(state_.version) : std::nullopt,
             .known = static_cast<std::int64_t>(state_.known_messages),
             .epoch = state_.epoch,
             .document = rows_document_,
@@ -107,7 +108,7 @@ row_input save_operation::added() const {
 }
 
 std::optional<std::int64_t> save_operation::if_version() const noexcept {
-    return if_unchanged_ && state_.version != 0 ? std::optional(state_.version) : std::nullopt;
+    return options_.if_unchanged && state_.version != 0 ? std::optional(state_.version) : std::nullopt;
 }
 
 /// With what a probe found; nothing: the row that kept it from being created is gone by now, or the one that it was to replace
@@ -115,11 +116,11 @@ std::optional<std::int64_t> save_operation::if_version() const noexcept {
 std::optional<error> save_operation::conflict(const wire::rows& rows, int row) const {
     const auto version = probed_row::version_in(rows, row);
     if (!partial()) {
-        if (version == state_.version || !if_unchanged_) return std::nullopt;
+        if (version == state_.version || !options_.if_unchanged) return std::nullopt;
         return codec::conflict("save", state_.version, version);
     }
     const auto messages = row < 0 ? 0 : static_cast<std::uint64_t>(rows.int8(row, probed_history::messages));
-    if (auto found = codec::conflict_with(state_, if_unchanged_, version, messages)) return found;
+    if (auto found = codec::conflict_with(state_, options_.if_unchanged, version, messages)) return found;
     const bool another = state_.epoch != wire::uuid{} && !rows.is_null(row, probed_history::epoch) &&
                          rows.uuid(row, probed_history::epoch) != state_.epoch;
     if (another) return codec::replaced_history(version);

@@ -38,7 +38,7 @@ public:
     /// What was loaded in part is saved only over the history that it is a part of.
     /// All of the state may have to be sent after all.
     std::size_t held_bytes() const noexcept override { return whole_bytes() + rows_document_.size(); }
-    bool conditional() const noexcept override { return if_unchanged_ || partial(); }
+    bool conditional() const noexcept override { return options_.if_unchanged || partial(); }
     bool probes() const noexcept override { return conditional() || extends(); }
     bool wants_retry(const wire::rows& rows, int row) override;
 
@@ -55,7 +55,6 @@ private:
     detail::encoded_state state_;
     std::string rows_document_;
     save_options options_;
-    bool if_unchanged_;
     bool keeps_expiry_; ///< of the row that is there
     std::chrono::milliseconds ttl_;
     contradictions contradicted_;

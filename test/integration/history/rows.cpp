@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -190,6 +191,26 @@ TEST_CASE("a store with documents uses the histories in rows that it finds", "[r
     f.wait(f.store.append("a", "new", {numbered(0)}, {.create = true}));
     CHECK(epoch_of(f, "new").empty());
     CHECK(history_of(rows, "new").size() == 1);
+}
+
+TEST_CASE("messages come in the order of their numbers, wherever they are in the table", "[rows]") {
+    opened_store f({}, in_rows());
+    const auto state = conversation(300);
+    f.wait(f.store.save(state));
+    const auto version = f.wait(f.store.checkpoint("a", "s")).version;
+    run_on(f.database, "CREATE TABLE mixed AS SELECT * FROM agent_states_messages;"
+                       "DELETE FROM agent_states_messages;"
+                       "INSERT INTO agent_states_messages SELECT * FROM mixed ORDER BY md5(seq::text);"
+                       "ANALYZE agent_states_messages");
+    CHECK(history_of(f) == state.history);
+    CHECK(f.wait(f.store.load("a", "s", {.at = version})).value().history == state.history);
+    const auto last = f.wait(f.store.load("a", "s", {.history = history_window::last(50)})).value();
+    CHECK(std::equal(last.history.begin(), last.history.end(), state.history.end() - 50));
+    CHECK(f.wait(f.store.find(pgstate::state_query())).states[0].history == state.history);
+    f.wait(f.store.transaction(
+        [&](pgstate::transaction& t) { CHECK(t.load("a", "s")->history == state.history); }));
+    f.wait(f.store.fork("a", "s", "other"));
+    CHECK(history_of(f, "other") == state.history);
 }
 
 TEST_CASE("messages that are missing are noticed", "[rows]") {

@@ -5,16 +5,12 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 using namespace pgstate_test;
 using namespace pgstate_test::rows;
 using namespace std::chrono_literals;
-using pgstate::agent_message;
 using pgstate::agent_state;
 using pgstate::as_result;
 using pgstate::errc;
