@@ -116,9 +116,9 @@ std::string history_mover::page_statement(const std::string& behind) const {
            ") AS p) AS r WHERE before < " + most_bytes_moved + " ORDER BY agent_id, session_id";
 }
 
-/// The answer is the states that were seen, each with whether it can be moved, and once more those of them that were moved: with
-/// their number of messages, where it was not for checkpoints alone, and with how many checkpoints all of them have. A join of the
-/// two would be a nested loop, as the planner does not know how many there are. A history that is missing or null is empty.
+/// The answer has two kinds of rows: each state that was seen, with whether it can be moved; and each state that was moved, with its
+/// number of messages (NULL if only its checkpoints were moved) and the number of checkpoints of all. The program pairs them, as
+/// the server would join them by a nested loop. A history that is missing or null is empty.
 std::string history_mover::to_rows(const std::string& keys) const {
     return "WITH seen AS MATERIALIZED (SELECT t.agent_id, t.session_id, gen_random_uuid() AS epoch,"
            " jsonb_typeof(t.state) = 'object' AND CASE coalesce(jsonb_typeof(t.state -> 'history'), 'null')"

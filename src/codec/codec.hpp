@@ -43,7 +43,8 @@ struct placed_document {
 };
 placed_document encode_placed(const agent_state& state, std::string_view operation, std::size_t known = 0);
 
-/// In a document, in the place of its history: the messages are rows of another table. No reader takes it for a history.
+/// The value of `history` in a document whose messages are rows of another table. A reader that does not know of rows refuses
+/// it, as it is no array.
 inline constexpr std::string_view history_in_rows = "rows";
 
 /// A document without its history, which is in rows.
@@ -63,7 +64,8 @@ std::string encode_members(const boost::json::object& members, std::string_view 
 /// The state in a row. The columns win over the document's own keys, version and times.
 /// \throws error corrupt_state - of `operation`: the document is no agent state, or holds a number that neither a
 ///         64-bit integer nor a double can hold; names the key and the place, not the contents
-/// \param rows  the messages, with commas between them, where the document says that they are rows; nothing: it must not say so
+/// \param rows  the messages as JSON with commas between them, for a document that says that they are rows; nothing: such a
+///              document is refused
 agent_state decode(std::string_view agent_id, std::string_view session_id, std::string_view document,
                    std::int64_t version, timestamp created_at, timestamp updated_at,
                    std::optional<timestamp> expires_at = {}, std::string_view operation = "load",

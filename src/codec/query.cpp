@@ -39,7 +39,7 @@ void take_apart(const boost::json::object& contains, encoded_query& encoded) {
         auto& messages = encoded.contains_messages.emplace();
         if (const auto* const all = history->if_array())
             for (const auto& each : *all) {
-                // As a member, as it is only for those that there is a writer; any JSON is what comes of it.
+                // Only objects have a writer: the element becomes the member `m` of one, whose text is cut off.
                 const auto text = encode_members({{"m", each}}, "contains", find_name);
                 messages.push_back(text.substr(5, text.size() - 6)); // {"m":...}
             }

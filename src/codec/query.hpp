@@ -18,8 +18,8 @@ struct encoded_query {
     std::string contains;         ///< empty: any document
     std::string jsonpath;         ///< empty: any document
     std::string message_jsonpath; ///< empty: any history
-    /// `contains` without its `history`, empty where nothing is left, and each message that this has: what is to be found where
-    /// histories are in rows.
+    /// For histories in rows: `contains` without its member `history` (empty if nothing is left), and each message of that
+    /// member.
     std::string contains_besides;
     std::optional<std::vector<std::string>> contains_messages{}; ///< nothing: there is no `history`
     bool contains_no_history = false; ///< its `history` is no array: no history contains it

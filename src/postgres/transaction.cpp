@@ -119,7 +119,7 @@ private:
         return guarded(telemetry::operation_id::save, [&] {
             if (state.stored_messages != 0) return save_part(state, options.if_unchanged, options.ttl);
             if (sql_.where().may_be_in_rows() && state.epoch != wire::uuid{} && state.version != 0) {
-                // None: what is stored is not what the state begins with.
+                // No row: the stored history is not what the state begins with.
                 const auto done = add_in_rows(state, options.if_unchanged, options.ttl);
                 if (!done.empty()) return saved_in(done, state);
             }

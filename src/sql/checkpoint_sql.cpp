@@ -117,7 +117,7 @@ wire::statement checkpoint_sql::load_at(const target_table& table) {
         {text, text, int8});
 }
 
-/// Messages in rows are copied under a new epoch: those behind the checkpoint have the numbers of what comes next.
+/// Messages in rows are copied under a new epoch: in the old one the numbers behind the checkpoint are taken.
 wire::statement checkpoint_sql::restore(const target_table& table, const std::string& returning) {
     const auto& where = table.sql().where();
     const auto at = at_version(table);
@@ -233,7 +233,7 @@ std::string checkpoint_sql::of_saves(const table_sql& table) {
                          history_sql::count(where), ", t.state, t.created_at, t.updated_at",
                          rows ? ", t.epoch" : "", " FROM w AS t)"});
     if (where.keep == 0) return parts;
-    // They do not see the one that is made.
+    // This part does not see the checkpoint that the statement makes, and leaves one fewer.
     return parts +=
            concat({", pruned AS (DELETE FROM ", where.checkpoints,
                    " AS c USING w WHERE c.agent_id = w.agent_id AND c.session_id = w.session_id"

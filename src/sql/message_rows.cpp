@@ -32,7 +32,7 @@ input_type type_of(char column) {
     }
 }
 
-// Of the table `t`, under the names that they have behind it.
+// Columns of the written row `t`; the parts behind the write use their names.
 constexpr std::string_view of_written =
     "t.agent_id, t.session_id, t.version, t.created_at, t.updated_at, t.expires_at, t.epoch, t.messages";
 /// The same of a save, of which a checkpoint can be made.
@@ -185,7 +185,7 @@ message_rows::text message_rows::append_or_create() const {
     auto of = begin("aslbcmd");
     const auto source = concat({"SELECT u.a, u.s, u.d::jsonb, now(), now(), ", table_sql::expiry_in("u.m"),
                                 of.names, " FROM u ORDER BY ", table_sql::in_order_of_input});
-    // The ttl of a row that is there is an input, which DO UPDATE does not see: it finds it by the key.
+    // DO UPDATE cannot name `u`: it looks up the ttl for an existing row by the key.
     const auto ttl = "(SELECT u.l FROM u WHERE u.a = EXCLUDED.agent_id AND u.s = EXCLUDED.session_id)";
     const auto change = table_.insert_or_change(source, "t.state", table_sql::expiry_or_kept(ttl),
                                                 "t.epoch IS NOT NULL", of_written, table_sql::history::grown);

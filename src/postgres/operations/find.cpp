@@ -68,7 +68,7 @@ private:
         return next(type_oid::jsonpath);
     }
 
-    /// A message, which is a row, for which `condition` holds.
+    /// Whether the history in rows has a message `m` for which `condition` holds.
     std::string in_rows(const std::string& condition) const {
         return std::string("EXISTS (SELECT FROM ")
             .append(sql_.where().messages)

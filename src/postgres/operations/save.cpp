@@ -97,7 +97,7 @@ row_input save_operation::whole() const {
 }
 
 row_input save_operation::added() const {
-    // Of a state that was loaded in part the document has no others.
+    // The document of a state that was loaded in part has only the messages to add.
     const auto first = partial() ? 0 : static_cast<std::size_t>(state_.known_messages);
     return {.ttl = keeps_expiry_ ? 0 : ttl_.count(),
             .version = options_.if_unchanged ? std::optional(state_.version) : std::nullopt,
@@ -133,7 +133,7 @@ bool save_operation::wants_retry(const wire::rows& rows, int row) {
         asked = &types_.of_whole(options_, state_); // what is stored is not what the state begins with
         bytes = whole_bytes();
     } else if (partial() && types_.rows) {
-        // The history was moved.
+        // The history may have been moved between the document and rows.
         const bool in_rows = !rows.is_null(row, probed_history::epoch);
         asked = in_rows ? static_cast<const batch::traits*>(&types_.rows->extend) : &types_.extend;
     }
@@ -298,7 +298,7 @@ bool save_types::is_in_rows(const batch::traits* type) const noexcept {
 
 const batch::operation_type& save_types::of(const save_options& options,
                                             const detail::encoded_state& state) const noexcept {
-    // One that was never saved, as far as it knows, does not keep an expiry.
+    // A save of a state of version 0 replaces the row's expiry, and `extend` keeps it.
     const bool knows_rows = rows && state.epoch != wire::uuid{} && state.version != 0;
     if (knows_rows) return rows->extend;
     if (state.stored_messages != 0) return extend;

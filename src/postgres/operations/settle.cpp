@@ -24,7 +24,7 @@ settle_type::settle_type(sql::target_table& table)
           "settle",
           table.sql().select("t.xmin, t.agent_id, t.session_id, coalesce(t.write_version, t.version), "
                              "t.created_at, t.updated_at, t.expires_at, " +
-                                 // Not that of a writer without a name, which came later.
+                                 // A later writer without a name may have begun another history.
                                  std::string(table.sql().where().may_be_in_rows()
                                                  ? "CASE WHEN t.write_version IS NULL THEN t.epoch END"
                                                  : "NULL::uuid") +
